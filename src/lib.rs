@@ -1,0 +1,1 @@
+//! Fairlane: the engine.
