@@ -1,0 +1,36 @@
+//! Connections to PostgreSQL.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::PgPool;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+
+use super::{DbOptions, Pooler};
+use crate::error::{Error, Result};
+
+pub(super) async fn connect(options: &DbOptions) -> Result<PgPool> {
+    let pool = PgPoolOptions::new()
+        .max_connections(options.max_connections)
+        .acquire_timeout(Duration::from_secs(10))
+        .connect_lazy_with(connect_options(options)?);
+    // Lazy pools report a wrong password or a missing server at the first use; ask now, where the URL was given.
+    drop(pool.acquire().await?);
+    Ok(pool)
+}
+
+/// Session settings travel in the start-up packet; a transaction pooler would refuse them.
+fn connect_options(options: &DbOptions) -> Result<PgConnectOptions> {
+    let connect = PgConnectOptions::from_str(&options.url)
+        .map_err(|source| Error::Invalid { what: "the database URL".into(), why: source.to_string() })?
+        .application_name(&options.application_name);
+    Ok(match options.pooler {
+        Pooler::Transaction => connect.statement_cache_capacity(0).extra_float_digits(None),
+        Pooler::None => connect.options([
+            ("statement_timeout", format!("{}ms", options.statement_timeout.as_millis())),
+            ("lock_timeout", "10s".into()),
+            ("idle_in_transaction_session_timeout", "60s".into()),
+            ("tcp_user_timeout", "30000".into()),
+        ]),
+    })
+}

@@ -1,0 +1,219 @@
+//! The embedded store: one writer connection with group commit, a few readers.
+//!
+//! SQLite allows one writer at a time. Writers of this process queue at a fair mutex; writers of other processes
+//! wait in `busy_timeout`. With `synchronous=FULL` a commit costs a flush to disk, so writers that queue together
+//! share one: each runs in a savepoint of the open transaction, and a committer task, which queues at the same mutex,
+//! commits when its turn comes. Whoever arrived before it is in the group.
+
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqliteLockingMode, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{ConnectOptions, SqliteConnection, SqlitePool};
+use tokio::sync::{Mutex, Notify, OwnedMutexGuard, oneshot};
+
+use super::{DbOptions, Synchronous};
+use crate::error::{Error, Result};
+
+/// How often `begin immediate` is tried again when another process holds the file longer than `busy_timeout`.
+const BEGIN_TRIES: u32 = 3;
+
+/// An SQLite file, or a database in memory.
+#[derive(Debug, Clone)]
+pub struct SqliteDb {
+    writer: Arc<Mutex<Writer>>,
+    /// None in memory: a second connection would see another database.
+    readers: Option<SqlitePool>,
+    committer: Arc<Notify>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Writer {
+    conn: SqliteConnection,
+    closed: bool,
+    open: bool,
+    /// A savepoint whose owner has gone without a word: to be rolled back by the next one.
+    savepoint: bool,
+    /// Who waits for the commit of the open transaction.
+    group: Vec<oneshot::Sender<Result<(), String>>>,
+}
+
+impl SqliteDb {
+    pub(super) async fn open(options: &DbOptions) -> Result<Self> {
+        let connect = connect_options(options)?;
+        let in_memory = options.url.contains(":memory:");
+        let conn = connect.connect().await?;
+        let readers = (!in_memory).then(|| {
+            SqlitePoolOptions::new()
+                .max_connections(options.max_connections.clamp(1, 4))
+                .acquire_timeout(Duration::from_secs(30))
+                .connect_lazy_with(connect.read_only(true).create_if_missing(false))
+        });
+        let writer = Writer { conn, closed: false, open: false, savepoint: false, group: Vec::new() };
+        let db = Self { writer: Arc::new(Mutex::new(writer)), readers, committer: Arc::default() };
+        tokio::spawn(commit_groups(Arc::downgrade(&db.writer), db.committer.clone()));
+        Ok(db)
+    }
+
+    /// The writer for one statement, in a savepoint of a transaction that others share.
+    pub(super) async fn join_group(&self) -> Result<OwnedMutexGuard<Writer>> {
+        let mut writer = self.lock().await?;
+        if !writer.open {
+            writer.begin().await?;
+        }
+        writer.run("savepoint member").await?;
+        writer.savepoint = true;
+        Ok(writer)
+    }
+
+    /// The writer for a transaction of its own; the group before it is committed first.
+    pub(super) async fn begin(&self) -> Result<OwnedMutexGuard<Writer>> {
+        let mut writer = self.lock().await?;
+        if writer.open {
+            writer.commit_group().await;
+        }
+        writer.begin().await?;
+        writer.run("savepoint member").await?;
+        writer.savepoint = true;
+        Ok(writer)
+    }
+
+    pub(super) fn readers(&self) -> Option<&SqlitePool> {
+        self.readers.as_ref()
+    }
+
+    pub(super) fn wake_committer(&self) {
+        self.committer.notify_one();
+    }
+
+    async fn lock(&self) -> Result<OwnedMutexGuard<Writer>> {
+        let mut writer = self.writer.clone().lock_owned().await;
+        if writer.closed {
+            return Err(Error::Unreachable("the database was closed".into()));
+        }
+        writer.abandon_savepoint().await?;
+        Ok(writer)
+    }
+
+    pub(super) async fn close(&self) {
+        if let Some(readers) = &self.readers {
+            readers.close().await;
+        }
+        let mut writer = self.writer.lock().await;
+        let _ = writer.abandon_savepoint().await;
+        writer.commit_group().await;
+        writer.closed = true;
+        drop(writer);
+        self.committer.notify_one();
+    }
+}
+
+/// Commits the open group whenever its turn at the mutex comes; ends with the database.
+async fn commit_groups(writer: std::sync::Weak<Mutex<Writer>>, wake: Arc<Notify>) {
+    loop {
+        // A timeout, because the last handle may go without a wake-up.
+        let _ = tokio::time::timeout(Duration::from_secs(5), wake.notified()).await;
+        let Some(writer) = writer.upgrade() else { return };
+        let mut writer = writer.lock_owned().await;
+        if writer.closed {
+            return;
+        }
+        if writer.open && writer.abandon_savepoint().await.is_ok() {
+            writer.commit_group().await;
+        }
+    }
+}
+
+impl Writer {
+    pub(super) fn connection(&mut self) -> &mut SqliteConnection {
+        &mut self.conn
+    }
+
+    async fn run(&mut self, statement: &'static str) -> Result<()> {
+        sqlx::query(statement).execute(&mut self.conn).await?;
+        Ok(())
+    }
+
+    /// Takes the write lock of the file at once: a transaction that reads first and writes later can fail half-way.
+    async fn begin(&mut self) -> Result<()> {
+        let mut tries = 0;
+        loop {
+            match self.run("begin immediate").await {
+                Ok(()) => break,
+                Err(error) if error.is_transient() && tries < BEGIN_TRIES => tries += 1,
+                Err(error) => return Err(error),
+            }
+            tokio::time::sleep(Duration::from_millis(5 + fastrand::u64(..20))).await;
+        }
+        self.open = true;
+        Ok(())
+    }
+
+    /// Keeps what the member wrote; it is committed with the group.
+    pub(super) async fn keep_savepoint(&mut self) -> Result<()> {
+        self.run("release member").await?;
+        self.savepoint = false;
+        Ok(())
+    }
+
+    /// Undoes what a member wrote that left without committing.
+    pub(super) async fn abandon_savepoint(&mut self) -> Result<()> {
+        if !self.savepoint {
+            return Ok(());
+        }
+        self.run("rollback to member").await?;
+        self.run("release member").await?;
+        self.savepoint = false;
+        Ok(())
+    }
+
+    /// A place in the group: told when the commit is on disk, or why it is not.
+    pub(super) fn join(&mut self) -> oneshot::Receiver<Result<(), String>> {
+        let (told, receiver) = oneshot::channel();
+        self.group.push(told);
+        receiver
+    }
+
+    /// Commits the open transaction and tells everybody in it.
+    pub(super) async fn commit_group(&mut self) {
+        if !self.open {
+            return;
+        }
+        let result = self.run("commit").await;
+        if result.is_err() {
+            let _ = self.run("rollback").await;
+        }
+        self.open = false;
+        let outcome = result.map_err(|error| error.to_string());
+        for member in self.group.drain(..) {
+            let _ = member.send(outcome.clone());
+        }
+    }
+}
+
+fn connect_options(options: &DbOptions) -> Result<SqliteConnectOptions> {
+    let invalid = |why: String| Error::Invalid { what: "the database URL".into(), why };
+    let connect =
+        SqliteConnectOptions::from_str(&options.url).map_err(|source| invalid(source.to_string()))?;
+    if !options.url.contains(":memory:")
+        && let Some(folder) = connect.get_filename().parent()
+    {
+        std::fs::create_dir_all(folder)
+            .map_err(|source| invalid(format!("the folder {} can't be made: {source}", folder.display())))?;
+    }
+    Ok(connect
+        .create_if_missing(true)
+        .foreign_keys(true)
+        .busy_timeout(Duration::from_secs(10))
+        .journal_mode(SqliteJournalMode::Wal)
+        .locking_mode(SqliteLockingMode::Normal)
+        .synchronous(match options.synchronous {
+            Synchronous::Full => SqliteSynchronous::Full,
+            Synchronous::Normal => SqliteSynchronous::Normal,
+        })
+        .pragma("journal_size_limit", "67108864")
+        .statement_cache_capacity(300))
+}

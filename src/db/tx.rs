@@ -1,0 +1,154 @@
+//! Transactions of the engine's own.
+
+use sqlx::pool::PoolConnection;
+use sqlx::{AssertSqlSafe, Postgres, Sqlite, Transaction};
+use tokio::sync::OwnedMutexGuard;
+
+use super::sqlite::{SqliteDb, Writer};
+use super::{Conn, Db, DbKind, Link, Pooler};
+use crate::error::{Error, Result};
+
+/// A transaction; dropped without [`Tx::commit`] it leaves nothing behind.
+#[derive(Debug)]
+pub struct Tx {
+    session: Session,
+    clock_offset: i64,
+    tenant: Option<i64>,
+}
+
+#[derive(Debug)]
+enum Session {
+    Postgres(Transaction<'static, Postgres>),
+    /// One statement, its own transaction.
+    PostgresSingle(PoolConnection<Postgres>),
+    Sqlite(SqliteWrite),
+    SqliteRead(PoolConnection<Sqlite>),
+}
+
+/// The writer, for as long as this transaction has it.
+#[derive(Debug)]
+struct SqliteWrite {
+    writer: OwnedMutexGuard<Writer>,
+    db: SqliteDb,
+    group: bool,
+}
+
+impl SqliteWrite {
+    async fn commit(mut self) -> Result<()> {
+        self.writer.keep_savepoint().await?;
+        let told = self.writer.join();
+        if !self.group {
+            self.writer.commit_group().await;
+        }
+        drop(self);
+        told.await
+            .map_err(|_| Error::Unreachable("the database was closed before the commit".into()))?
+            .map_err(Error::Unreachable)
+    }
+}
+
+/// The committer ends what was left open: the group's commit, or the rollback of a transaction that was dropped.
+impl Drop for SqliteWrite {
+    fn drop(&mut self) {
+        self.db.wake_committer();
+    }
+}
+
+impl Tx {
+    pub(super) async fn begin(db: &Db, tenant: Option<i64>) -> Result<Self> {
+        crate::context::refuse_second_writer(db)?;
+        let session = match &db.kind {
+            DbKind::Postgres { pool, .. } => Session::Postgres(match tenant {
+                None => pool.begin().await?,
+                Some(tenant) => pool.begin_with(AssertSqlSafe(tenant_begin(tenant))).await?,
+            }),
+            DbKind::Sqlite(sqlite) => {
+                Session::Sqlite(SqliteWrite { writer: sqlite.begin().await?, db: sqlite.clone(), group: false })
+            }
+        };
+        Ok(Self { session, clock_offset: db.clock_offset(), tenant })
+    }
+
+    pub(super) async fn single(db: &Db) -> Result<Self> {
+        crate::context::refuse_second_writer(db)?;
+        let session = match &db.kind {
+            // Unnamed statements need parse and execute on one server connection: a transaction pins it.
+            DbKind::Postgres { pool, pooler: Pooler::Transaction } => Session::Postgres(pool.begin().await?),
+            DbKind::Postgres { pool, .. } => Session::PostgresSingle(pool.acquire().await?),
+            DbKind::Sqlite(sqlite) => Session::Sqlite(SqliteWrite {
+                writer: sqlite.join_group().await?,
+                db: sqlite.clone(),
+                group: true,
+            }),
+        };
+        Ok(Self { session, clock_offset: db.clock_offset(), tenant: None })
+    }
+
+    pub(super) async fn read(db: &Db) -> Result<Self> {
+        let DbKind::Sqlite(sqlite) = &db.kind else { return Self::single(db).await };
+        let Some(readers) = sqlite.readers() else { return Self::single(db).await };
+        let session = Session::SqliteRead(readers.acquire().await?);
+        Ok(Self { session, clock_offset: db.clock_offset(), tenant: None })
+    }
+
+    /// The connection, to run statements on.
+    pub fn conn(&mut self) -> Conn<'_> {
+        let link = match &mut self.session {
+            Session::Postgres(tx) => Link::Postgres(&mut **tx),
+            Session::PostgresSingle(conn) => Link::Postgres(&mut **conn),
+            Session::Sqlite(write) => Link::Sqlite(write.writer.connection()),
+            Session::SqliteRead(conn) => Link::Sqlite(&mut **conn),
+        };
+        Conn { link, clock_offset: self.clock_offset, tenant: self.tenant, wakes: None }
+    }
+
+    /// The application's own view of a PostgreSQL transaction, for statements of its own.
+    pub fn as_postgres(&mut self) -> Option<&mut sqlx::PgConnection> {
+        match &mut self.session {
+            Session::Postgres(tx) => Some(&mut **tx),
+            Session::PostgresSingle(conn) => Some(&mut **conn),
+            _ => None,
+        }
+    }
+
+    /// The application's own view of an SQLite transaction, for statements of its own.
+    pub fn as_sqlite(&mut self) -> Option<&mut sqlx::SqliteConnection> {
+        match &mut self.session {
+            Session::Sqlite(write) => Some(write.writer.connection()),
+            Session::SqliteRead(conn) => Some(&mut **conn),
+            _ => None,
+        }
+    }
+
+    /// Makes everything durable, or nothing. When this returns an error of an unreachable database, the commit
+    /// may have happened all the same: repeat with the same ids, which stores nothing twice.
+    pub async fn commit(self) -> Result<()> {
+        match self.session {
+            Session::Postgres(tx) => tx.commit().await?,
+            Session::PostgresSingle(_) | Session::SqliteRead(_) => {}
+            Session::Sqlite(write) => write.commit().await?,
+        }
+        Ok(())
+    }
+
+    /// Undoes everything at once; dropping does the same a moment later.
+    pub async fn rollback(self) -> Result<()> {
+        match self.session {
+            Session::Postgres(tx) => tx.rollback().await?,
+            Session::Sqlite(mut write) => {
+                write.writer.abandon_savepoint().await?;
+                if !write.group {
+                    write.writer.commit_group().await;
+                }
+            }
+            Session::PostgresSingle(_) | Session::SqliteRead(_) => {}
+        }
+        Ok(())
+    }
+}
+
+/// Begin, role and tenant in one round trip: confined even when the login is a powerful one. `tenant` is a number,
+/// so nothing can be injected.
+fn tenant_begin(tenant: i64) -> String {
+    format!("begin; set local role fairlane_app; select set_config('fairlane.tenant_id', '{tenant}', true)")
+}

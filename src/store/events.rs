@@ -1,0 +1,279 @@
+//! Publishing: one event row and one job row for each subscription, in one transaction.
+
+use std::collections::BTreeSet;
+
+use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::jobs::{self, NewJob};
+use crate::db::{Conn, Db, Dialect, Row, Sql, Value, query};
+use crate::error::{Error, Result};
+use crate::event::Aggregate;
+use crate::listener::listener_job_kind;
+use crate::sql;
+
+/// An event before it is stored.
+#[derive(Debug)]
+pub struct NewEvent {
+    pub(crate) id: Uuid,
+    pub(crate) tenant_id: i64,
+    pub(crate) name: String,
+    pub(crate) version: i32,
+    pub(crate) payload: Box<RawValue>,
+    pub(crate) source: Option<String>,
+    pub(crate) actor: Option<String>,
+    pub(crate) aggregate: Option<Aggregate>,
+    pub(crate) correlation_id: Option<Uuid>,
+    pub(crate) causation_id: Option<Uuid>,
+    pub(crate) trace: Option<String>,
+}
+
+impl Default for NewEvent {
+    fn default() -> Self {
+        Self {
+            id: Uuid::nil(),
+            tenant_id: 0,
+            name: String::new(),
+            version: 1,
+            payload: RawValue::NULL.to_owned(),
+            source: None,
+            actor: None,
+            aggregate: None,
+            correlation_id: None,
+            causation_id: None,
+            trace: None,
+        }
+    }
+}
+
+/// What publishing an event led to.
+#[derive(Debug, Default)]
+pub struct Fanned {
+    /// Listener jobs queued.
+    pub jobs: u64,
+    /// The event was stored before; nothing was queued.
+    pub duplicate: bool,
+    /// Queues that got work.
+    pub queues: BTreeSet<String>,
+}
+
+/// Stores an event and queues its listener jobs; the same id again does nothing.
+pub async fn publish(conn: &mut Conn<'_>, event: &NewEvent) -> Result<Fanned> {
+    jobs::confine(conn, event.tenant_id)?;
+    match conn.dialect() {
+        Dialect::Postgres => publish_in_one_statement(conn, event).await,
+        Dialect::Sqlite => publish_step_by_step(conn, event).await,
+    }
+}
+
+/// Event, subscriptions and jobs in one round trip. The tenant's setting travels in it: the insert reads from
+/// `setting`, so the policies see it. Job ids are made from event and listener: a repeated fan-out finds them taken.
+async fn publish_in_one_statement(conn: &mut Conn<'_>, event: &NewEvent) -> Result<Fanned> {
+    let statement = sql!(
+        "with setting as materialized (
+            select set_config('fairlane.tenant_id', $2::text, true)
+         ), event as (
+            insert into fairlane_events (id, tenant_id, name, version, payload, source, actor, aggregate_type,
+                aggregate_id, aggregate_version, correlation_id, causation_id, trace, priority, occurred_at)
+            select $1, $2, $3, $4, $5::jsonb, $6, $7, $8, $9, $10, $11, $12, $13, 5, {now} from setting
+            on conflict (id) do nothing
+            returning id
+         ), fanned as (
+            insert into fairlane_jobs (id, tenant_id, queue, kind, priority, state, run_at, payload, event_id,
+                max_attempts, correlation_id, causation_id, trace, created_at)
+            select (substr(replace(event.id::text, '-', ''), 1, 12) || '7' || substr(h.hash, 1, 3) || '8'
+                    || substr(h.hash, 4, 15))::uuid,
+                $2, s.queue, s.listener || '@' || s.event_name, s.priority, 'available', {now}, 'null', event.id,
+                s.max_attempts, coalesce($11, event.id), event.id, $13, {now}
+            from event
+            join fairlane_subscriptions s on s.event_name = $3
+            cross join lateral (select md5(event.id::text || s.listener) as hash) h
+            on conflict (id) do nothing
+            returning queue
+         )
+         select (select count(*) from event) as stored, count(*) as jobs,
+            string_agg(distinct queue, ',') as queues from fanned"
+    );
+    let row = bind_event(query(statement), event).fetch_one(conn).await?;
+    if row.get::<i64>("stored")? == 0 {
+        return stored_before(conn, event).await;
+    }
+    let queues: Option<String> = row.get("queues")?;
+    Ok(Fanned {
+        jobs: u64::try_from(row.get::<i64>("jobs")?).unwrap_or_default(),
+        duplicate: false,
+        queues: queues.iter().flat_map(|queues| queues.split(',')).map(str::to_owned).collect(),
+    })
+}
+
+async fn publish_step_by_step(conn: &mut Conn<'_>, event: &NewEvent) -> Result<Fanned> {
+    let statement = sql!(
+        "insert into fairlane_events (id, tenant_id, name, version, payload, source, actor, aggregate_type,
+            aggregate_id, aggregate_version, correlation_id, causation_id, trace, priority, occurred_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 5, {now})
+         on conflict (id) do nothing"
+    );
+    if bind_event(query(statement), event).execute(conn).await? == 0 {
+        return stored_before(conn, event).await;
+    }
+    let subscriptions = query(sql!(
+        "select listener, queue, priority, max_attempts from fairlane_subscriptions
+         where event_name = $1 order by listener"
+    ))
+    .bind(event.name.as_str())
+    .fetch_all(conn)
+    .await?;
+    let jobs = subscriptions.iter().map(|row| listener_job(event, row)).collect::<Result<Vec<_>>>()?;
+    jobs::insert(conn, &jobs).await?;
+    Ok(Fanned {
+        jobs: jobs.len() as u64,
+        duplicate: false,
+        queues: jobs.into_iter().map(|job| job.queue).collect(),
+    })
+}
+
+fn bind_event(query: crate::db::Query, event: &NewEvent) -> crate::db::Query {
+    let aggregate = event.aggregate.as_ref();
+    query
+        .bind(event.id)
+        .bind(event.tenant_id)
+        .bind(event.name.as_str())
+        .bind(event.version)
+        .bind(event.payload.get())
+        .bind(event.source.clone())
+        .bind(event.actor.clone())
+        .bind(aggregate.map(|it| it.kind))
+        .bind(aggregate.map(|it| it.id.clone()))
+        .bind(aggregate.and_then(|it| it.version))
+        .bind(event.correlation_id)
+        .bind(event.causation_id)
+        .bind(event.trace.clone())
+}
+
+fn listener_job(event: &NewEvent, row: &Row) -> Result<NewJob> {
+    let listener: String = row.get("listener")?;
+    Ok(NewJob {
+        id: listener_job_id(event.id, &listener),
+        tenant_id: event.tenant_id,
+        queue: row.get("queue")?,
+        kind: listener_job_kind(&listener, &event.name),
+        priority: row.get("priority")?,
+        event_id: Some(event.id),
+        max_attempts: row.get("max_attempts")?,
+        correlation_id: Some(event.correlation_id.unwrap_or(event.id)),
+        causation_id: Some(event.id),
+        trace: event.trace.clone(),
+        ..NewJob::default()
+    })
+}
+
+/// An id made from event and listener, with the event's time in front so that it sorts like any UUIDv7.
+fn listener_job_id(event: Uuid, listener: &str) -> Uuid {
+    let mut hash = Sha256::new();
+    hash.update(event.as_bytes());
+    hash.update(listener.as_bytes());
+    let digest = hash.finalize();
+    let mut bytes = [0u8; 16];
+    bytes[..6].copy_from_slice(&event.as_bytes()[..6]);
+    bytes[6..].copy_from_slice(&digest[..10]);
+    bytes[6] = (bytes[6] & 0x0f) | 0x70;
+    bytes[8] = (bytes[8] & 0x3f) | 0x80;
+    Uuid::from_bytes(bytes)
+}
+
+/// The id was taken: by this very event (fine, a repeat), or by another one (a mistake).
+async fn stored_before(conn: &mut Conn<'_>, event: &NewEvent) -> Result<Fanned> {
+    let known = query(sql!("select name from fairlane_events where id = $1 and tenant_id = $2"))
+        .bind(event.id)
+        .bind(event.tenant_id)
+        .fetch_optional(conn)
+        .await?;
+    match known {
+        Some(row) if row.get::<String>("name")? == event.name => {
+            Ok(Fanned { duplicate: true, ..Fanned::default() })
+        }
+        _ => Err(Error::IdReused { what: "event", id: event.id }),
+    }
+}
+
+/// Stores many events at once, each with its listener jobs: for imports and other bulk work.
+///
+/// `$1` is one JSON array, so a chunk is two statements whatever its size.
+pub async fn publish_all(conn: &mut Conn<'_>, events: &[NewEvent]) -> Result<u64> {
+    let Some(first) = events.first() else { return Ok(0) };
+    jobs::confine(conn, first.tenant_id)?;
+    let statement = Sql {
+        postgres: "insert into fairlane_events (id, tenant_id, name, version, payload, source, actor, aggregate_type,
+                aggregate_id, aggregate_version, correlation_id, causation_id, priority, occurred_at)
+             select e.id, $1, e.name, e.version, e.payload::jsonb, $2, $3, e.aggregate_type, e.aggregate_id,
+                e.aggregate_version, $4, $5, 5, {now}
+             from unnest($6::uuid[], $7::text[], $8::bigint[], $9::text[], $10::text[], $11::text[], $12::bigint[])
+                as e(id, name, version, payload, aggregate_type, aggregate_id, aggregate_version)
+             on conflict (id) do nothing",
+        sqlite: "insert into fairlane_events (id, tenant_id, name, version, payload, source, actor, aggregate_type,
+                aggregate_id, aggregate_version, correlation_id, causation_id, priority, occurred_at)
+             select i.value, $1, n.value, v.value, p.value, $2, $3, t.value, a.value, w.value, $4, $5, 5, {now}
+             from json_each($6) i join json_each($7) n on n.key = i.key join json_each($8) v on v.key = i.key
+                join json_each($9) p on p.key = i.key join json_each($10) t on t.key = i.key
+                join json_each($11) a on a.key = i.key join json_each($12) w on w.key = i.key
+             where true
+             on conflict (id) do nothing",
+    };
+    query(statement)
+        .bind(first.tenant_id)
+        .bind(first.source.clone())
+        .bind(first.actor.clone())
+        .bind(first.correlation_id)
+        .bind(first.causation_id)
+        .bind(events.iter().map(|event| event.id).collect::<Vec<_>>())
+        .bind(events.iter().map(|event| event.name.as_str()).collect::<Vec<_>>())
+        .bind(events.iter().map(|event| event.version).collect::<Vec<_>>())
+        .bind(events.iter().map(|event| event.payload.get()).collect::<Vec<_>>())
+        .bind(aggregates(events, |it| Some(it.kind.to_owned())))
+        .bind(aggregates(events, |it| Some(it.id.clone())))
+        .bind(Value::Ints(events.iter().map(|event| event.aggregate.as_ref()?.version).collect()))
+        .execute(conn)
+        .await?;
+    fan_out_all(conn, events).await
+}
+
+fn aggregates(events: &[NewEvent], field: impl Fn(&Aggregate) -> Option<String>) -> Value {
+    Value::Texts(events.iter().map(|event| event.aggregate.as_ref().and_then(&field)).collect())
+}
+
+async fn fan_out_all(conn: &mut Conn<'_>, events: &[NewEvent]) -> Result<u64> {
+    let names: BTreeSet<&str> = events.iter().map(|event| event.name.as_str()).collect();
+    let subscriptions = query(sql!(
+        "select event_name, listener, queue, priority, max_attempts from fairlane_subscriptions
+         where event_name {in:$1} order by event_name, listener"
+    ))
+    .bind(names.into_iter().collect::<Vec<_>>())
+    .fetch_all(conn)
+    .await?;
+    let mut rows = Vec::new();
+    for subscription in &subscriptions {
+        let name: String = subscription.get("event_name")?;
+        for event in events.iter().filter(|event| event.name == name) {
+            rows.push(listener_job(event, subscription)?);
+        }
+    }
+    jobs::insert(conn, &rows).await?;
+    if let Some(wakes) = &mut conn.wakes {
+        wakes.extend(rows.iter().map(|row| row.queue.clone()));
+    }
+    Ok(rows.len() as u64)
+}
+
+/// Payloads of events, for the listener jobs that were just claimed.
+pub(crate) async fn payloads(db: &Db, ids: &[Uuid]) -> Result<Vec<(Uuid, String)>> {
+    let mut tx = db.read().await?;
+    let rows = query(Sql {
+        postgres: "select id, payload::text as payload from fairlane_events where id = any($1)",
+        sqlite: "select id, payload from fairlane_events where id in (select value from json_each($1))",
+    })
+    .bind(ids)
+    .fetch_all(&mut tx.conn())
+    .await?;
+    rows.iter().map(|row| Ok((row.get("id")?, row.get("payload")?))).collect()
+}

@@ -1,0 +1,91 @@
+//! Leases of running jobs: renewed by the heartbeat, held by the fence of every commit.
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use crate::context::Run;
+use crate::db::{Conn, Sql, query};
+use crate::error::{Error, Result};
+use crate::sql;
+
+/// A job this process still owns, as the heartbeat found it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// The job.
+    pub id: Uuid,
+    /// The fence.
+    pub token: Uuid,
+    /// Set when somebody asked for its cancellation.
+    pub cancel_reason: Option<String>,
+}
+
+/// Renews the leases of a process in one statement; returns the jobs it still owns. What is missing was lost.
+///
+/// A row that is locked by its own handler's commit is skipped, not waited for: that commit renews the lease itself.
+pub async fn renew(conn: &mut Conn<'_>, leases: &[(Uuid, Uuid)], lease: Duration) -> Result<Vec<Held>> {
+    let ids: Vec<Uuid> = leases.iter().map(|(id, _)| *id).collect();
+    let tokens: Vec<Uuid> = leases.iter().map(|(_, token)| *token).collect();
+    query(Sql {
+        postgres: "with mine as materialized (
+                select id from fairlane_jobs
+                where id = any($1) and token = any($2) and state = 'executing' for no key update skip locked)
+             update fairlane_jobs j set lease_until = {now} + {ms:$3} from mine where j.id = mine.id",
+        sqlite: "update fairlane_jobs set lease_until = {now} + {ms:$3}
+             where id in (select value from json_each($1)) and token in (select value from json_each($2))
+                and state = 'executing'",
+    })
+    .bind(ids.clone())
+    .bind(tokens.clone())
+    .bind(i64::try_from(lease.as_millis()).unwrap_or(i64::MAX))
+    .execute(conn)
+    .await?;
+    let rows = query(sql!(
+        "select id, token, cancel_requested_at is not null as cancelled, cancel_reason from fairlane_jobs
+         where id {in:$1} and token {in:$2} and state = 'executing'"
+    ))
+    .bind(ids)
+    .bind(tokens)
+    .fetch_all(conn)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            let cancelled: bool = row.get("cancelled")?;
+            let reason: Option<String> = row.get("cancel_reason")?;
+            Ok(Held {
+                id: row.get("id")?,
+                token: row.get("token")?,
+                cancel_reason: cancelled.then(|| reason.unwrap_or_default()),
+            })
+        })
+        .collect()
+}
+
+/// The fence of a handler's commit: locks the job by `(id, token)`, renews its lease and stores checkpoint and progress.
+///
+/// # Errors
+/// [`Error::LeaseLost`] when this run does not own the job any more; the caller rolls back.
+pub(crate) async fn hold(
+    conn: &mut Conn<'_>,
+    run: &Run,
+    checkpoint: Option<&serde_json::Value>,
+    progress: Option<(u64, Option<u64>)>,
+) -> Result<()> {
+    let as_int = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+    // A committed checkpoint is progress: crashes before it do not count against the job.
+    let held = query(sql!(
+        "update fairlane_jobs set lease_until = {now} + {ms:$3}, checkpoint = coalesce($4, checkpoint),
+            progress_done = coalesce($5, progress_done), progress_total = coalesce($6, progress_total),
+            crashes = case when $4 is null then crashes else 0 end
+         where id = $1 and token = $2 and state = 'executing'"
+    ))
+    .bind(run.job.id)
+    .bind(run.token)
+    .bind(i64::try_from(run.lease.as_millis()).unwrap_or(i64::MAX))
+    .bind(checkpoint.cloned())
+    .bind(progress.map(|(done, _)| as_int(done)))
+    .bind(progress.and_then(|(_, total)| total).map(as_int))
+    .execute(conn)
+    .await?;
+    if held == 1 { Ok(()) } else { Err(Error::LeaseLost { job: run.job.id }) }
+}

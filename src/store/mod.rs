@@ -1,0 +1,31 @@
+//! The only engine module that contains SQL. Every function runs on both databases.
+//!
+//! | file | statements |
+//! |---|---|
+//! | [`migrate`] | roles, migrations by line, the start-up check |
+//! | [`tenants`] | find, add, list |
+//! | [`subscriptions`] | who listens to what |
+//! | [`events`] | publish: an event and its listener jobs |
+//! | [`jobs`] | insert, unique and idempotency keys |
+//! | [`claim`] | take jobs under a lease |
+//! | [`lease`] | renew, hold (the fence of a handler's commit) |
+//! | [`settle`] | complete, retry, snooze, fail, cancel, release |
+//! | [`rescue`] | expired leases, poison pills |
+//! | [`promote`] | due jobs become available |
+//! | [`prune`] | retention |
+//! | [`workers`] | worker processes, for people |
+//! | [`schedules`] | cron rows and their ticks |
+
+pub mod claim;
+pub mod events;
+pub mod jobs;
+pub mod lease;
+pub mod migrate;
+pub mod promote;
+pub mod prune;
+pub mod rescue;
+pub mod schedules;
+pub mod settle;
+pub mod subscriptions;
+pub mod tenants;
+pub mod workers;

@@ -1,0 +1,106 @@
+//! Retention: what is old goes, a batch at a time, so that no statement holds locks for long.
+
+use std::time::Duration;
+
+use crate::db::{Conn, Db, Sql, query};
+use crate::error::Result;
+use crate::sql;
+
+/// Rows removed in one statement.
+const BATCH: i64 = 2000;
+
+/// How long things are kept.
+#[derive(Debug, Clone, Copy)]
+pub struct Retention {
+    /// Completed and cancelled jobs, with their attempts.
+    pub completed: Duration,
+    /// Failed jobs, with their attempts.
+    pub failed: Duration,
+    /// Events none of whose jobs is live or failed, with their listener runs.
+    pub events: Duration,
+    /// Worker processes that were last seen this long ago.
+    pub workers: Duration,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        let days = |n: u64| Duration::from_secs(n * 24 * 3600);
+        Self { completed: days(7), failed: days(90), events: days(30), workers: days(1) }
+    }
+}
+
+/// Removes one batch of everything that is too old; returns how many rows went. Zero means nothing is left to do.
+pub async fn prune(db: &Db, retention: &Retention) -> Result<u64> {
+    let mut gone = 0;
+    for (statement, age) in [
+        (HISTORY, retention.completed),
+        (FAILED, retention.failed),
+        (ATTEMPTS, retention.completed.max(retention.failed)),
+        (LISTENER_RUNS, retention.events),
+        (EVENTS, retention.events),
+        (KEYS, Duration::ZERO),
+        (WORKERS, retention.workers),
+    ] {
+        let mut tx = db.single().await?;
+        gone += run(&mut tx.conn(), statement, age).await?;
+        tx.commit().await?;
+    }
+    Ok(gone)
+}
+
+async fn run(conn: &mut Conn<'_>, statement: Sql, age: Duration) -> Result<u64> {
+    query(statement)
+        .bind(i64::try_from(age.as_millis()).unwrap_or(i64::MAX / 1000))
+        .bind(BATCH)
+        .execute(conn)
+        .await
+}
+
+const HISTORY: Sql = sql!(
+    "delete from fairlane_job_history where id in (
+        select id from fairlane_job_history where finished_at < {now} - {ms:$1} order by finished_at, id limit $2)"
+);
+
+const FAILED: Sql = sql!(
+    "delete from fairlane_failed_jobs where id in (
+        select id from fairlane_failed_jobs where failed_at < {now} - {ms:$1} order by failed_at, id limit $2)"
+);
+
+/// Attempts go when they are old and their job is gone.
+const ATTEMPTS: Sql = sql!(
+    "delete from fairlane_attempts where (job_id, run) in (
+        select a.job_id, a.run from fairlane_attempts a
+        where a.finished_at < {now} - {ms:$1}
+            and not exists (select 1 from fairlane_jobs j where j.id = a.job_id)
+            and not exists (select 1 from fairlane_failed_jobs f where f.id = a.job_id)
+            and not exists (select 1 from fairlane_job_history h where h.id = a.job_id)
+        order by a.finished_at limit $2)"
+);
+
+/// A run record goes with its event, never before: it is what makes a repeated delivery a no-op.
+const LISTENER_RUNS: Sql = sql!(
+    "delete from fairlane_listener_runs where (tenant_id, event_id, listener) in (
+        select r.tenant_id, r.event_id, r.listener from fairlane_listener_runs r
+        where not exists (select 1 from fairlane_events e where e.id = r.event_id)
+            and r.finished_at < {now} - {ms:$1} limit $2)"
+);
+
+const EVENTS: Sql = sql!(
+    "delete from fairlane_events where id in (
+        select e.id from fairlane_events e
+        where e.occurred_at < {now} - {ms:$1}
+            and not exists (select 1 from fairlane_jobs j where j.event_id = e.id)
+            and not exists (select 1 from fairlane_failed_jobs f where f.event_id = e.id)
+        order by e.occurred_at limit $2)"
+);
+
+const KEYS: Sql = sql!(
+    "delete from fairlane_unique_keys where (tenant_id, scope, key) in (
+        select tenant_id, scope, key from fairlane_unique_keys where expires_at < {now} - {ms:$1}
+        order by expires_at limit $2)"
+);
+
+const WORKERS: Sql = sql!(
+    "delete from fairlane_workers where id in (
+        select id from fairlane_workers where seen_at < {now} - {ms:$1} order by seen_at limit $2)"
+);

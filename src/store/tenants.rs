@@ -1,0 +1,95 @@
+//! Tenants.
+
+use chrono::{DateTime, Utc};
+
+use crate::db::{Conn, Db, Dialect, Row, query};
+use crate::error::{Error, Result};
+use crate::sql;
+
+/// A tenant as stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TenantRow {
+    /// Its number, the `tenant_id` of every row.
+    pub id: i64,
+    /// The name code and people use.
+    pub slug: String,
+    /// The name on pages.
+    pub name: String,
+    /// Its share of worker time, relative to the others.
+    pub weight: f64,
+    /// Since when none of its jobs start.
+    pub paused_at: Option<DateTime<Utc>>,
+    /// Why.
+    pub pause_reason: Option<String>,
+    /// When it was added.
+    pub created_at: DateTime<Utc>,
+}
+
+impl TenantRow {
+    fn read(row: &Row) -> Result<Self> {
+        Ok(Self {
+            id: row.get("id")?,
+            slug: row.get("slug")?,
+            name: row.get("name")?,
+            weight: row.get("weight")?,
+            paused_at: row.get("paused_at")?,
+            pause_reason: row.get("pause_reason")?,
+            created_at: row.get("created_at")?,
+        })
+    }
+}
+
+/// The number of a slug, on a connection of the client's own.
+pub async fn lookup(db: &Db, slug: &str) -> Result<Option<i64>> {
+    // On PostgreSQL the policy wants a setting, which needs a transaction; on SQLite a reader waits for nobody.
+    let mut tx = match db.dialect() {
+        Dialect::Postgres => db.begin().await?,
+        Dialect::Sqlite => db.read().await?,
+    };
+    find(&mut tx.conn(), slug).await
+}
+
+/// The number of a slug.
+pub async fn find(conn: &mut Conn<'_>, slug: &str) -> Result<Option<i64>> {
+    if conn.dialect() == Dialect::Postgres {
+        query(sql!("select set_config('fairlane.tenant_slug', $1, true)")).bind(slug).fetch_one(conn).await?;
+    }
+    let row = query(sql!("select id from fairlane_tenants where slug = $1")).bind(slug).fetch_optional(conn).await?;
+    row.map(|row| row.get("id")).transpose()
+}
+
+/// Adds a tenant; returns its number. The slug is its name in code, on the command line and in URLs.
+pub async fn add(conn: &mut Conn<'_>, slug: &str, name: &str) -> Result<i64> {
+    check_slug(slug)?;
+    let row = query(sql!(
+        "insert into fairlane_tenants (slug, name) values ($1, $2) on conflict (slug) do nothing returning id"
+    ))
+    .bind(slug)
+    .bind(name)
+    .fetch_optional(conn)
+    .await?
+    .ok_or_else(|| Error::Refused { what: format!("tenant \"{slug}\""), why: "it exists already".into() })?;
+    row.get("id")
+}
+
+/// All tenants by slug.
+pub async fn list(conn: &mut Conn<'_>) -> Result<Vec<TenantRow>> {
+    let rows = query(sql!(
+        "select id, slug, name, weight, paused_at, pause_reason, created_at from fairlane_tenants order by slug"
+    ))
+    .fetch_all(conn)
+    .await?;
+    rows.iter().map(TenantRow::read).collect()
+}
+
+fn check_slug(slug: &str) -> Result<()> {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
+    let first_is_plain = slug.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());
+    if slug.len() <= 63 && first_is_plain && slug.chars().all(allowed) {
+        return Ok(());
+    }
+    Err(Error::Invalid {
+        what: format!("tenant \"{slug}\""),
+        why: "a slug has 1 to 63 of a-z, 0-9, - and _, and begins with a letter or digit".into(),
+    })
+}
