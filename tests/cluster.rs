@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use fairlane::testing::{Cluster, PgBouncer, Template, cluster_or_skip};
-use sqlx::{Connection, PgConnection};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 /// The key of the server that a child process of these tests holds.
 const CHILD_KEY: &str = "FAIRLANE_CLUSTER_TEST_KEY";
@@ -97,9 +97,9 @@ async fn scalar(url: &str, query: &'static str) -> String {
     value
 }
 
-async fn execute(url: &str, statement: &'static str) {
+async fn execute(url: &str, statement: &str) {
     let mut connection = PgConnection::connect(url).await.unwrap();
-    sqlx::raw_sql(statement).execute(&mut connection).await.unwrap();
+    sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut connection).await.unwrap();
     connection.close().await.unwrap();
 }
 
@@ -246,27 +246,28 @@ async fn databases_of_a_crashed_run_are_swept() {
 async fn a_test_can_log_in_as_a_role_that_row_level_security_binds() {
     let Some(cluster) = cluster_or_skip("roles").await else { return };
     let database = cluster.database(&numbers(&cluster).await).await.unwrap();
-    execute(&database.url, "drop role if exists cluster_test_app; create role cluster_test_app login").await;
-    execute(&database.url, "grant select on numbers to cluster_test_app; insert into numbers values (1)")
-        .await;
+    // Roles are cluster-wide: another run's must not be in the way.
+    let role = format!("cluster_test_app_{}", std::process::id());
+    execute(&database.url, &format!("create role {role} login; grant select on numbers to {role}")).await;
+    execute(&database.url, "insert into numbers values (1)").await;
     execute(&database.url, "alter table numbers enable row level security").await;
     let count = "select count(*)::text from numbers";
-    assert_eq!(scalar(&database.url_as("cluster_test_app"), count).await, "0");
+    assert_eq!(scalar(&database.url_as(&role), count).await, "0");
     assert_eq!(scalar(&database.url, count).await, "1");
-    execute(&database.url, "drop owned by cluster_test_app; drop role cluster_test_app").await;
+    execute(&database.url, &format!("drop owned by {role}; drop role {role}")).await;
 }
 
 #[tokio::test]
 async fn pgbouncer_pools_transactions_and_ends_with_its_value() {
     let Some(cluster) = cluster_or_skip("pgbouncer").await else { return };
     let database = cluster.database(&numbers(&cluster).await).await.unwrap();
-    execute(&database.url, "drop role if exists cluster_test_pooled; create role cluster_test_pooled login")
-        .await;
     let Some(bouncer) = PgBouncer::start(&cluster).await else { return };
-    let url = bouncer.url_as(&database.name, "cluster_test_pooled");
+    let role = format!("cluster_test_pooled_{}", std::process::id());
+    execute(&database.url, &format!("create role {role} login")).await;
+    let url = bouncer.url_as(&database.name, &role);
     let mut connection = PgConnection::connect(&url).await.unwrap();
     let user: Vec<sqlx::postgres::PgRow> =
-        sqlx::raw_sql("select 1 where current_user = 'cluster_test_pooled'")
+        sqlx::raw_sql("select 1 where current_user like 'cluster_test_pooled%'")
             .fetch_all(&mut connection)
             .await
             .unwrap();
@@ -277,6 +278,6 @@ async fn pgbouncer_pools_transactions_and_ends_with_its_value() {
     let shared = "select 1 where current_setting('fairlane.seen', true) = 'yes'";
     assert_eq!(sqlx::raw_sql(shared).fetch_all(&mut second).await.unwrap().len(), 1);
     drop(bouncer);
-    execute(&database.url, "drop role cluster_test_pooled").await;
+    execute(&database.url, &format!("drop role {role}")).await;
     assert!(PgConnection::connect(&url).await.is_err());
 }
