@@ -1,0 +1,13 @@
+//! Databases for tests: a PostgreSQL server that is found or started, one database per test, and PgBouncer.
+//!
+//! For Unix. Nothing here is meant for production: servers start without `fsync` and trust whoever may
+//! open their socket, which is their own user and root alone.
+
+mod cluster;
+mod database;
+mod pgbouncer;
+mod server;
+
+pub use cluster::{Cluster, Skip, cluster_or_skip};
+pub use database::{Template, TestDatabase};
+pub use pgbouncer::PgBouncer;
