@@ -1,1 +1,3 @@
 //! Fairlane: the engine.
+
+pub mod config;
