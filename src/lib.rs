@@ -1,3 +1,4 @@
 //! Fairlane: the engine.
 
 pub mod config;
+pub mod logging;
