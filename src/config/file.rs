@@ -1,0 +1,162 @@
+//! TOML files as flat lists of keys with their lines.
+//!
+//! The `toml` crate's spanned tree is read by hand instead of through a deriving configuration
+//! crate (confique, figment): only so does every value keep its file and line, does one pass report
+//! all problems instead of the first, and can an application add settings without a generic type.
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::error::did_you_mean;
+use super::value::Raw;
+use super::{Origin, Problem, Settings};
+
+/// The table whose keys are names of kinds.
+pub(super) const KINDS: &str = "kinds";
+
+/// A key found in a file.
+#[derive(Debug)]
+pub(super) struct Found {
+    /// The kind, for a key of a `[kinds."NAME"]` table.
+    pub(super) kind: Option<String>,
+    /// The path of the setting, or the key within the kind's table.
+    pub(super) path: String,
+    pub(super) raw: Raw,
+    pub(super) origin: Origin,
+}
+
+/// Reads one file's text: the keys somebody declared, and a problem for everything else.
+pub(super) fn read(settings: &Settings, file: &str, text: &str) -> (Vec<Found>, Vec<Problem>) {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut reader = Reader { settings, file, text, found: Vec::new(), problems: Vec::new() };
+    let (table, errors) = DeTable::parse_recoverable(text);
+    if errors.is_empty() {
+        reader.table("", table.get_ref());
+    }
+    for error in errors {
+        // The parser's own Display quotes the line, which may hold a password: its message does not.
+        let line = error.span().map_or(1, |span| reader.line(span.start));
+        let message = format!("not valid TOML: {}", error.message().replace('\n', ", "));
+        reader.problems.push(
+            Problem::new(file, message)
+                .at(reader.origin(line))
+                .hint("a correct file to start from: fairlane config template"),
+        );
+    }
+    (reader.found, reader.problems)
+}
+
+struct Reader<'a> {
+    settings: &'a Settings,
+    file: &'a str,
+    text: &'a str,
+    found: Vec<Found>,
+    problems: Vec<Problem>,
+}
+
+impl Reader<'_> {
+    fn table(&mut self, prefix: &str, table: &DeTable<'_>) {
+        let mut entries: Vec<_> = table.iter().collect();
+        entries.sort_by_key(|(key, _)| key.span().start);
+        for (key, value) in entries {
+            let path = match prefix {
+                "" => key.get_ref().to_string(),
+                prefix => format!("{prefix}.{}", key.get_ref()),
+            };
+            self.entry(path, self.line(key.span().start), value);
+        }
+    }
+
+    fn entry(&mut self, path: String, line: usize, value: &Spanned<DeValue<'_>>) {
+        let is_section =
+            self.settings.sections().iter().any(|s| *s == path || s.starts_with(&format!("{path}.")));
+        match value.get_ref() {
+            DeValue::Table(kinds) if path == KINDS => self.kinds(kinds),
+            DeValue::Table(table) if is_section => self.table(&path, table),
+            _ if is_section || path == KINDS => {
+                let hint = format!("write its keys below a line [{path}]");
+                self.problem(&path, "is a section, not a value", line, Some(hint));
+            }
+            value if self.settings.find(&path).is_some() => self.push(None, path, line, value),
+            DeValue::Table(_) => {
+                let sections = self.settings.sections();
+                let near = did_you_mean(&path, sections.iter().copied().chain([KINDS]));
+                self.problem(
+                    &path,
+                    "unknown section",
+                    line,
+                    near.map(|near| format!("did you mean [{near}]?")),
+                );
+            }
+            _ => {
+                let near = did_you_mean(&path, self.settings.all().iter().map(|s| s.path));
+                self.problem(&path, "unknown key", line, near.map(|near| format!("did you mean {near}?")));
+            }
+        }
+    }
+
+    fn kinds(&mut self, kinds: &DeTable<'_>) {
+        for (name, value) in kinds {
+            let (line, name) = (self.line(name.span().start), name.get_ref().to_string());
+            let path = format!("{KINDS}.\"{name}\"");
+            match value.get_ref() {
+                DeValue::Table(keys) => self.kind(&name, &path, keys),
+                _ => {
+                    let hint = format!("write its policy below a line [{path}]");
+                    self.problem(&path, "is a section, not a value", line, Some(hint));
+                }
+            }
+        }
+    }
+
+    fn kind(&mut self, name: &str, path: &str, keys: &DeTable<'_>) {
+        let known = super::engine::KIND_KEYS;
+        for (key, value) in keys {
+            let (line, key) = (self.line(key.span().start), key.get_ref().to_string());
+            let place = format!("{path}.{key}");
+            if known.iter().any(|setting| setting.path == key) {
+                self.push(Some(name.to_owned()), key, line, value.get_ref());
+            } else if matches!(value.get_ref(), DeValue::Table(_)) {
+                let hint = format!("a kind with dots stands in quotes: [{KINDS}.\"{name}.{key}\"]");
+                self.problem(&place, "unknown section", line, Some(hint));
+            } else {
+                let near = did_you_mean(&key, known.iter().map(|setting| setting.path));
+                self.problem(&place, "unknown key", line, near.map(|near| format!("did you mean {near}?")));
+            }
+        }
+    }
+
+    fn push(&mut self, kind: Option<String>, path: String, line: usize, value: &DeValue<'_>) {
+        let origin = self.origin(line);
+        self.found.push(Found { kind, path, raw: raw(value), origin });
+    }
+
+    fn problem(&mut self, path: &str, message: &str, line: usize, hint: Option<String>) {
+        let hint = hint.unwrap_or_else(|| "every key there is: fairlane config template".to_owned());
+        self.problems.push(Problem::new(path, message).at(self.origin(line)).hint(hint));
+    }
+
+    fn origin(&self, line: usize) -> Origin {
+        Origin::File { path: self.file.to_owned(), line }
+    }
+
+    fn line(&self, offset: usize) -> usize {
+        1 + self.text.bytes().take(offset).filter(|byte| *byte == b'\n').count()
+    }
+}
+
+fn raw(value: &DeValue<'_>) -> Raw {
+    match value {
+        DeValue::String(text) => Raw::Text(text.to_string()),
+        DeValue::Integer(number) if number.radix() == 10 => Raw::Integer(number.as_str().to_owned()),
+        DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
+            Ok(number) => Raw::Integer(number.to_string()),
+            Err(_) => Raw::Other("a number out of range"),
+        },
+        DeValue::Float(number) => Raw::Float(number.as_str().to_owned()),
+        DeValue::Boolean(value) => Raw::Bool(*value),
+        DeValue::Array(items) => Raw::List(items.iter().map(|item| raw(item.get_ref())).collect()),
+        DeValue::Datetime(_) => Raw::Other("a date"),
+        DeValue::Table(_) => Raw::Other("a table"),
+    }
+}

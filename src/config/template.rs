@@ -1,0 +1,95 @@
+//! What `config template` prints: every setting, its default, one comment each.
+
+use super::setting::{Setting, Settings};
+use super::value::Kind;
+
+const WIDTH: usize = 100;
+
+const HEAD: &str = "\
+# Every setting of Fairlane with its default.
+#
+# Read in this order, the first that says something wins:
+#   a flag > the environment > ./fairlane.toml (or -c FILE) > /etc/fairlane/fairlane.toml > the default
+# The variable of a setting is FAIRLANE_ with its section and key in capitals (worker.lease:
+# FAIRLANE_WORKER_LEASE) unless its comment names another; secrets may stand in a file that a variable
+# of the same name and _FILE names. An empty variable counts as not set.
+#
+# Durations: \"500ms\", \"60s\", \"5m\", \"1h30m\", \"7d\"; a plain number is seconds.
+# Sizes: \"512M\" and \"1GiB\" count in 1024, \"100MB\" in 1000; a plain number is bytes.
+# `fairlane config check` tells everything that is wrong, `fairlane config show --origin` what holds and why.
+";
+
+impl Settings {
+    /// A commented TOML file with every setting at its default.
+    pub fn template(&self) -> String {
+        let mut text = HEAD.to_owned();
+        for section in self.sections() {
+            text.push_str(&format!("\n[{section}]\n"));
+            for setting in self.all().iter().filter(|s| s.section_and_key().0 == section) {
+                text.push_str(&entry(setting));
+            }
+        }
+        text.push_str(&kinds());
+        text
+    }
+}
+
+fn entry(setting: &Setting) -> String {
+    let mut doc = setting.doc.to_owned();
+    if let Some(name) = setting.env {
+        doc.push_str(&format!(" Variable: {name}."));
+    }
+    if let Kind::Choice(words) = setting.kind {
+        doc.push_str(&format!(" One of: {}.", words.join(", ")));
+    }
+    let (_, key) = setting.section_and_key();
+    format!("{}{key} = {}\n", comment(&doc), written(setting))
+}
+
+fn kinds() -> String {
+    let mut text = String::from("\n");
+    text.push_str(&comment(
+        "A kind of job may get another policy than the one it was written with. The name stands in quotes, \
+         every key is optional:",
+    ));
+    text.push_str("#\n# [kinds.\"erp.process_bulk_import\"]\n");
+    for setting in super::engine::KIND_KEYS {
+        let line = format!("# {} = {}", setting.path, written(setting));
+        text.push_str(&format!("{line:<32}# {}\n", setting.doc));
+    }
+    text
+}
+
+/// A default in TOML.
+fn written(setting: &Setting) -> String {
+    match setting.kind {
+        Kind::Integer { .. } | Kind::Bool => setting.default.to_owned(),
+        Kind::Memory if setting.default.bytes().all(|b| b.is_ascii_digit()) => setting.default.to_owned(),
+        Kind::Names | Kind::Durations => {
+            let items = setting.default.split(',').filter(|item| !item.is_empty());
+            format!("[{}]", items.map(quoted).collect::<Vec<_>>().join(", "))
+        }
+        _ => quoted(setting.default),
+    }
+}
+
+fn quoted(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}
+
+/// Wraps a text into comment lines.
+fn comment(text: &str) -> String {
+    let mut lines = vec![String::from("#")];
+    for word in text.split_whitespace() {
+        let full = lines.last().is_some_and(|line| line.len() + 1 + word.len() > WIDTH);
+        if full {
+            lines.push(String::from("#"));
+        }
+        if let Some(line) = lines.last_mut() {
+            line.push(' ');
+            line.push_str(word);
+        }
+    }
+    lines.push(String::new());
+    lines.join("\n")
+}

@@ -1,0 +1,3 @@
+//! The ERP domain.
+
+pub mod settings;

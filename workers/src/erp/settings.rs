@@ -1,0 +1,260 @@
+//! The ERP's own settings: mail and imports.
+
+use std::path::PathBuf;
+
+use fairlane::config::{Config, ConfigError, Kind, Problem, Setting, Settings, Sources, load};
+use secrecy::SecretString;
+
+/// The sections `mail` and `import`.
+pub const SETTINGS: &[Setting] = &[
+    Setting::new(
+        "mail.transport",
+        Kind::Choice(&["folder", "smtp"]),
+        "folder",
+        "Where mails go: each into a file of a folder, or to an SMTP server.",
+    ),
+    Setting::new("mail.folder", Kind::Path, ".fairlane/outbox", "The folder of the .eml files."),
+    Setting::new("mail.from", Kind::Text, "Fairlane <no-reply@localhost>", "The sender of every mail."),
+    Setting::new("mail.smtp_host", Kind::Text, "", "The SMTP server; needed where transport is smtp."),
+    Setting::new(
+        "mail.smtp_port",
+        Kind::Integer { min: 1, max: 65_535 },
+        "587",
+        "Its port: 587, 465 for tls, 25.",
+    ),
+    Setting::new("mail.smtp_username", Kind::Text, "", "The login at the SMTP server; empty = none."),
+    Setting::new(
+        "mail.smtp_password",
+        Kind::Secret,
+        "",
+        "Its password: better in FAIRLANE_MAIL_SMTP_PASSWORD or the file FAIRLANE_MAIL_SMTP_PASSWORD_FILE names.",
+    ),
+    Setting::new(
+        "mail.smtp_tls",
+        Kind::Choice(&["none", "starttls", "tls"]),
+        "starttls",
+        "How the connection is encrypted; none is refused together with a password.",
+    ),
+    Setting::new(
+        "import.folder",
+        Kind::Path,
+        ".fairlane/files",
+        "Where uploaded and failed rows' files are kept.",
+    ),
+    Setting::new("import.max_bytes", Kind::Size, "100MB", "Largest file accepted."),
+    Setting::new(
+        "import.max_rows",
+        Kind::Integer { min: 1, max: 1_000_000_000 },
+        "1000000",
+        "Most rows of a file.",
+    ),
+    Setting::new(
+        "import.chunk_rows",
+        Kind::Integer { min: 1, max: 10_000 },
+        "500",
+        "Rows of one transaction, after which progress is saved.",
+    ),
+];
+
+/// Everything the `fairlane` binary can be told: the engine's settings and the ERP's.
+pub fn settings() -> Settings {
+    Settings::engine().with(SETTINGS).check(check)
+}
+
+/// Loads the configuration of the `fairlane` binary.
+pub fn configure(sources: &Sources) -> Result<Config, ConfigError> {
+    load(&settings(), sources)
+}
+
+/// Where mails go.
+#[derive(Debug, Clone)]
+pub enum MailTransport {
+    /// Each into an `.eml` file of this folder.
+    Folder(PathBuf),
+    /// To an SMTP server.
+    Smtp(SmtpSettings),
+}
+
+/// How the connection to the SMTP server is encrypted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SmtpTls {
+    /// Not at all.
+    None,
+    /// Plain first, then encrypted.
+    Starttls,
+    /// From the first byte.
+    Tls,
+}
+
+/// The SMTP server.
+#[derive(Debug, Clone)]
+pub struct SmtpSettings {
+    /// Its name.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// Login and password.
+    pub login: Option<(String, SecretString)>,
+    /// The encryption.
+    pub tls: SmtpTls,
+}
+
+/// The section `mail`.
+#[derive(Debug, Clone)]
+pub struct MailSettings {
+    /// Where mails go.
+    pub transport: MailTransport,
+    /// The sender of every mail.
+    pub from: String,
+}
+
+impl MailSettings {
+    /// Reads the section `mail`.
+    pub fn read(config: &Config) -> Result<Self, ConfigError> {
+        let transport = match config.text("mail.transport")? {
+            "smtp" => MailTransport::Smtp(SmtpSettings::read(config)?),
+            _ => MailTransport::Folder(config.path("mail.folder")?),
+        };
+        Ok(Self { transport, from: config.text("mail.from")?.to_owned() })
+    }
+}
+
+impl SmtpSettings {
+    fn read(config: &Config) -> Result<Self, ConfigError> {
+        let tls = [("none", SmtpTls::None), ("starttls", SmtpTls::Starttls), ("tls", SmtpTls::Tls)];
+        let login = match config.optional("mail.smtp_username")? {
+            Some(name) => Some((name.to_owned(), config.secret("mail.smtp_password")?)),
+            None => None,
+        };
+        Ok(Self {
+            host: config.text("mail.smtp_host")?.to_owned(),
+            port: config.number("mail.smtp_port")?,
+            login,
+            tls: config.choose("mail.smtp_tls", tls)?,
+        })
+    }
+}
+
+/// The section `import`.
+#[derive(Debug, Clone)]
+pub struct ImportSettings {
+    /// Where files are kept.
+    pub folder: PathBuf,
+    /// Largest file accepted.
+    pub max_bytes: u64,
+    /// Most rows of a file.
+    pub max_rows: u64,
+    /// Rows of one transaction.
+    pub chunk_rows: usize,
+}
+
+impl ImportSettings {
+    /// Reads the section `import`.
+    pub fn read(config: &Config) -> Result<Self, ConfigError> {
+        Ok(Self {
+            folder: config.path("import.folder")?,
+            max_bytes: config.bytes("import.max_bytes")?,
+            max_rows: config.number("import.max_rows")?,
+            chunk_rows: config.number("import.chunk_rows")?,
+        })
+    }
+}
+
+/// What only several mail settings together can get wrong.
+fn check(config: &Config) -> Vec<Problem> {
+    let Ok(MailSettings { transport: MailTransport::Smtp(smtp), .. }) = MailSettings::read(config) else {
+        return Vec::new();
+    };
+    let mut problems = Vec::new();
+    if smtp.host.is_empty() {
+        problems.push(problem(
+            config,
+            "mail.transport",
+            "smtp needs mail.smtp_host",
+            "smtp_host = \"smtp.example.com\"",
+        ));
+    }
+    if smtp.login.is_some() && smtp.tls == SmtpTls::None {
+        let message = "none would send the password in the clear";
+        problems.push(problem(config, "mail.smtp_tls", message, "smtp_tls = \"starttls\""));
+    }
+    problems
+}
+
+fn problem(config: &Config, key: &str, message: &str, example: &str) -> Problem {
+    let problem = Problem::new(key, message).hint(format!("for example: {example}"));
+    match config.origin(key) {
+        Some(origin) => problem.at(origin.clone()),
+        None => problem,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fairlane::config::Origin;
+
+    use super::*;
+
+    const DEFAULT: &str = include_str!("../../../config/default.toml");
+    const PRODUCTION: &str = include_str!("../../../config/production.toml");
+
+    #[test]
+    fn the_file_of_defaults_is_the_template_byte_for_byte() {
+        let template = settings().template();
+        if std::env::var_os("FAIRLANE_TEST_BLESS").is_some() {
+            let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../config/default.toml");
+            std::fs::write(path, &template).unwrap();
+        }
+        assert!(
+            template == DEFAULT,
+            "config/default.toml is stale: FAIRLANE_TEST_BLESS=1 with this test rewrites it"
+        );
+    }
+
+    #[test]
+    fn the_file_of_defaults_parses_back_to_the_defaults() {
+        let shown = |config: Config| config.show().into_iter().map(|s| (s.key, s.value)).collect::<Vec<_>>();
+        assert_eq!(shown(settings().read(DEFAULT).unwrap()), shown(settings().defaults().unwrap()));
+    }
+
+    #[test]
+    fn the_production_file_is_valid_and_says_only_what_differs() {
+        let (production, defaults) = (settings().read(PRODUCTION).unwrap(), settings().defaults().unwrap());
+        let mut different = 0;
+        for (set, default) in production.show().iter().zip(&defaults.show()) {
+            if set.origin != Origin::Default {
+                assert_ne!(set.value, default.value, "{} does not differ from its default", set.key);
+                different += 1;
+            }
+        }
+        assert!(different > 0);
+    }
+
+    #[test]
+    fn mail_goes_into_a_folder_until_a_server_is_named() {
+        let mail = MailSettings::read(&settings().defaults().unwrap()).unwrap();
+        assert!(matches!(mail.transport, MailTransport::Folder(folder) if folder.ends_with("outbox")));
+        let error = settings().read("[mail]\ntransport = \"smtp\"").unwrap_err();
+        assert_eq!(error.to_string(), "mail.transport: smtp needs mail.smtp_host (file fairlane.toml:2)");
+        let text = "[mail]\ntransport = \"smtp\"\nsmtp_host = \"localhost\"\nsmtp_tls = \"none\"";
+        let mail = MailSettings::read(&settings().read(text).unwrap()).unwrap();
+        let MailTransport::Smtp(smtp) = mail.transport else { panic!("not smtp") };
+        assert_eq!((smtp.host.as_str(), smtp.port, smtp.tls), ("localhost", 587, SmtpTls::None));
+    }
+
+    #[test]
+    fn a_password_is_not_sent_in_the_clear_nor_printed() {
+        let text = "[mail]\ntransport = \"smtp\"\nsmtp_host = \"h\"\nsmtp_username = \"ana\"\nsmtp_password = \"hunter2\"\n";
+        let config = settings().read(text).unwrap();
+        let printed = format!("{config:?} {:?} {:?}", config.show(), MailSettings::read(&config).unwrap());
+        assert!(!printed.contains("hunter2"), "{printed}");
+        let error = settings().read(&format!("{text}smtp_tls = \"none\"")).unwrap_err();
+        assert!(error.to_string().contains("in the clear"));
+    }
+
+    #[test]
+    fn imports_are_limited_by_default() {
+        let import = ImportSettings::read(&settings().defaults().unwrap()).unwrap();
+        assert_eq!((import.max_bytes, import.max_rows, import.chunk_rows), (100_000_000, 1_000_000, 500));
+    }
+}
