@@ -173,7 +173,10 @@ impl<S> Context<S> {
     /// When it is not a `T`: a checkpoint of another release.
     pub fn checkpoint<T: DeserializeOwned>(&self) -> Result<Option<T>> {
         let stored = lock(&self.run.checkpoint).clone();
-        stored.map(serde_json::from_value).transpose().map_err(|why| Error::Damaged(format!("checkpoint: {why}")))
+        stored
+            .map(serde_json::from_value)
+            .transpose()
+            .map_err(|why| Error::Damaged(format!("checkpoint: {why}")))
     }
 
     /// Stores a checkpoint on its own; with effects, use [`Transaction::checkpoint`] in their transaction.
@@ -210,4 +213,3 @@ impl<S> Context<S> {
         }
     }
 }
-

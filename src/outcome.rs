@@ -205,7 +205,7 @@ pub fn decide(result: AttemptResult, facts: &AttemptFacts, backoff: &Backoff, ji
             Decision::Interrupted => return Next::Snooze { after: backoff.wait(1, jitter) },
         },
         AttemptResult::TimedOut(limit) => {
-            Failure::new("timed_out", format!("no progress for {}", crate::config::human_duration(limit)))
+            Failure::new("timed_out", format!("no progress for {}", crate::config::print_duration(limit)))
         }
         AttemptResult::Panicked(message) => Failure::new("panicked", message),
         // A later release may read it, but this one never will: a person has to look.

@@ -68,7 +68,10 @@ impl<S: Clone + Send + Sync + 'static> Registry<S> {
 
     /// Serves a kind of job.
     pub fn job<J: Job<State = S>>(mut self) -> Self {
-        self.add(J::KIND.to_owned(), Handler { policy: J::POLICY, run: run_job::<J>, failed: failed_job::<J> });
+        self.add(
+            J::KIND.to_owned(),
+            Handler { policy: J::POLICY, run: run_job::<J>, failed: failed_job::<J> },
+        );
         self
     }
 
@@ -174,7 +177,12 @@ fn run_job<J: Job>(payload: String, state: J::State, run: Arc<Run>) -> BoxFuture
     })
 }
 
-fn failed_job<J: Job>(payload: String, error: String, state: J::State, run: Arc<Run>) -> BoxFuture<'static, ()> {
+fn failed_job<J: Job>(
+    payload: String,
+    error: String,
+    state: J::State,
+    run: Arc<Run>,
+) -> BoxFuture<'static, ()> {
     Box::pin(async move {
         if let Ok(job) = decode::<J>(&payload) {
             job.failed(error, Context::new(state, run)).await;

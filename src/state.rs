@@ -98,7 +98,9 @@ impl JobState {
             (S::Executing, T::Snooze) => S::Scheduled,
             (S::Executing, T::Release | T::Rescue) => S::Available,
             (S::Executing, T::Fail) => S::Discarded,
-            (S::Executing | S::Scheduled | S::Available | S::Retryable | S::Suspended, T::Cancel) => S::Cancelled,
+            (S::Executing | S::Scheduled | S::Available | S::Retryable | S::Suspended, T::Cancel) => {
+                S::Cancelled
+            }
             (S::Discarded, T::Revive) => S::Available,
             (S::Scheduled | S::Available | S::Retryable, T::Suspend) => S::Suspended,
             (S::Suspended, T::Resume) => S::Available,

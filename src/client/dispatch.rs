@@ -54,7 +54,8 @@ pub struct Dispatched {
 impl Dispatch {
     pub(super) fn new<J: Job>(tenant: Tenant, job: J) -> Self {
         let payload = encode_payload(J::KIND, &job, tenant.fairlane.settings().payload);
-        let new = payload.map(|payload| new_job(&tenant, J::KIND, &J::POLICY, payload, job.concurrency_key()));
+        let new =
+            payload.map(|payload| new_job(&tenant, J::KIND, &J::POLICY, payload, job.concurrency_key()));
         let unique = job.unique_key().map(|key| (key, Unique::UntilDone));
         Self { tenant, job: new, unique, idempotency_key: None, own_id: false }
     }
@@ -169,9 +170,9 @@ impl Dispatch {
         // The tenant is looked up before the writer is taken, for it needs a connection too.
         self.tenant.id().await?;
         let mut tx = if single { db.single().await? } else { db.begin().await? };
-        let dispatched = self.insert(&mut tx.conn()).await?;
+        let mut dispatched = self.insert(&mut tx.conn()).await?;
         tx.commit().await?;
-        dispatched.wake.fire();
+        std::mem::replace(&mut dispatched.wake, Wake::none()).fire();
         Ok(dispatched)
     }
 

@@ -40,7 +40,9 @@ pub(crate) fn check(what: &str, json: &str, limits: PayloadLimits) -> Result<()>
     }
     // jsonb cannot hold it: better refused here, where the caller is, than at the database.
     if scan.nul {
-        return Err(invalid("it contains the character NUL (\\u0000), which the database cannot store".into()));
+        return Err(invalid(
+            "it contains the character NUL (\\u0000), which the database cannot store".into(),
+        ));
     }
     Ok(())
 }

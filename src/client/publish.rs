@@ -99,9 +99,9 @@ impl Publish {
         let db = self.tenant.fairlane.db().clone();
         self.tenant.id().await?;
         let mut tx = db.single().await?;
-        let published = self.insert(&mut tx.conn()).await?;
+        let mut published = self.insert(&mut tx.conn()).await?;
         tx.commit().await?;
-        published.wake.fire();
+        std::mem::replace(&mut published.wake, Wake::none()).fire();
         Ok(published)
     }
 

@@ -120,4 +120,3 @@ fn sqlite_arguments(values: Vec<Value>) -> Result<SqliteArguments> {
     }
     Ok(arguments)
 }
-

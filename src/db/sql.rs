@@ -44,7 +44,8 @@ macro_rules! sql {
 }
 
 /// Rendered texts live as long as the process: there are as many as there are statements.
-static RENDERED: LazyLock<RwLock<HashMap<(usize, usize, Dialect), &'static str>>> = LazyLock::new(RwLock::default);
+static RENDERED: LazyLock<RwLock<HashMap<(usize, usize, Dialect), &'static str>>> =
+    LazyLock::new(RwLock::default);
 
 impl Sql {
     /// The text for one dialect with its words filled in; a shifted clock (tests) is rendered anew each time.
@@ -99,7 +100,9 @@ fn dialect_word(word: &str, dialect: Dialect, clock_offset: i64) -> Option<Strin
         ("now", Dialect::Postgres) => {
             format!("(statement_timestamp() + interval '{clock_offset} microseconds')")
         }
-        ("now", Dialect::Sqlite) => format!("(cast(unixepoch('subsec') * 1000000 as integer) + {clock_offset})"),
+        ("now", Dialect::Sqlite) => {
+            format!("(cast(unixepoch('subsec') * 1000000 as integer) + {clock_offset})")
+        }
         ("ms", Dialect::Postgres) => format!("({bind} * interval '1 millisecond')"),
         ("ms", Dialect::Sqlite) => format!("({bind} * 1000)"),
         ("skip_locked", Dialect::Postgres) => "for no key update skip locked".into(),

@@ -43,7 +43,7 @@ pub(crate) struct Writer {
 
 impl SqliteDb {
     pub(super) async fn open(options: &DbOptions) -> Result<Self> {
-        let connect = connect_options(options)?;
+        let connect = sqlite_connect_options(options)?;
         let in_memory = options.url.contains(":memory:");
         let conn = connect.connect().await?;
         let readers = (!in_memory).then(|| {
@@ -194,7 +194,7 @@ impl Writer {
     }
 }
 
-fn connect_options(options: &DbOptions) -> Result<SqliteConnectOptions> {
+pub(crate) fn sqlite_connect_options(options: &DbOptions) -> Result<SqliteConnectOptions> {
     let invalid = |why: String| Error::Invalid { what: "the database URL".into(), why };
     let connect =
         SqliteConnectOptions::from_str(&options.url).map_err(|source| invalid(source.to_string()))?;

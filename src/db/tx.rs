@@ -62,9 +62,11 @@ impl Tx {
                 None => pool.begin().await?,
                 Some(tenant) => pool.begin_with(AssertSqlSafe(tenant_begin(tenant))).await?,
             }),
-            DbKind::Sqlite(sqlite) => {
-                Session::Sqlite(SqliteWrite { writer: sqlite.begin().await?, db: sqlite.clone(), group: false })
-            }
+            DbKind::Sqlite(sqlite) => Session::Sqlite(SqliteWrite {
+                writer: sqlite.begin().await?,
+                db: sqlite.clone(),
+                group: false,
+            }),
         };
         Ok(Self { session, clock_offset: db.clock_offset(), tenant })
     }

@@ -89,7 +89,10 @@ pub struct Unreadable {
 /// one tenant costs the others a turn, not the queue. The inner select is *materialised* behind `any(array(..))`: as a
 /// plain subselect PostgreSQL can lock far more rows than the limit (200 for a limit of 5, measured by others).
 /// Suspects are the same index's rows, taken one at a time.
-pub async fn claim(conn: &mut Conn<'_>, request: &ClaimRequest<'_>) -> Result<Vec<Result<Claimed, Unreadable>>> {
+pub async fn claim(
+    conn: &mut Conn<'_>,
+    request: &ClaimRequest<'_>,
+) -> Result<Vec<Result<Claimed, Unreadable>>> {
     let token = Uuid::now_v7();
     let statement = Sql {
         postgres: "with recursive lanes(tenant_id) as (

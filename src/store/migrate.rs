@@ -60,7 +60,11 @@ pub async fn migrate(options: &DbOptions, lines: Vec<MigrationLine>) -> Result<V
             let _ = conn.close().await;
         }
     }
-    Ok(before.into_iter().filter(|status| !status.applied).map(|s| MigrationStatus { applied: true, ..s }).collect())
+    Ok(before
+        .into_iter()
+        .filter(|status| !status.applied)
+        .map(|s| MigrationStatus { applied: true, ..s })
+        .collect())
 }
 
 /// Every migration of the lines, and whether the database has it; changes nothing.
@@ -109,10 +113,9 @@ async fn applied_versions<C: Migrate>(conn: &mut C, line: &str) -> Result<Vec<i6
 }
 
 async fn connect_postgres(options: &DbOptions) -> Result<PgConnection> {
-    let connect: sqlx::postgres::PgConnectOptions = options
-        .url
-        .parse()
-        .map_err(|why: sqlx::Error| Error::Invalid { what: "the database URL".into(), why: why.to_string() })?;
+    let connect: sqlx::postgres::PgConnectOptions = options.url.parse().map_err(|why: sqlx::Error| {
+        Error::Invalid { what: "the database URL".into(), why: why.to_string() }
+    })?;
     Ok(connect.application_name("fairlane migrate").connect().await?)
 }
 
@@ -169,9 +172,13 @@ pub async fn make_login(options: &DbOptions, name: &str) -> Result<()> {
         .await?;
     // `name` holds letters, digits and underscores only.
     if !known {
-        sqlx::query(AssertSqlSafe(format!("create role {name} login nobypassrls"))).execute(&mut conn).await?;
+        sqlx::query(AssertSqlSafe(format!("create role {name} login nobypassrls")))
+            .execute(&mut conn)
+            .await?;
     }
-    sqlx::query(AssertSqlSafe(format!("grant fairlane_app, fairlane_worker to {name}"))).execute(&mut conn).await?;
+    sqlx::query(AssertSqlSafe(format!("grant fairlane_app, fairlane_worker to {name}")))
+        .execute(&mut conn)
+        .await?;
     Ok(())
 }
 
@@ -204,9 +211,10 @@ async fn check_tables(conn: &mut Conn<'_>, role: String) -> Result<()> {
     .fetch_optional(conn)
     .await?;
     match open {
-        Some(_) => {
-            Err(Error::BypassesRowSecurity { role, why: "fairlane_jobs is not under forced row security".into() })
-        }
+        Some(_) => Err(Error::BypassesRowSecurity {
+            role,
+            why: "fairlane_jobs is not under forced row security".into(),
+        }),
         None => Ok(()),
     }
 }

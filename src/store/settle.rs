@@ -194,11 +194,12 @@ pub async fn release(conn: &mut Conn<'_>, fence: Fence) -> Result<bool> {
 /// Moves a job to the failed jobs, with all it needs to be retried; `false` when the lease was lost.
 pub async fn fail(conn: &mut Conn<'_>, fence: Fence, failure: &Failure) -> Result<bool> {
     record_attempt(conn, fence, "failed", failure).await?;
-    let kind = query(sql!("select kind from fairlane_jobs where id = $1 and token = $2 and state = 'executing'"))
-        .bind(fence.id)
-        .bind(fence.token)
-        .fetch_optional(conn)
-        .await?;
+    let kind =
+        query(sql!("select kind from fairlane_jobs where id = $1 and token = $2 and state = 'executing'"))
+            .bind(fence.id)
+            .bind(fence.token)
+            .fetch_optional(conn)
+            .await?;
     let Some(kind) = kind else { return Ok(false) };
     let group = fingerprint(&kind.get::<String>("kind")?, &failure.code, &failure.message);
     query(sql!(
@@ -250,11 +251,12 @@ async fn remove(conn: &mut Conn<'_>, fence: Fence) -> Result<bool> {
     .bind(fence.token)
     .execute(conn)
     .await?;
-    let touched = query(sql!("delete from fairlane_jobs where id = $1 and token = $2 and state = 'executing'"))
-        .bind(fence.id)
-        .bind(fence.token)
-        .execute(conn)
-        .await?;
+    let touched =
+        query(sql!("delete from fairlane_jobs where id = $1 and token = $2 and state = 'executing'"))
+            .bind(fence.id)
+            .bind(fence.token)
+            .execute(conn)
+            .await?;
     Ok(touched == 1)
 }
 

@@ -54,7 +54,10 @@ pub async fn find(conn: &mut Conn<'_>, slug: &str) -> Result<Option<i64>> {
     if conn.dialect() == Dialect::Postgres {
         query(sql!("select set_config('fairlane.tenant_slug', $1, true)")).bind(slug).fetch_one(conn).await?;
     }
-    let row = query(sql!("select id from fairlane_tenants where slug = $1")).bind(slug).fetch_optional(conn).await?;
+    let row = query(sql!("select id from fairlane_tenants where slug = $1"))
+        .bind(slug)
+        .fetch_optional(conn)
+        .await?;
     row.map(|row| row.get("id")).transpose()
 }
 
