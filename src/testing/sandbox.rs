@@ -50,7 +50,7 @@ const LEASE: Duration = Duration::from_secs(3600);
 /// t.publish(OrderApproved { order_id: 7 }).await?;
 /// t.drain().await?;
 /// assert_eq!(t.published::<InvoiceGenerated>().await?, [InvoiceGenerated { order_id: 7 }]);
-/// # fairlane::Result::Ok(()) }).unwrap();
+/// # Ok::<(), fairlane::Error>(()) }).unwrap();
 /// ```
 pub struct Sandbox {
     fairlane: Fairlane,
