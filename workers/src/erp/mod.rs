@@ -1,3 +1,4 @@
 //! The ERP domain.
 
+pub mod events;
 pub mod settings;
