@@ -1,0 +1,3 @@
+//! What the tests of the ERP share.
+
+pub mod smtp;
