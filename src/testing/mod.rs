@@ -13,5 +13,5 @@ mod test_db;
 pub use cluster::{Cluster, Skip, cluster_or_skip};
 pub use database::{Template, TestDatabase};
 pub use pgbouncer::PgBouncer;
-pub use test_db::{TEST_LOGIN, TestDb};
 pub use sandbox::{FailedJob, Sandbox};
+pub use test_db::{TEST_LOGIN, TestDb};

@@ -9,8 +9,8 @@ use super::cluster::cluster_or_skip;
 use super::database::TestDatabase;
 use crate::client::{ClientSettings, Fairlane};
 use crate::db::{Db, DbOptions, Synchronous};
-use crate::store::migrate::{MigrationLine, engine_line, make_login, migrate};
 use crate::store;
+use crate::store::migrate::{MigrationLine, engine_line, make_login, migrate};
 
 /// The login of tests on PostgreSQL: it cannot bypass row-level security, or tests of it would prove nothing.
 pub const TEST_LOGIN: &str = "fairlane_test";
@@ -88,7 +88,8 @@ impl TestDb {
     pub async fn execute(&self, statement: &'static str) -> u64 {
         let observer = self.observer().await.expect("an observer");
         let mut tx = observer.begin().await.expect("a transaction");
-        let rows = crate::db::query(crate::sql!(statement)).execute(&mut tx.conn()).await.expect("a statement");
+        let rows =
+            crate::db::query(crate::sql!(statement)).execute(&mut tx.conn()).await.expect("a statement");
         tx.commit().await.expect("a commit");
         rows
     }
@@ -104,7 +105,8 @@ fn with_engine(lines: fn() -> Vec<MigrationLine>) -> Vec<MigrationLine> {
 
 /// Changes with every migration, so that a changed one makes a new template.
 fn version(lines: Vec<MigrationLine>) -> String {
-    let checksums = lines.iter().flat_map(|line| line.postgres.iter().map(|migration| migration.checksum.to_vec()));
+    let checksums =
+        lines.iter().flat_map(|line| line.postgres.iter().map(|migration| migration.checksum.to_vec()));
     checksums.flatten().map(|byte| format!("{byte:02x}")).collect()
 }
 

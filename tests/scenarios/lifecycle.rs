@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use fairlane::backend_test;
 use fairlane::store;
+use fairlane::testing::TestDb;
 use fairlane::worker::{StopReason, Worker, WorkerOptions};
 
 use crate::kinds::{Log, What, act, registry};
@@ -79,13 +80,21 @@ backend_test!(
         eventually("the job runs", async || log.count("slow 1") == 1).await;
         control.stop(StopReason::Interrupted);
         running.await.expect("joined").expect("stopped");
-        assert_eq!(count(&t, "select count(*) as n from fairlane_job_history where state = 'completed'").await, 1);
+        assert_eq!(
+            count(&t, "select count(*) as n from fairlane_job_history where state = 'completed'").await,
+            1
+        );
     }
 );
 
 backend_test!(
     async fn after_the_drain_time_a_job_goes_back_with_its_attempt(t: TestDb) {
-        t.fairlane.tenant("acme").dispatch(act("hangs", What::Hang)).timeout(Duration::from_secs(60)).await.expect("ok");
+        t.fairlane
+            .tenant("acme")
+            .dispatch(act("hangs", What::Hang))
+            .timeout(Duration::from_secs(60))
+            .await
+            .expect("ok");
         let log = Log::default();
         let options = WorkerOptions { drain_timeout: Duration::from_millis(50), ..quick() };
         let worker = Worker::new(&t.fairlane).serve(registry(), log.clone()).options(options);
@@ -109,9 +118,15 @@ backend_test!(
         })
         .await;
         let mut tx = t.db.begin().await.expect("begun");
-        let asked = store::workers::request_stop(&mut tx.conn(), None, None, Some("high")).await.expect("asked");
+        let asked =
+            store::workers::request_stop(&mut tx.conn(), None, None, Some("high")).await.expect("asked");
         tx.commit().await.expect("committed");
-        assert_eq!(asked.len(), 1);
+        assert_eq!(
+            asked.len(),
+            1,
+            "{:?}",
+            store::workers::list(&mut t.db.read().await.expect("a reader").conn()).await
+        );
         assert_eq!(running.await.expect("joined").expect("stopped"), StopReason::RestartSignal);
         let obeyed = "select count(*) as n from fairlane_workers
             where state = 'stopped' and stop_reason = 'restart_signal'";
@@ -121,7 +136,12 @@ backend_test!(
 
 backend_test!(
     async fn a_worker_that_lost_its_lease_cannot_settle_the_job(t: TestDb) {
-        t.fairlane.tenant("acme").dispatch(act("zombie", What::Block(600))).timeout(Duration::from_secs(9)).await.expect("ok");
+        t.fairlane
+            .tenant("acme")
+            .dispatch(act("zombie", What::Block(600)))
+            .timeout(Duration::from_secs(9))
+            .await
+            .expect("ok");
         let log = Log::default();
         let options = WorkerOptions { heartbeat: Duration::from_secs(1), ..quick() };
         let worker = Worker::new(&t.fairlane).serve(registry(), log.clone()).options(options);
@@ -129,10 +149,7 @@ backend_test!(
         let running = tokio::spawn(worker.run_until(std::future::pending()));
         eventually("the job runs", async || log.count("zombie 1") == 1).await;
         // Another worker's claim, by hand: the job has another token now.
-        t.execute(
-            "update fairlane_jobs set token = '00000000-0000-7000-8000-00000000abcd'",
-        )
-        .await;
+        t.execute("update fairlane_jobs set token = '00000000-0000-7000-8000-00000000abcd'").await;
         control.stop(StopReason::Interrupted);
         running.await.expect("joined").expect("stopped");
         assert_eq!(count(&t, "select count(*) as n from fairlane_job_history").await, 0);

@@ -20,7 +20,10 @@ backend_test!(
     async fn a_job_that_succeeds_runs_once_and_moves_to_the_history(t: TestDb) {
         let log = run_one(&t, What::Succeed).await;
         assert_eq!(log.entries(), ["job 1"]);
-        assert_eq!(count(&t, "select count(*) as n from fairlane_job_history where state = 'completed'").await, 1);
+        assert_eq!(
+            count(&t, "select count(*) as n from fairlane_job_history where state = 'completed'").await,
+            1
+        );
         assert_eq!(count(&t, "select count(*) as n from fairlane_jobs").await, 0);
     }
 );
@@ -30,7 +33,8 @@ backend_test!(
         let log = run_one(&t, What::Fail).await;
         assert_eq!(log.entries(), ["job 1", "job 2", "job 3", "job gave up: it failed on purpose"]);
         assert_eq!(
-            count(&t, "select count(*) as n from fairlane_attempts where error = 'it failed on purpose'").await,
+            count(&t, "select count(*) as n from fairlane_attempts where error = 'it failed on purpose'")
+                .await,
             3
         );
         assert_eq!(count(&t, "select count(*) as n from fairlane_failed_jobs where attempt = 3").await, 1);
@@ -58,7 +62,10 @@ backend_test!(
     async fn a_handler_without_progress_is_stopped_at_its_timeout(t: TestDb) {
         let log = run_one(&t, What::Hang).await;
         assert_eq!(log.count("job 3"), 1);
-        assert_eq!(count(&t, "select count(*) as n from fairlane_failed_jobs where code = 'timed_out'").await, 1);
+        assert_eq!(
+            count(&t, "select count(*) as n from fairlane_failed_jobs where code = 'timed_out'").await,
+            1
+        );
     }
 );
 
@@ -79,14 +86,21 @@ backend_test!(
         let cancelled = "select count(*) as n from fairlane_job_history
             where state = 'cancelled' and reason = 'nobody needs it'";
         assert_eq!(count(&t, cancelled).await, 1);
-        assert_eq!(count(&t, "select count(*) as n from fairlane_failed_jobs where code = 'hopeless'").await, 1);
+        assert_eq!(
+            count(&t, "select count(*) as n from fairlane_failed_jobs where code = 'hopeless'").await,
+            1
+        );
         assert_eq!((log.count("cancels 1"), log.count("discards 1")), (1, 1));
     }
 );
 
 backend_test!(
     async fn a_retried_job_goes_on_from_its_checkpoint(t: TestDb) {
-        t.fairlane.tenant("acme").dispatch(Steps { steps: 4, fail_after: Some(2) }).await.expect("dispatched");
+        t.fairlane
+            .tenant("acme")
+            .dispatch(Steps { steps: 4, fail_after: Some(2) })
+            .await
+            .expect("dispatched");
         let log = Log::default();
         work_until_idle(&t, &log).await;
         assert_eq!(log.entries(), ["step 1", "step 2", "step 3", "step 4"]);
@@ -102,7 +116,10 @@ backend_test!(
         // Longer than two leases, on more slots than the runtime has threads.
         let acme = t.fairlane.tenant("acme");
         for _ in 0..4 {
-            acme.dispatch(act("blocks", What::Block(4500))).timeout(Duration::from_secs(30)).await.expect("dispatched");
+            acme.dispatch(act("blocks", What::Block(4500)))
+                .timeout(Duration::from_secs(30))
+                .await
+                .expect("dispatched");
         }
         let log = Log::default();
         work_until_idle(&t, &log).await;
@@ -124,9 +141,13 @@ backend_test!(
         let control = worker.control();
         let running = tokio::spawn(worker.run_until(std::future::pending()));
         eventually("the job runs", async || log.count("long 1") == 1).await;
-        t.execute("update fairlane_jobs set cancel_requested_at = created_at, cancel_reason = 'changed my mind'").await;
+        t.execute(
+            "update fairlane_jobs set cancel_requested_at = created_at, cancel_reason = 'changed my mind'",
+        )
+        .await;
         eventually("the job is cancelled", async || {
-            count(&t, "select count(*) as n from fairlane_job_history where reason = 'changed my mind'").await == 1
+            count(&t, "select count(*) as n from fairlane_job_history where reason = 'changed my mind'").await
+                == 1
         })
         .await;
         control.stop(fairlane::worker::StopReason::Interrupted);

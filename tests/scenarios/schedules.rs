@@ -59,14 +59,17 @@ fn missed_ticks_are_left_out_made_up_once_or_made_up_all() {
     assert_eq!(plan(MissedTicks::Once).fire, [at(6, 0)]);
     assert_eq!(plan(MissedTicks::All).fire, [at(3, 0), at(4, 0), at(5, 0), at(6, 0)]);
     assert_eq!(plan(MissedTicks::All).next, at(7, 0));
-    let punctual = plan_ticks("0 * * * *", chrono_tz::UTC, at(3, 0), at(3, 0), MissedTicks::Skip).expect("a plan");
+    let punctual =
+        plan_ticks("0 * * * *", chrono_tz::UTC, at(3, 0), at(3, 0), MissedTicks::Skip).expect("a plan");
     assert_eq!(punctual.fire, [at(3, 0)]);
 }
 
 #[test]
 fn a_daily_time_in_the_spring_gap_fires_once_and_in_the_autumn_overlap_once() {
     let berlin = chrono_tz::Europe::Berlin;
-    let utc = |month, day, hour, minute| Utc.with_ymd_and_hms(2027, month, day, hour, minute, 0).single().expect("a time");
+    let utc = |month, day, hour, minute| {
+        Utc.with_ymd_and_hms(2027, month, day, hour, minute, 0).single().expect("a time")
+    };
     let spring = fairlane::cron::next_ticks("30 2 * * *", berlin, utc(3, 27, 12, 0), 2).expect("ticks");
     assert_eq!(spring, [utc(3, 28, 1, 0), utc(3, 29, 0, 30)]);
     let autumn = fairlane::cron::next_ticks("30 2 * * *", berlin, utc(10, 30, 12, 0), 2).expect("ticks");
