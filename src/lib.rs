@@ -17,9 +17,11 @@
 //! application calls ([`Fairlane`], [`Tenant`]), what your handlers get ([`Context`], [`Transaction`]), what runs them
 //! ([`worker::Worker`]), and [`testing::Sandbox`] for your tests.
 
+pub mod admin;
 pub mod client;
 pub mod config;
 mod context;
+pub mod cron;
 pub mod db;
 mod error;
 mod event;
