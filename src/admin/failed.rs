@@ -117,11 +117,7 @@ impl Batch<'_> {
         Ok(revived)
     }
 
-    async fn one_by_one(
-        &self,
-        after: (DateTime<Utc>, Uuid),
-        done: &mut Retried,
-    ) -> Result<(Revived, Page)> {
+    async fn one_by_one(&self, after: (DateTime<Utc>, Uuid), done: &mut Retried) -> Result<(Revived, Page)> {
         let mut tx = self.fairlane.db().begin().await?;
         let page = failed::lock_page(&mut tx.conn(), self.filter, after, BATCH).await?;
         tx.rollback().await?;

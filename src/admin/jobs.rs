@@ -70,7 +70,8 @@ pub fn why_waiting(job: &JobDetail, around: &Surroundings<'_>) -> Option<String>
         "available" => {}
         _ => return None,
     }
-    let reason = |reason: &Option<String>| reason.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
+    let reason =
+        |reason: &Option<String>| reason.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
     if around.queue.paused_at.is_some() {
         return Some(format!("queue {} is paused{}", row.queue, reason(&around.queue.pause_reason)));
     }

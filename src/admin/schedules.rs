@@ -122,7 +122,6 @@ pub async fn run_now(
 }
 
 async fn record(tx: &mut crate::db::Tx, row: &ScheduleRow, action: &str, operator: &Operator) -> Result<()> {
-    let deed =
-        Deed { tenant_id: Some(row.tenant_id), action, target: &row.name, affected: 1, detail: None };
+    let deed = Deed { tenant_id: Some(row.tenant_id), action, target: &row.name, affected: 1, detail: None };
     operator.record(&mut tx.conn(), deed).await
 }

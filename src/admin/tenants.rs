@@ -30,8 +30,7 @@ pub async fn set_paused(fairlane: &Fairlane, id: i64, paused: bool, operator: &O
     let changed = tenants::set_paused(&mut tx.conn(), id, paused, reason).await?;
     if changed {
         let action = if paused { "tenant.pause" } else { "tenant.resume" };
-        let deed =
-            Deed { tenant_id: Some(id), action, target: &id.to_string(), affected: 1, detail: None };
+        let deed = Deed { tenant_id: Some(id), action, target: &id.to_string(), affected: 1, detail: None };
         operator.record(&mut tx.conn(), deed).await?;
     }
     tx.commit().await?;

@@ -31,11 +31,7 @@ pub fn state_of(worker: &WorkerRow, now: DateTime<Utc>) -> &str {
 }
 
 /// Asks processes to finish what they run and stop; their process manager starts them again. Returns whom.
-pub async fn restart(
-    fairlane: &Fairlane,
-    filter: &WorkerFilter,
-    operator: &Operator,
-) -> Result<Vec<Uuid>> {
+pub async fn restart(fairlane: &Fairlane, filter: &WorkerFilter, operator: &Operator) -> Result<Vec<Uuid>> {
     let mut tx = fairlane.db().begin().await?;
     let asked = workers::request_stop(
         &mut tx.conn(),

@@ -186,8 +186,7 @@ fn read(row: &Row) -> Result<FailedRow> {
 
 /// How many failed jobs a filter means.
 pub async fn count(conn: &mut Conn<'_>, filter: &FailedFilter) -> Result<i64> {
-    let statement =
-        sql!(concat!("select count(*) as count from fairlane_failed_jobs f where ", matching!()));
+    let statement = sql!(concat!("select count(*) as count from fairlane_failed_jobs f where ", matching!()));
     filter.bind(query(statement)).fetch_one(conn).await?.get("count")
 }
 
@@ -372,7 +371,9 @@ async fn keys_taken(conn: &mut Conn<'_>, ids: &[Uuid]) -> Result<Vec<KeyTaken>> 
     .fetch_all(conn)
     .await?;
     rows.iter()
-        .map(|row| Ok(KeyTaken { id: row.get("id")?, key: row.get("unique_key")?, holder: row.get("job_id")? }))
+        .map(|row| {
+            Ok(KeyTaken { id: row.get("id")?, key: row.get("unique_key")?, holder: row.get("job_id")? })
+        })
         .collect()
 }
 

@@ -157,8 +157,11 @@ fn read(row: &Row) -> Result<JobRow> {
 
 /// How many live jobs a filter means.
 pub async fn count_live(conn: &mut Conn<'_>, filter: &JobFilter) -> Result<i64> {
-    let statement =
-        sql!(concat!("select count(*) as count from fairlane_jobs where ", matching!(), " and state {in:$10}"));
+    let statement = sql!(concat!(
+        "select count(*) as count from fairlane_jobs where ",
+        matching!(),
+        " and state {in:$10}"
+    ));
     filter.bind(query(statement)).fetch_one(conn).await?.get("count")
 }
 
