@@ -30,6 +30,7 @@ pub mod fingerprint;
 mod job;
 mod listener;
 pub mod logging;
+pub mod maintenance;
 mod outcome;
 mod policy;
 mod registry;
@@ -37,6 +38,7 @@ mod state;
 pub mod store;
 pub mod testing;
 mod transaction;
+pub mod worker;
 
 pub use client::{ClientSettings, Dispatch, Dispatched, Fairlane, Publish, Published, Tenant, Unique, Wake};
 pub use context::{Context, JobInfo};
@@ -49,3 +51,8 @@ pub use policy::{Backoff, Policy, PolicyOverride};
 pub use registry::{Registry, Subscription};
 pub use state::{JobState, Transition};
 pub use transaction::Transaction;
+
+/// The README's code, compiled by the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

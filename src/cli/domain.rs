@@ -9,6 +9,7 @@ use crate::client::Fairlane;
 use crate::config::Config;
 use crate::registry::Served;
 use crate::store::migrate::MigrationStatus;
+use crate::worker::Worker;
 
 /// A verb that an application adds to the command line.
 pub trait DomainCommand: Send + Sync {
@@ -75,8 +76,8 @@ impl CommandEnv {
     }
 
     /// A worker that serves the application's domains, for commands that run their own jobs.
-    pub fn worker(&self) -> super::work::Worker {
-        super::work::Worker::new(&self.fairlane).serve_bound(self.served.clone())
+    pub fn worker(&self) -> Worker {
+        Worker::new(&self.fairlane).serve_bound(self.served.clone())
     }
 }
 
