@@ -1,1 +1,3 @@
 //! The domains that ship with Fairlane.
+
+pub mod erp;

@@ -1,0 +1,3 @@
+//! The ERP domain: its jobs and what they need.
+
+pub mod jobs;
