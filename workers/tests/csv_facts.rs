@@ -1,5 +1,8 @@
 //! Reads real files and compares with facts about them that independent tools computed.
 
+// The functions that the tests share are outside the reach of clippy's allowance for tests.
+#![allow(clippy::unwrap_used)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};

@@ -103,16 +103,15 @@ pub fn detect<R: Read + Seek>(source: &mut R) -> Result<TextEncoding, TabularErr
     if !head.is_ascii() {
         return Ok(detect_in(&head, cut));
     }
-    while cut {
-        let (mut sample, more) = read_sample(source, SAMPLE_BYTES)?;
+    let mut more = cut;
+    while more {
+        let (mut sample, cut) = read_sample(source, SAMPLE_BYTES)?;
         if !sample.is_ascii() {
             let (rest, cut) = read_sample(source, SAMPLE_BYTES)?;
             sample.extend(rest);
             return Ok(detect_in(&sample, cut));
         }
-        if !more {
-            break;
-        }
+        more = cut;
     }
     Ok(TextEncoding::UTF_8)
 }

@@ -21,6 +21,7 @@ mod header_row;
 pub mod number;
 pub mod reader;
 pub mod record;
+mod row;
 mod sample;
 mod scanner;
 pub mod sniff;

@@ -152,7 +152,7 @@ fn evidence(body: &str) -> Evidence {
     let opposite = |sign| if sign == '.' { DecimalMark::Comma } else { DecimalMark::Point };
     let mut marks = body.char_indices().filter(|(_, sign)| matches!(sign, '.' | ','));
     let Some((at, sign)) = marks.next() else { return Evidence::None };
-    let Some((_, last)) = marks.last() else {
+    let Some((_, last)) = marks.next_back() else {
         let (before, after) = (&body[..at], &body[at + 1..]);
         let thousands = after.len() == 3
             && (1..=3).contains(&before.len())

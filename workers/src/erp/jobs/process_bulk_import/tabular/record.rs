@@ -137,7 +137,7 @@ impl FieldDecoder {
                 continue;
             };
             text.truncate(kept);
-            if decode_strictly(self.encoding, &piece[..at], &mut text).is_err() {
+            if at > 0 && decode_strictly(self.encoding, &piece[..at], &mut text).is_err() {
                 text.truncate(kept);
             }
             let bad = &rest[at..(at + step).min(rest.len())];

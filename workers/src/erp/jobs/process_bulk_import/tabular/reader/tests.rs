@@ -156,6 +156,19 @@ fn a_long_record_is_refused_and_told_from_an_unclosed_quote() {
 }
 
 #[test]
+fn memory_does_not_grow_with_the_file() {
+    let text = format!("a,b\n{}", "1,some text\n".repeat(500_000));
+    let mut reader = RowReader::open(Cursor::new(text), &format("utf-8"), Limits::default()).unwrap();
+    let mut row = Row::default();
+    while reader.read(&mut row).unwrap() {}
+    assert!(reader.window.capacity() <= 256 * 1024);
+    let text = format!("a,b\n1,\"{}\"\n2,x\n", "y".repeat(9_000_000));
+    let mut reader = RowReader::open(Cursor::new(text), &format("utf-8"), Limits::default()).unwrap();
+    while reader.read(&mut row).unwrap() {}
+    assert!(reader.window.capacity() <= 4_000_000);
+}
+
+#[test]
 fn limits_of_bytes_and_rows_are_clear_errors_that_stay() {
     let text = "a,b\n1,x\n\n2,y\n3,z\n";
     let limits = Limits { max_rows: Some(2), ..Limits::default() };
