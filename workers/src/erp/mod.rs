@@ -1,3 +1,4 @@
 //! The ERP domain.
 
+pub mod jobs;
 pub mod settings;

@@ -1,0 +1,3 @@
+//! `ProcessBulkImport`: files of rows into the ERP's tables.
+
+pub mod tabular;
