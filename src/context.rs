@@ -66,6 +66,8 @@ pub(crate) struct Run {
     pub(crate) stop: CancellationToken,
     /// Set by `complete_in`: there is nothing left to settle.
     pub(crate) completed: AtomicBool,
+    /// Set when the handler overran its time but could not be stopped: whatever it still writes is refused.
+    pub(crate) void: AtomicBool,
     /// When the open transaction began, where there is one.
     pub(crate) transaction_since: std::sync::Mutex<Option<Instant>>,
     /// Moved by every committed checkpoint.
@@ -108,6 +110,15 @@ impl Run {
 
     pub(crate) fn last_progress(&self) -> Instant {
         *lock(&self.last_progress)
+    }
+
+    pub(crate) fn make_void(&self) {
+        self.void.store(true, Ordering::SeqCst);
+    }
+
+    /// Refuses the writes of a handler whose run is over.
+    pub(crate) fn check_not_void(&self) -> Result<()> {
+        if self.void.load(Ordering::SeqCst) { Err(Error::LeaseLost { job: self.job.id }) } else { Ok(()) }
     }
 
     pub(crate) fn is_completed(&self) -> bool {
@@ -161,6 +172,7 @@ impl<S> Context<S> {
     /// For a listener it also records that this listener has handled this event: a repeated delivery changes nothing.
     /// End the handler with it: `ctx.complete_in(tx).await`.
     pub async fn complete_in(&self, mut tx: Transaction) -> JobResult {
+        self.run.check_not_void()?;
         store::settle::complete_one(&mut tx.conn(), &self.run.job, self.run.token).await?;
         tx.commit_completed().await?;
         self.run.completed.store(true, Ordering::SeqCst);

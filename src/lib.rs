@@ -20,6 +20,7 @@
 pub mod client;
 pub mod config;
 mod context;
+pub mod cron;
 pub mod db;
 mod error;
 mod event;
@@ -27,6 +28,7 @@ pub mod fingerprint;
 mod job;
 mod listener;
 pub mod logging;
+pub mod maintenance;
 mod outcome;
 mod policy;
 mod registry;
@@ -34,6 +36,7 @@ mod state;
 pub mod store;
 pub mod testing;
 mod transaction;
+pub mod worker;
 
 pub use client::{ClientSettings, Dispatch, Dispatched, Fairlane, Publish, Published, Tenant, Unique, Wake};
 pub use context::{Context, JobInfo};

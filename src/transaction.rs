@@ -103,6 +103,7 @@ impl Transaction {
         if let Some(run) = self.run.clone() {
             let checkpoint = self.checkpoint.take();
             let progress = self.progress.take();
+            run.check_not_void()?;
             store::lease::hold(&mut self.conn(), &run, checkpoint.as_ref(), progress).await?;
             self.finish().await?;
             run.note_progress(checkpoint);

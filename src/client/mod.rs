@@ -23,7 +23,7 @@ use crate::transaction::Transaction;
 use crate::{Event, Job, store};
 
 pub(crate) use payload::encode as encode_payload;
-pub(crate) use wake::Waker;
+pub(crate) use wake::{WAKE_CHANNEL, Waker};
 
 /// A connection to the queue; cheap to clone.
 #[derive(Debug, Clone)]

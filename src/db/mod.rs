@@ -39,6 +39,7 @@ use crate::error::Result;
 #[derive(Debug, Clone)]
 pub struct Db {
     pub(crate) kind: DbKind,
+    options: Arc<DbOptions>,
     /// Microseconds that tests have moved the clock by; zero otherwise.
     clock_offset: Arc<AtomicI64>,
 }
@@ -58,7 +59,23 @@ impl Db {
             }
             Dialect::Sqlite => DbKind::Sqlite(SqliteDb::open(options).await?),
         };
-        Ok(Self { kind, clock_offset: Arc::default() })
+        Ok(Self { kind, options: Arc::new(options.clone()), clock_offset: Arc::default() })
+    }
+
+    /// The options it was opened with.
+    pub fn options(&self) -> &DbOptions {
+        &self.options
+    }
+
+    /// Connections of their own to the same database, for a thread with a runtime of its own. `None` in memory, where
+    /// a second connection would see another database.
+    pub(crate) async fn reopen(&self) -> Result<Option<Self>> {
+        if self.options.url.contains(":memory:") {
+            return Ok(None);
+        }
+        let mut again = Self::open(&DbOptions { max_connections: 1, ..self.options().clone() }).await?;
+        again.clock_offset = self.clock_offset.clone();
+        Ok(Some(again))
     }
 
     /// Which database this is.

@@ -61,6 +61,8 @@ pub struct Claimed {
     pub suspect: bool,
     /// Whether somebody cancelled it while it had no worker.
     pub cancel_reason: Option<String>,
+    /// Whether it holds a unique key that its start releases.
+    pub holds_start_key: bool,
     /// What the last checkpoint said.
     pub checkpoint: Option<serde_json::Value>,
     /// Ties together what one first cause led to.
@@ -124,7 +126,7 @@ pub async fn claim(
              where j.id = any(array(select id from picked)) and j.state = 'available'
              returning j.id, j.token, j.tenant_id, (select t.slug from fairlane_tenants t where t.id = j.tenant_id) as tenant,
                 j.queue, j.kind, j.payload::text as payload, j.event_id, j.attempt, j.runs, j.max_attempts, j.timeout_ms,
-                j.suspect, j.cancel_requested_at is not null as cancelled, j.cancel_reason, j.checkpoint,
+                j.suspect, j.cancel_requested_at is not null as cancelled, j.cancel_reason, j.unique_mode, j.checkpoint,
                 j.correlation_id, j.trace, j.created_at, j.priority, j.run_at,
                 (extract(epoch from j.retry_until - {now}) * 1000)::bigint as retry_left_ms",
         sqlite: "with recursive lanes(tenant_id) as (
@@ -156,7 +158,7 @@ pub async fn claim(
              where id in (select id from picked) and state = 'available'
              returning id, token, tenant_id, (select t.slug from fairlane_tenants t where t.id = tenant_id) as tenant,
                 queue, kind, payload, event_id, attempt, runs, max_attempts, timeout_ms, suspect,
-                cancel_requested_at is not null as cancelled, cancel_reason, checkpoint, correlation_id, trace,
+                cancel_requested_at is not null as cancelled, cancel_reason, unique_mode, checkpoint, correlation_id, trace,
                 created_at, priority, run_at, (retry_until - {now}) / 1000 as retry_left_ms",
     };
     let mut rows = query(statement)
@@ -212,6 +214,7 @@ fn read_job(row: &Row, id: Uuid, token: Uuid) -> Result<Claimed> {
         cancel_reason: cancelled
             .then(|| Ok::<_, Error>(row.get::<Option<String>>("cancel_reason")?.unwrap_or_default()))
             .transpose()?,
+        holds_start_key: row.get::<Option<String>>("unique_mode")?.as_deref() == Some("until_started"),
         checkpoint: row.get("checkpoint")?,
         correlation_id: row.get("correlation_id")?,
         trace: row.get("trace")?,

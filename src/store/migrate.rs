@@ -67,6 +67,22 @@ pub async fn migrate(options: &DbOptions, lines: Vec<MigrationLine>) -> Result<V
         .collect())
 }
 
+/// Applies everything to an SQLite database that is open already: one in memory has no other way in.
+pub(crate) async fn migrate_db(db: &Db, lines: Vec<MigrationLine>) -> Result<()> {
+    let mut tx = db.begin().await?;
+    for line in lines {
+        for migration in line.sqlite.iter() {
+            if let Some(conn) = tx.as_sqlite() {
+                sqlx::raw_sql(AssertSqlSafe(migration.sql.as_str().to_owned()))
+                    .execute(conn)
+                    .await
+                    .map_err(|why| Error::Migration(format!("line {}: {why}", line.name)))?;
+            }
+        }
+    }
+    tx.commit().await
+}
+
 /// Every migration of the lines, and whether the database has it; changes nothing.
 pub async fn status(options: &DbOptions, lines: &[MigrationLine]) -> Result<Vec<MigrationStatus>> {
     let mut found = Vec::new();

@@ -6,8 +6,10 @@
 mod cluster;
 mod database;
 mod pgbouncer;
+mod sandbox;
 mod server;
 
 pub use cluster::{Cluster, Skip, cluster_or_skip};
 pub use database::{Template, TestDatabase};
 pub use pgbouncer::PgBouncer;
+pub use sandbox::{FailedJob, Sandbox};

@@ -1,0 +1,56 @@
+//! What keeps the queue going beside running jobs. Every worker does all of it; no leader is needed, because each step
+//! is one statement that restates its whole precondition.
+
+mod prune;
+mod rescue;
+mod schedules;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+
+use crate::error::Result;
+use crate::store;
+use crate::worker::Process;
+
+pub use schedules::{MissedTicks, plan_ticks};
+
+/// How often due jobs are looked for.
+const PROMOTE_EVERY: Duration = Duration::from_millis(500);
+
+/// Starts the loops.
+pub(crate) fn start(process: &Arc<Process>, background: &mut JoinSet<()>) {
+    background.spawn(promote_loop(process.clone()));
+    background.spawn(rescue::run(process.clone()));
+    background.spawn(prune::run(process.clone()));
+    background.spawn(schedules::run(process.clone()));
+}
+
+async fn promote_loop(process: Arc<Process>) {
+    let every = PROMOTE_EVERY.min(process.options.poll);
+    loop {
+        tokio::time::sleep(jittered(every)).await;
+        // A failure is the claim loop's to report; the next round does what this one did not.
+        let _ = promote_due(&process).await;
+    }
+}
+
+/// Makes due jobs available and wakes this process for them.
+pub(crate) async fn promote_due(process: &Process) -> Result<()> {
+    loop {
+        let mut tx = process.fairlane.db().single().await?;
+        let queues = store::promote::promote(&mut tx.conn()).await?;
+        tx.commit().await?;
+        if queues.is_empty() {
+            return Ok(());
+        }
+        process.fairlane.wake(queues.into_iter().collect::<BTreeSet<_>>());
+    }
+}
+
+/// Spreads the loops of many workers over time.
+fn jittered(every: Duration) -> Duration {
+    every.mul_f64(0.8 + 0.4 * fastrand::f64())
+}

@@ -1,0 +1,168 @@
+//! The worker: claims jobs, runs them, settles them, until it is told to stop.
+//!
+//! ```text
+//! source.rs     claim loop: free slots -> store::claim -> leases, handed to apalis as a Backend
+//! execute.rs    one attempt: handler in a task of its own, timeout, cancellation, panic -> outcome::decide
+//! settle.rs     what follows, written in batches and fenced
+//! heartbeat.rs  leases renewed from a thread of its own, so that no handler can starve them
+//! control.rs    stop, pause, resume; why a worker stops
+//! limits.rs     --max-time, --memory
+//! wake.rs       LISTEN on PostgreSQL, so that new work starts before the next poll
+//! ```
+//! None of the loops holds a database transaction while a job runs, and none of them ends with a database error: they
+//! wait, with jitter, until the database is back.
+
+mod control;
+mod execute;
+mod heartbeat;
+mod limits;
+mod options;
+mod process;
+mod settle;
+mod signals;
+mod source;
+mod wake;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+
+pub use control::{Control, StopReason};
+pub use options::WorkerOptions;
+pub use signals::listen_to_signals;
+
+pub(crate) use execute::{AttemptLimits, attempt, new_run};
+pub(crate) use process::Process;
+pub(crate) use settle::{Settlement, settle_all};
+
+use crate::client::Fairlane;
+use crate::error::{Error, Result};
+use crate::maintenance;
+use crate::registry::{Registry, Served};
+
+/// A worker process, before it runs.
+///
+/// ```no_run
+/// # async fn example(fairlane: fairlane::Fairlane, registry: fairlane::Registry<()>) -> fairlane::Result<()> {
+/// use fairlane::worker::Worker;
+///
+/// let stopped = Worker::new(&fairlane)
+///     .serve(registry, ())
+///     .queues(["high", "default", "low"])
+///     .concurrency(16)
+///     .run_until(async { let _ = tokio::signal::ctrl_c().await; })
+///     .await?;
+/// println!("stopped: {}", stopped.as_str());
+/// # Ok(()) }
+/// ```
+pub struct Worker {
+    fairlane: Fairlane,
+    served: Served,
+    options: WorkerOptions,
+    control: Control,
+}
+
+impl Worker {
+    /// A worker on this client's database, with the default options.
+    pub fn new(fairlane: &Fairlane) -> Self {
+        Self {
+            fairlane: fairlane.clone(),
+            served: Served::default(),
+            options: WorkerOptions::default(),
+            control: Control::new(),
+        }
+    }
+
+    /// Serves a registry's jobs and listeners; several registries, each with its own state, share one worker.
+    pub fn serve<S: Clone + Send + Sync + 'static>(mut self, registry: Registry<S>, state: S) -> Self {
+        self.served.extend(registry.bind(state));
+        self
+    }
+
+    pub(crate) fn serve_bound(mut self, served: Served) -> Self {
+        self.served.extend(served);
+        self
+    }
+
+    /// The queues to drain, the first before the second and so on.
+    pub fn queues<Q: Into<String>>(mut self, queues: impl IntoIterator<Item = Q>) -> Self {
+        self.options.queues = queues.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// How many jobs may run at the same time.
+    pub fn concurrency(mut self, slots: usize) -> Self {
+        self.options.concurrency = slots;
+        self
+    }
+
+    /// Everything at once.
+    pub fn options(mut self, options: WorkerOptions) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// A handle to stop, pause and resume it from elsewhere.
+    pub fn control(&self) -> Control {
+        self.control.clone()
+    }
+
+    /// Runs until `shutdown` ends, or one of the options' limits is reached, then drains.
+    ///
+    /// # Errors
+    /// Options or registries that can't be served. Never the database: a worker waits for it.
+    pub async fn run_until(self, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<StopReason> {
+        self.check()?;
+        let control = self.control.clone();
+        let mut background = JoinSet::new();
+        {
+            let control = control.clone();
+            background.spawn(async move {
+                shutdown.await;
+                control.stop(StopReason::Interrupted);
+            });
+        }
+        let (process, settlements) = Process::new(self.fairlane, self.served, self.options, control);
+        let process = Arc::new(process);
+        process.start().await;
+        let settler = tokio::spawn(settle::run(process.clone(), settlements));
+        let heartbeat = heartbeat::start(process.clone())?;
+        background.spawn(wake::listen(process.clone()));
+        background.spawn(limits::watch(process.clone()));
+        maintenance::start(&process, &mut background);
+
+        source::run(&process).await;
+
+        process.flush(settler).await;
+        background.shutdown().await;
+        heartbeat.stop().await;
+        Ok(process.finish().await)
+    }
+
+    fn check(&self) -> Result<()> {
+        let refused = |why: String| Err(Error::Refused { what: "starting a worker".into(), why });
+        if !self.served.conflicts.is_empty() {
+            return refused(format!(
+                "these kinds are registered twice: {}",
+                self.served.conflicts.join(", ")
+            ));
+        }
+        if self.served.kinds.is_empty() {
+            return refused("it serves no kind of job; give it a registry".into());
+        }
+        if self.options.queues.is_empty() || self.options.concurrency == 0 {
+            return refused("it needs at least one queue and one slot".into());
+        }
+        if self.options.heartbeat.saturating_mul(2) > self.options.lease {
+            return refused("the heartbeat must come at least twice in a lease".into());
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for Worker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Worker").field("options", &self.options).finish_non_exhaustive()
+    }
+}

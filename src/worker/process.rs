@@ -1,0 +1,280 @@
+//! What the loops of one worker process share.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
+use tokio::task::JoinHandle;
+use tracing::{info, warn};
+use uuid::Uuid;
+
+use super::control::{Control, Phase, StopReason};
+use super::options::WorkerOptions;
+use super::settle::Settlement;
+use crate::client::Fairlane;
+use crate::context::Run;
+use crate::registry::{KindHandler, Served};
+use crate::store::{self, settle::Fence, workers::WorkerRow};
+
+/// Why a running handler is to stop before it has returned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum StopCause {
+    /// Somebody cancelled the job.
+    Cancelled(String),
+    /// Another worker owns it now.
+    LeaseLost,
+    /// This worker stops and its drain time is over.
+    Shutdown,
+}
+
+/// A job this process holds under lease: from the claim until it is settled.
+#[derive(Debug)]
+struct InFlight {
+    token: Uuid,
+    renewed_at: Instant,
+    stop: watch::Sender<Option<StopCause>>,
+}
+
+/// One worker process: identity, options, what it holds.
+pub(crate) struct Process {
+    pub(crate) id: Uuid,
+    pub(crate) fairlane: Fairlane,
+    pub(crate) options: WorkerOptions,
+    pub(crate) control: Control,
+    pub(crate) handlers: BTreeMap<String, KindHandler>,
+    pub(crate) kinds: Vec<String>,
+    pub(crate) slots: Arc<Semaphore>,
+    /// Notified when a slot or the last job in flight is done.
+    pub(crate) slot_free: Notify,
+    pub(crate) settlements: mpsc::UnboundedSender<Settlement>,
+    pub(crate) started: AtomicU64,
+    pub(crate) stale_writes: AtomicU64,
+    pub(crate) since: Instant,
+    subscriptions: Vec<crate::Subscription>,
+    in_flight: Mutex<HashMap<Uuid, InFlight>>,
+}
+
+impl Process {
+    pub(crate) fn new(
+        fairlane: Fairlane,
+        served: Served,
+        options: WorkerOptions,
+        control: Control,
+    ) -> (Self, mpsc::UnboundedReceiver<Settlement>) {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let wanted = |kind: &String| {
+            options.kinds.as_ref().is_none_or(|only| {
+                only.iter().any(|name| name == kind || kind.split('@').next() == Some(name.as_str()))
+            })
+        };
+        let process = Self {
+            id: Uuid::now_v7(),
+            kinds: served.kinds.keys().filter(|kind| wanted(kind)).cloned().collect(),
+            slots: Arc::new(Semaphore::new(options.concurrency)),
+            fairlane,
+            options,
+            control,
+            handlers: served.kinds,
+            slot_free: Notify::new(),
+            settlements: sender,
+            started: AtomicU64::new(0),
+            stale_writes: AtomicU64::new(0),
+            since: Instant::now(),
+            subscriptions: served.subscriptions,
+            in_flight: Mutex::default(),
+        };
+        (process, receiver)
+    }
+
+    /// Registers the process and its subscriptions; waits for the database if it must.
+    pub(crate) async fn start(&self) {
+        let mut pause = Pause::new();
+        while !self.control.is_stopping() {
+            match self.register().await {
+                Ok(()) => break,
+                Err(error) => pause.after_error("registering the worker", &error).await,
+            }
+        }
+        info!(
+            worker = %self.id,
+            queues = self.options.queues.join(","),
+            kinds = self.kinds.len(),
+            concurrency = self.options.concurrency,
+            "worker started"
+        );
+    }
+
+    async fn register(&self) -> crate::Result<()> {
+        let settings = self.fairlane.settings();
+        store::subscriptions::announce(self.fairlane.db(), &self.subscriptions, &settings.kinds).await?;
+        let mut tx = self.fairlane.db().single().await?;
+        store::workers::register(&mut tx.conn(), &self.row()).await?;
+        tx.commit().await
+    }
+
+    fn row(&self) -> WorkerRow {
+        let host = gethostname::gethostname().to_string_lossy().into_owned();
+        let pid = i64::from(std::process::id());
+        let name = match self.options.name.as_str() {
+            "" => format!("{host}:{pid}"),
+            name => name.to_owned(),
+        };
+        let now = chrono::Utc::now();
+        WorkerRow {
+            id: self.id,
+            name,
+            host,
+            pid,
+            version: env!("CARGO_PKG_VERSION").into(),
+            queues: self.options.queues.join(","),
+            concurrency: i64::try_from(self.options.concurrency).unwrap_or(i64::MAX),
+            state: "running".into(),
+            running: 0,
+            started_at: now,
+            seen_at: now,
+            stop_requested_at: None,
+            stopped_at: None,
+            stop_reason: None,
+        }
+    }
+
+    fn held(&self) -> MutexGuard<'_, HashMap<Uuid, InFlight>> {
+        self.in_flight.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Notes a claimed job; the receiver tells its handler when to stop.
+    pub(crate) fn hold(&self, run: &Run, claimed_at: Instant) -> watch::Receiver<Option<StopCause>> {
+        let (stop, stopped) = watch::channel(None);
+        let in_flight = InFlight { token: run.token, renewed_at: claimed_at, stop };
+        self.held().insert(run.job.id, in_flight);
+        self.started.fetch_add(1, Ordering::Relaxed);
+        stopped
+    }
+
+    /// Forgets a job that is settled.
+    pub(crate) fn let_go(&self, fence: &Fence) {
+        let mut held = self.held();
+        if held.get(&fence.id).is_some_and(|job| job.token == fence.token) {
+            held.remove(&fence.id);
+        }
+        drop(held);
+        self.slot_free.notify_waiters();
+        self.slot_free.notify_one();
+    }
+
+    /// The fences of everything in flight.
+    pub(crate) fn fences(&self) -> Vec<(Uuid, Uuid)> {
+        self.held().iter().map(|(id, job)| (*id, job.token)).collect()
+    }
+
+    /// How many jobs are in flight.
+    pub(crate) fn running(&self) -> usize {
+        self.held().len()
+    }
+
+    /// A lease was renewed.
+    pub(crate) fn renewed(&self, id: Uuid, token: Uuid, at: Instant) {
+        if let Some(job) = self.held().get_mut(&id).filter(|job| job.token == token) {
+            job.renewed_at = at;
+        }
+    }
+
+    /// Tells a handler to stop; the first cause counts, but a lost lease beats every other.
+    pub(crate) fn stop_job(&self, id: Uuid, token: Uuid, cause: StopCause) {
+        if let Some(job) = self.held().get(&id).filter(|job| job.token == token) {
+            job.stop.send_if_modified(|stop| {
+                let news =
+                    stop.is_none() || (cause == StopCause::LeaseLost && *stop != Some(StopCause::LeaseLost));
+                if news {
+                    *stop = Some(cause);
+                }
+                news
+            });
+        }
+    }
+
+    /// Jobs whose lease could not be renewed for this long: they may be another worker's by now.
+    pub(crate) fn unrenewed_for(&self, age: Duration) -> Vec<(Uuid, Uuid)> {
+        self.held()
+            .iter()
+            .filter(|(_, job)| job.renewed_at.elapsed() > age)
+            .map(|(id, job)| (*id, job.token))
+            .collect()
+    }
+
+    /// Tells every handler to stop.
+    pub(crate) fn stop_all(&self, cause: &StopCause) {
+        for (id, token) in self.fences() {
+            self.stop_job(id, token, cause.clone());
+        }
+    }
+
+    pub(crate) fn count_stale_write(&self, id: Uuid) {
+        self.stale_writes.fetch_add(1, Ordering::Relaxed);
+        warn!(job = %id, "the lease was lost: the result of this run was discarded");
+    }
+
+    /// Waits until everything is settled; a database that is away gets a bounded while, then leases run out instead.
+    pub(crate) async fn flush(&self, settler: JoinHandle<()>) {
+        let settled = async {
+            while self.running() > 0 {
+                let _ = tokio::time::timeout(Duration::from_millis(50), self.slot_free.notified()).await;
+            }
+        };
+        if tokio::time::timeout(Duration::from_secs(5), settled).await.is_err() {
+            warn!(jobs = self.running(), "stopping without having settled these; their leases will run out");
+        }
+        settler.abort();
+    }
+
+    /// Says why it stopped, in the database and in the log.
+    pub(crate) async fn finish(&self) -> StopReason {
+        let reason = self.control.phase().stop_reason().unwrap_or(StopReason::Interrupted);
+        let told = async {
+            let mut tx = self.fairlane.db().single().await?;
+            store::workers::stopped(&mut tx.conn(), self.id, reason.as_str()).await?;
+            tx.commit().await
+        };
+        if let Ok(Err(error)) = tokio::time::timeout(Duration::from_secs(5), told).await {
+            warn!(%error, "could not write that this worker stopped");
+        }
+        info!(
+            worker = %self.id,
+            reason = reason.as_str(),
+            jobs = self.started.load(Ordering::Relaxed),
+            stale_writes = self.stale_writes.load(Ordering::Relaxed),
+            seconds = self.since.elapsed().as_secs(),
+            "worker stopped"
+        );
+        reason
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        self.control.phase()
+    }
+}
+
+/// Waits between tries while the database is away: longer each time, with jitter, so that fifty workers do not come
+/// back in the same instant.
+pub(crate) struct Pause {
+    failures: u32,
+}
+
+impl Pause {
+    pub(crate) fn new() -> Self {
+        Self { failures: 0 }
+    }
+
+    pub(crate) fn reset(&mut self) {
+        self.failures = 0;
+    }
+
+    pub(crate) async fn after_error(&mut self, doing: &'static str, error: &crate::Error) {
+        self.failures = (self.failures + 1).min(6);
+        warn!(doing, code = error.code(), %error, "will try again");
+        let base = 50u64 << self.failures;
+        tokio::time::sleep(Duration::from_millis(base + fastrand::u64(..=base / 2))).await;
+    }
+}

@@ -1,0 +1,390 @@
+//! The claim loop, and the apalis backend through which leased jobs reach the executor.
+//!
+//! The backend is nothing but the receiving end of a channel: it never sees a database error (`Error = Infallible`), so
+//! none can end the worker, and it never returns `None`, which would park it for ever.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use apalis_core::backend::finalize::Ephemeral;
+use apalis_core::backend::{Backend, BackendConfig};
+use apalis_core::error::WorkerError;
+use apalis_core::task::Task;
+use apalis_core::task::builder::TaskBuilder;
+use apalis_core::task::task_id::TaskId;
+use apalis_core::worker::builder::WorkerBuilder;
+use apalis_core::worker::context::WorkerContext;
+use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
+use tower::layer::util::Identity;
+use tracing::{debug, warn};
+use uuid::Uuid;
+
+use super::control::{Phase, StopReason};
+use super::execute::{Executor, new_run};
+use super::process::{Pause, Process, StopCause};
+use super::settle::Settlement;
+use crate::context::Run;
+use crate::error::Result;
+use crate::outcome::{Failure, Next};
+use crate::store;
+use crate::store::claim::{self, ClaimRequest, Claimed};
+use crate::store::settle::Fence;
+
+/// How often a busy worker looks for suspects, which must run alone.
+const SUSPECTS_EVERY: Duration = Duration::from_millis(500);
+
+/// A claimed job on its way to the executor; the permit is its slot.
+pub(crate) struct Lease {
+    pub(crate) claimed: Claimed,
+    pub(crate) run: Arc<Run>,
+    /// Tells the handler when to stop.
+    pub(crate) stop: watch::Receiver<Option<StopCause>>,
+    pub(crate) permit: OwnedSemaphorePermit,
+}
+
+/// The receiving end of the claim loop.
+struct Leases {
+    receiver: mpsc::UnboundedReceiver<Lease>,
+}
+
+impl Backend for Leases {
+    type Task = Task<Lease>;
+    type Error = Infallible;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>, _: &WorkerContext) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+        _: &WorkerContext,
+    ) -> Poll<Option<Result<Self::Task, Infallible>>> {
+        match self.receiver.poll_recv(cx) {
+            Poll::Ready(Some(lease)) => {
+                let id = TaskId::from_string(lease.claimed.id.to_string());
+                Poll::Ready(Some(Ok(TaskBuilder::new(lease).task_id(id).build())))
+            }
+            // The channel is closed at the end: stay pending until the worker is stopped.
+            _ => Poll::Pending,
+        }
+    }
+
+    fn poll_close(&mut self, _: &mut Context<'_>, _: &WorkerContext) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl BackendConfig for Leases {
+    type Args = Lease;
+    type Id = Uuid;
+    type Kind = Ephemeral;
+    type Config = ();
+    type Layer = Identity;
+
+    fn config(&self) -> &() {
+        &()
+    }
+
+    fn middleware(&mut self, _: &mut WorkerContext) -> Identity {
+        Identity::new()
+    }
+}
+
+/// Claims and runs jobs until the process is to stop and what it had is done or given back.
+pub(super) async fn run(process: &Arc<Process>) {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let executor = Executor::new(process.clone());
+    let worker = WorkerBuilder::new(process.id.to_string()).backend(Leases { receiver }).build(executor);
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let running = worker.run_until(async move {
+        let _ = stopped.await;
+        Ok::<(), WorkerError>(())
+    });
+    let claiming = async {
+        ClaimLoop::new(process.clone(), sender).run().await;
+        drain(process).await;
+        let _ = stop.send(());
+    };
+    let (result, ()) = futures::join!(running, claiming);
+    if let Err(error) = result {
+        warn!(%error, "the executor ended with an error");
+    }
+}
+
+/// Lets running jobs finish until the deadline or the second signal; then their handlers are stopped.
+async fn drain(process: &Arc<Process>) {
+    let idle = async {
+        while process.running() > 0 {
+            let _ = tokio::time::timeout(Duration::from_millis(50), process.slot_free.notified()).await;
+        }
+    };
+    tokio::select! {
+        () = idle => return,
+        () = tokio::time::sleep(process.options.drain_timeout) => {
+            warn!(jobs = process.running(), "the drain time is over: giving running jobs back");
+        }
+        () = process.control.aborted() => {}
+    }
+    process.stop_all(&StopCause::Shutdown);
+}
+
+struct ClaimLoop {
+    process: Arc<Process>,
+    leases: mpsc::UnboundedSender<Lease>,
+    /// The tenant served last, by queue: the next claim begins after it.
+    after: HashMap<String, i64>,
+    suspects_looked_at: Option<Instant>,
+    /// A suspect waits until nothing else runs here.
+    suspect_waits: bool,
+}
+
+impl ClaimLoop {
+    fn new(process: Arc<Process>, leases: mpsc::UnboundedSender<Lease>) -> Self {
+        Self { process, leases, after: HashMap::new(), suspects_looked_at: None, suspect_waits: false }
+    }
+
+    async fn run(&mut self) {
+        let wake = self.process.fairlane.waker().local();
+        let mut pause = Pause::new();
+        loop {
+            match self.process.phase() {
+                Phase::Draining(_) | Phase::Aborting(_) => return,
+                Phase::Paused => {
+                    self.wait_for(Duration::from_millis(200)).await;
+                    continue;
+                }
+                Phase::Running => {}
+            }
+            if self.job_limit_reached() {
+                return;
+            }
+            match self.claim_once().await {
+                Ok(0) if self.nothing_left_to_do() => return,
+                Ok(0) => {
+                    pause.reset();
+                    tokio::select! {
+                        () = self.wait_for(self.poll_interval()) => {}
+                        () = wake.notified() => {}
+                        () = self.process.slot_free.notified() => {}
+                    }
+                }
+                Ok(_) => pause.reset(),
+                Err(error) => {
+                    tokio::select! {
+                        () = pause.after_error("claiming jobs", &error) => {}
+                        () = self.process.control.stopping() => {}
+                    }
+                }
+            }
+        }
+    }
+
+    async fn wait_for(&self, time: Duration) {
+        tokio::select! {
+            () = tokio::time::sleep(time) => {}
+            () = self.process.control.stopping() => {}
+        }
+    }
+
+    /// With jitter, so that many workers do not ask in the same instant; short while something may follow soon.
+    fn poll_interval(&self) -> Duration {
+        let poll = self.process.options.poll;
+        let poll = if self.suspect_waits { poll.min(Duration::from_millis(100)) } else { poll };
+        let poll = if self.process.options.stop_when_empty && self.process.running() > 0 {
+            poll.min(Duration::from_millis(100))
+        } else {
+            poll
+        };
+        poll.mul_f64(0.9 + 0.2 * fastrand::f64())
+    }
+
+    fn started(&self) -> u64 {
+        self.process.started.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    fn job_limit_reached(&self) -> bool {
+        let reached = self.process.options.job_limit().is_some_and(|limit| self.started() >= limit);
+        if reached {
+            let once = self.process.options.once;
+            self.process.control.stop(if once { StopReason::Once } else { StopReason::MaxJobs });
+        }
+        reached
+    }
+
+    /// Nothing was found and nothing runs whose end could bring more.
+    fn nothing_left_to_do(&self) -> bool {
+        let options = &self.process.options;
+        if self.process.running() > 0 || !(options.once || options.stop_when_empty) {
+            return false;
+        }
+        self.process.control.stop(if options.once { StopReason::Once } else { StopReason::Empty });
+        true
+    }
+
+    /// Fills the free slots, the first queue first; returns how many jobs were claimed.
+    async fn claim_once(&mut self) -> Result<usize> {
+        // What became due in the meantime is part of "nothing is due".
+        if self.process.options.stop_when_empty || self.process.options.once {
+            crate::maintenance::promote_due(&self.process).await?;
+        }
+        let mut free = self.process.slots.available_permits();
+        if let Some(limit) = self.process.options.job_limit() {
+            free = free.min(usize::try_from(limit.saturating_sub(self.started())).unwrap_or(usize::MAX));
+        }
+        if free == 0 {
+            return Ok(0);
+        }
+        if self.look_for_suspects().await? {
+            return self.claim_suspect().await;
+        }
+        let mut total = 0;
+        for queue in self.process.options.queues.clone() {
+            if total >= free {
+                break;
+            }
+            total += self.claim_from(&queue, free - total, false).await?;
+        }
+        Ok(total)
+    }
+
+    /// Whether a suspect waits: then nothing else is started, so that it can run alone.
+    async fn look_for_suspects(&mut self) -> Result<bool> {
+        let due = self.suspects_looked_at.is_none_or(|at| at.elapsed() >= SUSPECTS_EVERY);
+        if due || self.suspect_waits {
+            let process = &self.process;
+            self.suspect_waits =
+                claim::suspects_waiting(process.fairlane.db(), &process.options.queues, &process.kinds)
+                    .await?;
+            self.suspects_looked_at = Some(Instant::now());
+        }
+        Ok(self.suspect_waits)
+    }
+
+    async fn claim_suspect(&mut self) -> Result<usize> {
+        if self.process.running() > 0 {
+            return Ok(0);
+        }
+        for queue in self.process.options.queues.clone() {
+            if self.claim_from(&queue, 1, true).await? == 1 {
+                debug!("a suspect runs alone");
+                // Nothing is claimed beside it.
+                while self.process.running() > 0 && !self.process.control.is_stopping() {
+                    tokio::select! {
+                        () = self.process.slot_free.notified() => {}
+                        () = self.process.control.stopping() => {}
+                    }
+                }
+                return Ok(1);
+            }
+        }
+        self.suspect_waits = false;
+        Ok(0)
+    }
+
+    async fn claim_from(&mut self, queue: &str, limit: usize, suspects: bool) -> Result<usize> {
+        let after = self.after.get(queue).copied().unwrap_or_default();
+        let mut claimed = self.claim_after(queue, limit, after, suspects).await?;
+        if claimed < limit && after > 0 {
+            // Wrapped round: the tenants before the one served last.
+            self.after.insert(queue.to_owned(), 0);
+            claimed += self.claim_after(queue, limit - claimed, 0, suspects).await?;
+        }
+        Ok(claimed)
+    }
+
+    async fn claim_after(&mut self, queue: &str, limit: usize, after: i64, suspects: bool) -> Result<usize> {
+        let process = &self.process;
+        let request = ClaimRequest {
+            queue,
+            limit: i64::try_from(limit).unwrap_or(i64::MAX),
+            kinds: &process.kinds,
+            after_tenant: after,
+            worker_id: process.id,
+            lease: process.options.lease,
+            suspects,
+        };
+        let claimed_at = Instant::now();
+        let mut tx = process.fairlane.db().single().await?;
+        let jobs = claim::claim(&mut tx.conn(), &request).await?;
+        tx.commit().await?;
+        let count = jobs.len();
+        let (mut leased, mut events) = (Vec::new(), Vec::new());
+        for job in jobs {
+            match job {
+                Ok(job) => {
+                    events.extend(job.event_id);
+                    leased.push(job);
+                }
+                Err(damaged) => {
+                    warn!(job = %damaged.id, why = damaged.why, "a damaged row was taken out of the queue");
+                    let fence = Fence { id: damaged.id, token: damaged.token };
+                    let failure = Failure { code: "damaged_row".into(), message: damaged.why };
+                    let _ = self.process.settlements.send(Settlement::bare(fence, Next::Fail { failure }));
+                }
+            }
+        }
+        self.release_start_keys(&leased).await;
+        let payloads = self.event_payloads(&events).await;
+        if let Some(last) = leased.iter().map(|job| job.tenant_id).max() {
+            self.after.insert(queue.to_owned(), last);
+        }
+        for mut job in leased {
+            if let Some(payload) = job.event_id.and_then(|event| payloads.get(&event)) {
+                job.payload.clone_from(payload);
+            }
+            self.hand_over(job, claimed_at);
+        }
+        Ok(count)
+    }
+
+    /// Keys that hold until the job is started; a failure costs their early release, not the job.
+    async fn release_start_keys(&self, leased: &[Claimed]) {
+        let started: Vec<Uuid> = leased.iter().filter(|job| job.holds_start_key).map(|job| job.id).collect();
+        if started.is_empty() {
+            return;
+        }
+        let released = async {
+            let mut tx = self.process.fairlane.db().single().await?;
+            claim::release_start_keys(&mut tx.conn(), &started).await?;
+            tx.commit().await
+        };
+        if let Err(error) = released.await {
+            warn!(%error, "unique keys that hold until the start were not released");
+        }
+    }
+
+    /// Listener jobs carry their event's payload; one that is missing shows itself as undecodable.
+    async fn event_payloads(&self, events: &[Uuid]) -> HashMap<Uuid, String> {
+        if events.is_empty() {
+            return HashMap::new();
+        }
+        let mut pause = Pause::new();
+        loop {
+            match store::events::payloads(self.process.fairlane.db(), events).await {
+                Ok(payloads) => return payloads.into_iter().collect(),
+                Err(error) if error.is_transient() => pause.after_error("reading events", &error).await,
+                Err(error) => {
+                    warn!(%error, "events could not be read");
+                    return HashMap::new();
+                }
+            }
+        }
+    }
+
+    fn hand_over(&self, claimed: Claimed, claimed_at: Instant) {
+        // Only this loop takes permits, and it never claims more than are free.
+        let Ok(permit) = self.process.slots.clone().try_acquire_owned() else {
+            let fence = Fence { id: claimed.id, token: claimed.token };
+            let _ = self.process.settlements.send(Settlement::bare(fence, Next::Release));
+            return;
+        };
+        let run = Arc::new(new_run(&self.process.fairlane, &claimed, self.process.options.lease));
+        // In flight from here on: renewed by the heartbeat, waited for by the drain.
+        let stop = self.process.hold(&run, claimed_at);
+        let _ = self.leases.send(Lease { claimed, run, stop, permit });
+    }
+}
