@@ -1,4 +1,5 @@
 //! The ERP domain.
 
+pub mod events;
 pub mod jobs;
 pub mod settings;
