@@ -51,3 +51,8 @@ pub use policy::{Backoff, Policy, PolicyOverride};
 pub use registry::{Registry, Subscription};
 pub use state::{JobState, Transition};
 pub use transaction::Transaction;
+
+/// The README's code, compiled by the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -69,11 +69,11 @@ impl Db {
 
     /// Connections of their own to the same database, for a thread with a runtime of its own. `None` in memory, where
     /// a second connection would see another database.
-    pub(crate) async fn reopen(&self) -> Result<Option<Self>> {
+    pub(crate) async fn reopen(&self, max_connections: u32) -> Result<Option<Self>> {
         if self.options.url.contains(":memory:") {
             return Ok(None);
         }
-        let mut again = Self::open(&DbOptions { max_connections: 1, ..self.options().clone() }).await?;
+        let mut again = Self::open(&DbOptions { max_connections, ..self.options().clone() }).await?;
         again.clock_offset = self.clock_offset.clone();
         Ok(Some(again))
     }

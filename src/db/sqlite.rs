@@ -2,11 +2,12 @@
 //!
 //! SQLite allows one writer at a time. Writers of this process queue at a fair mutex; writers of other processes
 //! wait in `busy_timeout`. With `synchronous=FULL` a commit costs a flush to disk, so writers that queue together
-//! share one: each runs in a savepoint of the open transaction, and a committer task, which queues at the same mutex,
-//! commits when its turn comes. Whoever arrived before it is in the group.
+//! share one: each runs in a savepoint of the open transaction. Whoever finds nobody behind it commits at once; else a
+//! committer task, which queues at the same mutex, commits when its turn comes, for all that arrived before it.
 
 use std::str::FromStr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use sqlx::sqlite::{
@@ -28,6 +29,8 @@ pub struct SqliteDb {
     /// None in memory: a second connection would see another database.
     readers: Option<SqlitePool>,
     committer: Arc<Notify>,
+    /// Writers that queue for the writer: as long as there are some, a commit can be shared.
+    waiting: Arc<AtomicUsize>,
 }
 
 #[derive(Debug)]
@@ -35,6 +38,8 @@ pub(crate) struct Writer {
     conn: SqliteConnection,
     closed: bool,
     open: bool,
+    /// A begin, savepoint or commit whose caller has gone before it was answered: nobody knows how it ended.
+    in_doubt: bool,
     /// A savepoint whose owner has gone without a word: to be rolled back by the next one.
     savepoint: bool,
     /// Who waits for the commit of the open transaction.
@@ -52,8 +57,14 @@ impl SqliteDb {
                 .acquire_timeout(Duration::from_secs(30))
                 .connect_lazy_with(connect.read_only(true).create_if_missing(false))
         });
-        let writer = Writer { conn, closed: false, open: false, savepoint: false, group: Vec::new() };
-        let db = Self { writer: Arc::new(Mutex::new(writer)), readers, committer: Arc::default() };
+        let writer =
+            Writer { conn, closed: false, open: false, in_doubt: false, savepoint: false, group: Vec::new() };
+        let db = Self {
+            writer: Arc::new(Mutex::new(writer)),
+            readers,
+            committer: Arc::default(),
+            waiting: Arc::default(),
+        };
         tokio::spawn(commit_groups(Arc::downgrade(&db.writer), db.committer.clone()));
         Ok(db)
     }
@@ -81,6 +92,11 @@ impl SqliteDb {
         Ok(writer)
     }
 
+    /// Whether another writer queues behind the one who asks.
+    pub(super) fn somebody_waits(&self) -> bool {
+        self.waiting.load(Ordering::SeqCst) > 0
+    }
+
     pub(super) fn readers(&self) -> Option<&SqlitePool> {
         self.readers.as_ref()
     }
@@ -90,7 +106,9 @@ impl SqliteDb {
     }
 
     async fn lock(&self) -> Result<OwnedMutexGuard<Writer>> {
+        let waiting = Waiting::new(&self.waiting);
         let mut writer = self.writer.clone().lock_owned().await;
+        drop(waiting);
         if writer.closed {
             return Err(Error::Unreachable("the database was closed".into()));
         }
@@ -108,6 +126,22 @@ impl SqliteDb {
         writer.closed = true;
         drop(writer);
         self.committer.notify_one();
+    }
+}
+
+/// Counts a writer that queues, also when it gives up.
+struct Waiting(Arc<AtomicUsize>);
+
+impl Waiting {
+    fn new(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::SeqCst);
+        Self(count.clone())
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -133,7 +167,10 @@ impl Writer {
     }
 
     async fn run(&mut self, statement: &'static str) -> Result<()> {
-        sqlx::query(statement).execute(&mut self.conn).await?;
+        self.in_doubt = true;
+        let result = sqlx::query(statement).execute(&mut self.conn).await;
+        self.in_doubt = false;
+        result?;
         Ok(())
     }
 
@@ -161,6 +198,9 @@ impl Writer {
 
     /// Undoes what a member wrote that left without committing.
     pub(super) async fn abandon_savepoint(&mut self) -> Result<()> {
+        if self.in_doubt {
+            self.start_over().await;
+        }
         if !self.savepoint {
             return Ok(());
         }
@@ -168,6 +208,16 @@ impl Writer {
         self.run("release member").await?;
         self.savepoint = false;
         Ok(())
+    }
+
+    /// Gets the connection out of whatever transaction it may be in; who waited for its commit learns that it failed.
+    async fn start_over(&mut self) {
+        let _ = self.run("rollback").await;
+        self.open = false;
+        self.savepoint = false;
+        for member in self.group.drain(..) {
+            let _ = member.send(Err("the transaction was given up in the middle of its commit".into()));
+        }
     }
 
     /// A place in the group: told when the commit is on disk, or why it is not.

@@ -37,7 +37,7 @@ impl SqliteWrite {
     async fn commit(mut self) -> Result<()> {
         self.writer.keep_savepoint().await?;
         let told = self.writer.join();
-        if !self.group {
+        if !self.group || !self.db.somebody_waits() {
             self.writer.commit_group().await;
         }
         drop(self);

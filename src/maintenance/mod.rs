@@ -40,7 +40,7 @@ async fn promote_loop(process: Arc<Process>) {
 /// Makes due jobs available and wakes this process for them.
 pub(crate) async fn promote_due(process: &Process) -> Result<()> {
     loop {
-        let mut tx = process.fairlane.db().single().await?;
+        let mut tx = process.db.single().await?;
         let queues = store::promote::promote(&mut tx.conn()).await?;
         tx.commit().await?;
         if queues.is_empty() {

@@ -19,7 +19,7 @@ pub(super) async fn run(process: Arc<Process>) {
     loop {
         tokio::time::sleep(jittered(EVERY)).await;
         loop {
-            match store::prune::prune(process.fairlane.db(), &process.options.retention).await {
+            match store::prune::prune(&process.db, &process.options.retention).await {
                 Ok(0) => break,
                 Ok(rows) => debug!(rows, "removed what was too old"),
                 Err(error) => {

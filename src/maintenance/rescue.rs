@@ -30,7 +30,7 @@ pub(super) async fn run(process: Arc<Process>) {
 }
 
 async fn rescue_expired(process: &Process) -> Result<()> {
-    let mut tx = process.fairlane.db().begin().await?;
+    let mut tx = process.db.begin().await?;
     let rescued = store::rescue::rescue(&mut tx.conn(), process.options.lease).await?;
     tx.commit().await?;
     for id in &rescued.poisoned {

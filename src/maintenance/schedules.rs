@@ -57,7 +57,7 @@ pub(super) async fn run(process: Arc<Process>) {
 }
 
 async fn fire_due(process: &Process) -> Result<()> {
-    let (now, due) = schedules::due(&mut process.fairlane.db().read().await?.conn()).await?;
+    let (now, due) = schedules::due(&mut process.db.read().await?.conn()).await?;
     for schedule in due {
         // One bad schedule must not keep the others from firing.
         if let Err(error) = fire(process, &schedule, now).await {
@@ -71,7 +71,7 @@ async fn fire(process: &Process, schedule: &ScheduleRow, now: DateTime<Utc>) -> 
     let missed: MissedTicks = schedule.missed.parse().map_err(Error::Damaged)?;
     let zone = cron::zone(&schedule.timezone)?;
     let plan = plan_ticks(&schedule.cron, zone, schedule.next_tick_at, now, missed)?;
-    let mut tx = process.fairlane.db().begin().await?;
+    let mut tx = process.db.begin().await?;
     let moved = schedules::advance(&mut tx.conn(), schedule, &plan.fire, plan.next).await?;
     tx.commit().await?;
     if moved && !plan.fire.is_empty() {

@@ -8,8 +8,10 @@ mod database;
 mod pgbouncer;
 mod sandbox;
 mod server;
+mod test_db;
 
 pub use cluster::{Cluster, Skip, cluster_or_skip};
 pub use database::{Template, TestDatabase};
 pub use pgbouncer::PgBouncer;
 pub use sandbox::{FailedJob, Sandbox};
+pub use test_db::{TEST_LOGIN, TestDb};

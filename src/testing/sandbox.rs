@@ -15,7 +15,7 @@ use crate::store::claim::{self, ClaimRequest, Claimed};
 use crate::store::migrate::{MigrationLine, engine_line, migrate_db};
 use crate::store::settle::Fence;
 use crate::store::{self};
-use crate::worker::{AttemptLimits, Settlement, attempt, new_run, settle_all};
+use crate::worker::{AttemptLimits, Place, Settlement, attempt, new_run, settle_all};
 use crate::{Event, Job, sql};
 
 /// The lease of jobs in a sandbox: nobody else is there to take them.
@@ -50,7 +50,7 @@ const LEASE: Duration = Duration::from_secs(3600);
 /// t.publish(OrderApproved { order_id: 7 }).await?;
 /// t.drain().await?;
 /// assert_eq!(t.published::<InvoiceGenerated>().await?, [InvoiceGenerated { order_id: 7 }]);
-/// # fairlane::Result::Ok(()) }).unwrap();
+/// # Ok::<(), fairlane::Error>(()) }).unwrap();
 /// ```
 pub struct Sandbox {
     fairlane: Fairlane,
@@ -206,7 +206,8 @@ impl Sandbox {
         let limits = AttemptLimits::resolve(&job, handler.policy, changed, 3, timeout, &Backoff::default());
         // The sender lives until the run is over: nobody asks it to stop.
         let (_nobody, stop) = watch::channel(None);
-        let next = attempt(handler, &job, run.clone(), &limits, stop).await;
+        let place = Place { db: self.fairlane.db(), handlers_run_on: &tokio::runtime::Handle::current() };
+        let next = attempt(place, handler, &job, run.clone(), &limits, stop).await;
         let failed =
             if let crate::Next::Fail { failure } = &next { Some(failure.message.clone()) } else { None };
         let settlement =

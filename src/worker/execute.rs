@@ -1,6 +1,6 @@
 //! One attempt of one job, from lease to decision.
 //!
-//! Each handler runs in a tokio task of its own: a slow poll or a panic stays alone. Timeout, panic and cancellation are
+//! Each handler runs in a tokio task of its own, on the application's runtime: a slow poll or a panic stays alone. Timeout, panic and cancellation are
 //! told apart here and nowhere else, so that what is written always says what really happened.
 
 use std::convert::Infallible;
@@ -12,18 +12,19 @@ use std::task::{Context as TaskContext, Poll};
 use std::time::{Duration, Instant};
 
 use apalis_core::task::Task;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tower::Service;
-use tracing::{Instrument, debug, info_span, warn};
+use tracing::{Instrument, Span, debug, info_span, warn};
 
 use super::process::{Process, StopCause};
 use super::settle::Settlement;
 use super::source::Lease;
 use crate::client::Fairlane;
 use crate::context::{JobInfo, Run, in_run};
-use crate::db::Dialect;
+use crate::db::{Db, Dialect};
 use crate::outcome::{AttemptFacts, AttemptResult, Next, decide};
 use crate::policy::{Backoff, Policy, PolicyOverride};
 use crate::registry::KindHandler;
@@ -81,7 +82,8 @@ async fn execute(process: &Arc<Process>, lease: Lease) {
         attempt = claimed.attempt,
         trace = claimed.trace,
     );
-    let next = attempt(handler, &claimed, run.clone(), &limits, stop).instrument(span).await;
+    let place = Place { db: &process.db, handlers_run_on: &process.handlers_run_on };
+    let next = attempt(place, handler, &claimed, run.clone(), &limits, stop).instrument(span).await;
     drop(permit);
     process.slot_free.notify_one();
     let settlement =
@@ -156,8 +158,18 @@ pub(crate) fn new_run(fairlane: &Fairlane, claimed: &Claimed, lease: Duration) -
     }
 }
 
+/// Where an attempt takes place.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place<'a> {
+    /// The engine's own connections.
+    pub(crate) db: &'a Db,
+    /// The runtime of the handlers: not the engine's, which a blocking handler must not stop.
+    pub(crate) handlers_run_on: &'a Handle,
+}
+
 /// Runs one attempt and decides what follows.
 pub(crate) async fn attempt(
+    place: Place<'_>,
     handler: &KindHandler,
     claimed: &Claimed,
     run: Arc<Run>,
@@ -170,9 +182,9 @@ pub(crate) async fn attempt(
         retry_time_left: claimed.retry_time_left,
     };
     let started = Instant::now();
-    let result = match before_start(claimed, &run).await {
+    let result = match before_start(place.db, claimed, &run).await {
         Some(result) => result,
-        None => run_handler(handler, claimed, run.clone(), limits.timeout, stop).await,
+        None => run_handler(place.handlers_run_on, handler, claimed, run.clone(), limits.timeout, stop).await,
     };
     // The handler's own commit is the truth, whatever happened to it afterwards.
     let result = if run.is_completed() { AttemptResult::Returned(Ok(())) } else { result };
@@ -187,13 +199,13 @@ pub(crate) async fn attempt(
 }
 
 /// Reasons not to start at all: cancelled while it waited, or a repeated delivery.
-async fn before_start(claimed: &Claimed, run: &Run) -> Option<AttemptResult> {
+async fn before_start(db: &Db, claimed: &Claimed, run: &Run) -> Option<AttemptResult> {
     if let Some(reason) = &claimed.cancel_reason {
         return Some(AttemptResult::CancelRequested(reason.clone()));
     }
     run.job.event_id?;
     let handled = async {
-        let mut tx = run.fairlane.db().read().await?;
+        let mut tx = db.read().await?;
         settle::handled_before(&mut tx.conn(), &run.job).await
     };
     match handled.await {
@@ -211,6 +223,7 @@ async fn before_start(claimed: &Claimed, run: &Run) -> Option<AttemptResult> {
 }
 
 async fn run_handler(
+    handlers_run_on: &Handle,
     handler: &KindHandler,
     claimed: &Claimed,
     run: Arc<Run>,
@@ -218,9 +231,9 @@ async fn run_handler(
     mut stop: watch::Receiver<Option<StopCause>>,
 ) -> AttemptResult {
     let future = (handler.run)(claimed.payload.clone(), run.clone());
-    let mut task = AbortOnDropHandle::new(tokio::spawn(
-        in_run(run.clone(), future).instrument(tracing::Span::current()),
-    ));
+    let mut task = AbortOnDropHandle::new(
+        handlers_run_on.spawn(in_run(run.clone(), future).instrument(Span::current())),
+    );
     let result = tokio::select! {
         joined = &mut task => return returned(joined),
         limit = overrun(&run, timeout) => AttemptResult::TimedOut(limit),

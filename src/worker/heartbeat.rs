@@ -88,7 +88,7 @@ fn stop_unrenewed(process: &Process) {
 
 async fn beat_once(process: &Process, own: &mut Option<Db>) -> Result<()> {
     if own.is_none() {
-        *own = process.fairlane.db().reopen().await?;
+        *own = process.db.reopen(1).await?;
     }
     // In memory there is one connection and one process, so nobody who could take the jobs.
     let Some(db) = own else { return Ok(()) };

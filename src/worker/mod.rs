@@ -26,20 +26,27 @@ mod wake;
 use std::future::Future;
 use std::sync::Arc;
 
+use tokio::runtime::Handle;
 use tokio::task::JoinSet;
+use tokio_util::task::AbortOnDropHandle;
 
 pub use control::{Control, StopReason};
 pub use options::WorkerOptions;
 pub use signals::listen_to_signals;
 
-pub(crate) use execute::{AttemptLimits, attempt, new_run};
+pub(crate) use execute::{AttemptLimits, Place, attempt, new_run};
+use process::Pause;
 pub(crate) use process::Process;
 pub(crate) use settle::{Settlement, settle_all};
 
 use crate::client::Fairlane;
+use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::maintenance;
 use crate::registry::{Registry, Served};
+
+/// Connections for claiming, settling, maintenance and listening; handlers have the application's own.
+const ENGINE_CONNECTIONS: u32 = 4;
 
 /// A worker process, before it runs.
 ///
@@ -115,15 +122,36 @@ impl Worker {
     pub async fn run_until(self, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<StopReason> {
         self.check()?;
         let control = self.control.clone();
+        let _gives_back_when_dropped = AbortOnDrop(control.clone());
+        let waits_for_shutdown = AbortOnDropHandle::new(tokio::spawn(async move {
+            shutdown.await;
+            control.stop(StopReason::Interrupted);
+        }));
+        let handlers_run_on = Handle::current();
+        let (done, finished) = tokio::sync::oneshot::channel();
+        let refused =
+            |why: std::io::Error| Error::Refused { what: "starting a worker".into(), why: why.to_string() };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(refused)?;
+        std::thread::Builder::new()
+            .name("fairlane-engine".into())
+            .spawn(move || {
+                let _ = done.send(runtime.block_on(self.run_engine(handlers_run_on)));
+            })
+            .map_err(refused)?;
+        let stopped = finished.await.unwrap_or_else(|_| {
+            Err(Error::Refused { what: "running the worker".into(), why: "its engine panicked".into() })
+        });
+        drop(waits_for_shutdown);
+        stopped
+    }
+
+    /// Claims, settles, keeps leases: on a thread and on connections of its own, so that handlers which block the
+    /// application's runtime stop nothing but themselves.
+    async fn run_engine(self, handlers_run_on: Handle) -> Result<StopReason> {
+        let db = self.own_connections().await?;
         let mut background = JoinSet::new();
-        {
-            let control = control.clone();
-            background.spawn(async move {
-                shutdown.await;
-                control.stop(StopReason::Interrupted);
-            });
-        }
-        let (process, settlements) = Process::new(self.fairlane, self.served, self.options, control);
+        let (process, settlements) =
+            Process::new(self.fairlane, db, handlers_run_on, self.served, self.options, self.control);
         let process = Arc::new(process);
         process.start().await;
         let settler = tokio::spawn(settle::run(process.clone(), settlements));
@@ -138,6 +166,20 @@ impl Worker {
         background.shutdown().await;
         heartbeat.stop().await;
         Ok(process.finish().await)
+    }
+
+    /// Waits for the database if it must.
+    async fn own_connections(&self) -> Result<Db> {
+        let mut pause = Pause::new();
+        loop {
+            match self.fairlane.db().reopen(ENGINE_CONNECTIONS).await {
+                Ok(own) => return Ok(own.unwrap_or_else(|| self.fairlane.db().clone())),
+                Err(error) if error.is_transient() && !self.control.is_stopping() => {
+                    pause.after_error("connecting", &error).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     fn check(&self) -> Result<()> {
@@ -158,6 +200,15 @@ impl Worker {
             return refused("the heartbeat must come at least twice in a lease".into());
         }
         Ok(())
+    }
+}
+
+/// A worker whose future is dropped gives back what it runs.
+struct AbortOnDrop(Control);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
@@ -15,6 +16,7 @@ use super::options::WorkerOptions;
 use super::settle::Settlement;
 use crate::client::Fairlane;
 use crate::context::Run;
+use crate::db::Db;
 use crate::registry::{KindHandler, Served};
 use crate::store::{self, settle::Fence, workers::WorkerRow};
 
@@ -40,7 +42,12 @@ struct InFlight {
 /// One worker process: identity, options, what it holds.
 pub(crate) struct Process {
     pub(crate) id: Uuid,
+    /// The application's client, for handlers.
     pub(crate) fairlane: Fairlane,
+    /// Connections of the engine's own.
+    pub(crate) db: Db,
+    /// The application's runtime, on which handlers run.
+    pub(crate) handlers_run_on: Handle,
     pub(crate) options: WorkerOptions,
     pub(crate) control: Control,
     pub(crate) handlers: BTreeMap<String, KindHandler>,
@@ -59,6 +66,8 @@ pub(crate) struct Process {
 impl Process {
     pub(crate) fn new(
         fairlane: Fairlane,
+        db: Db,
+        handlers_run_on: Handle,
         served: Served,
         options: WorkerOptions,
         control: Control,
@@ -74,6 +83,8 @@ impl Process {
             kinds: served.kinds.keys().filter(|kind| wanted(kind)).cloned().collect(),
             slots: Arc::new(Semaphore::new(options.concurrency)),
             fairlane,
+            db,
+            handlers_run_on,
             options,
             control,
             handlers: served.kinds,
@@ -108,8 +119,8 @@ impl Process {
 
     async fn register(&self) -> crate::Result<()> {
         let settings = self.fairlane.settings();
-        store::subscriptions::announce(self.fairlane.db(), &self.subscriptions, &settings.kinds).await?;
-        let mut tx = self.fairlane.db().single().await?;
+        store::subscriptions::announce(&self.db, &self.subscriptions, &settings.kinds).await?;
+        let mut tx = self.db.single().await?;
         store::workers::register(&mut tx.conn(), &self.row()).await?;
         tx.commit().await
     }
@@ -233,7 +244,7 @@ impl Process {
     pub(crate) async fn finish(&self) -> StopReason {
         let reason = self.control.phase().stop_reason().unwrap_or(StopReason::Interrupted);
         let told = async {
-            let mut tx = self.fairlane.db().single().await?;
+            let mut tx = self.db.single().await?;
             store::workers::stopped(&mut tx.conn(), self.id, reason.as_str()).await?;
             tx.commit().await
         };

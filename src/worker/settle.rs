@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tracing::{error, warn};
 
@@ -53,7 +54,7 @@ async fn gather(settlements: &mut mpsc::UnboundedReceiver<Settlement>, batch: &m
 /// Tries until the database takes it. While it is away the leases run out, and the fence then discards the result.
 async fn settle_until_written(process: &Arc<Process>, batch: Vec<Settlement>) {
     let mut pause = Pause::new();
-    let db = process.fairlane.db();
+    let db = &process.db;
     let owned = loop {
         match settle_all(db, &batch).await {
             Ok(owned) => break owned,
@@ -72,7 +73,7 @@ async fn settle_until_written(process: &Arc<Process>, batch: Vec<Settlement>) {
             continue;
         }
         woken |= matches!(settlement.next, Next::Release | Next::Snooze { .. });
-        run_failed_hook(settlement);
+        run_failed_hook(&process.handlers_run_on, settlement);
     }
     if woken {
         process.fairlane.waker().local().notify_one();
@@ -143,13 +144,13 @@ impl Settlement {
     }
 }
 
-fn run_failed_hook(settlement: Settlement) {
+fn run_failed_hook(handlers_run_on: &Handle, settlement: Settlement) {
     let (Next::Fail { failure }, Some(handler), Some(run)) =
         (settlement.next, settlement.handler, settlement.run)
     else {
         return;
     };
-    tokio::spawn(async move {
+    handlers_run_on.spawn(async move {
         let id = settlement.fence.id;
         let hook = (handler.failed)(settlement.payload, failure.message, run);
         if tokio::time::timeout(HOOK_TIMEOUT, hook).await.is_err() {

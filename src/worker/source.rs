@@ -257,8 +257,7 @@ impl ClaimLoop {
         if due || self.suspect_waits {
             let process = &self.process;
             self.suspect_waits =
-                claim::suspects_waiting(process.fairlane.db(), &process.options.queues, &process.kinds)
-                    .await?;
+                claim::suspects_waiting(&process.db, &process.options.queues, &process.kinds).await?;
             self.suspects_looked_at = Some(Instant::now());
         }
         Ok(self.suspect_waits)
@@ -308,7 +307,7 @@ impl ClaimLoop {
             suspects,
         };
         let claimed_at = Instant::now();
-        let mut tx = process.fairlane.db().single().await?;
+        let mut tx = process.db.single().await?;
         let jobs = claim::claim(&mut tx.conn(), &request).await?;
         tx.commit().await?;
         let count = jobs.len();
@@ -348,7 +347,7 @@ impl ClaimLoop {
             return;
         }
         let released = async {
-            let mut tx = self.process.fairlane.db().single().await?;
+            let mut tx = self.process.db.single().await?;
             claim::release_start_keys(&mut tx.conn(), &started).await?;
             tx.commit().await
         };
@@ -364,7 +363,7 @@ impl ClaimLoop {
         }
         let mut pause = Pause::new();
         loop {
-            match store::events::payloads(self.process.fairlane.db(), events).await {
+            match store::events::payloads(&self.process.db, events).await {
                 Ok(payloads) => return payloads.into_iter().collect(),
                 Err(error) if error.is_transient() => pause.after_error("reading events", &error).await,
                 Err(error) => {

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 /// Passes notifications on to the claim loop. Through a transaction pooler nothing would ever arrive: then, as in
 /// poll mode, it does nothing.
 pub(super) async fn listen(process: Arc<Process>) {
-    let db = process.fairlane.db();
+    let db = &process.db;
     let DbKind::Postgres { pool, pooler: Pooler::None } = &db.kind else { return };
     if process.fairlane.settings().wake == WakeMode::Poll {
         return;

@@ -1,5 +1,37 @@
-//! The ERP domain.
+//! The ERP on one page: what it serves, who listens to what, its state and its tables.
 
 pub mod events;
 pub mod jobs;
+pub mod listeners;
+pub mod mail;
+pub mod money;
+pub mod notifications;
+pub mod services;
 pub mod settings;
+mod state;
+pub mod store;
+
+use fairlane::Registry;
+use fairlane::store::migrate::MigrationLine;
+
+use events::{InvoiceGenerated, OrderApproved};
+use jobs::process_bulk_import::ProcessBulkImport;
+use listeners::{GenerateInvoiceFromOrder, SendInvoiceToCustomer};
+pub use state::Erp;
+
+/// The domain on one page.
+pub fn registry() -> Registry<Erp> {
+    Registry::new()
+        .job::<ProcessBulkImport>()
+        .on::<OrderApproved, GenerateInvoiceFromOrder>()
+        .on::<InvoiceGenerated, SendInvoiceToCustomer>()
+}
+
+/// The ERP's tables: line `erp`, after the engine's.
+pub fn migrations() -> MigrationLine {
+    MigrationLine {
+        name: "erp",
+        postgres: sqlx::migrate!("../migrations/erp/postgres"),
+        sqlite: sqlx::migrate!("../migrations/erp/sqlite"),
+    }
+}

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use fairlane::config::{Config, ConfigError, Kind, Problem, Setting, Settings, Sources, load};
+use lettre::message::Mailbox;
 use secrecy::SecretString;
 
 /// The sections `mail` and `import`.
@@ -105,7 +106,7 @@ pub struct MailSettings {
     /// Where mails go.
     pub transport: MailTransport,
     /// The sender of every mail.
-    pub from: String,
+    pub from: Mailbox,
 }
 
 impl MailSettings {
@@ -115,8 +116,17 @@ impl MailSettings {
             "smtp" => MailTransport::Smtp(SmtpSettings::read(config)?),
             _ => MailTransport::Folder(config.path("mail.folder")?),
         };
-        Ok(Self { transport, from: config.text("mail.from")?.to_owned() })
+        Ok(Self { transport, from: read_sender(config)? })
     }
+}
+
+fn read_sender(config: &Config) -> Result<Mailbox, ConfigError> {
+    let text = config.text("mail.from")?;
+    text.parse().map_err(|why| {
+        let message = format!("\"{}\" is no sender: {why}", text.escape_debug());
+        let example = "from = \"Acme Billing <billing@example.com>\"";
+        ConfigError::Invalid(vec![problem(config, "mail.from", &message, example)])
+    })
 }
 
 impl SmtpSettings {
@@ -162,8 +172,10 @@ impl ImportSettings {
 
 /// What only several mail settings together can get wrong.
 fn check(config: &Config) -> Vec<Problem> {
-    let Ok(MailSettings { transport: MailTransport::Smtp(smtp), .. }) = MailSettings::read(config) else {
-        return Vec::new();
+    let smtp = match MailSettings::read(config) {
+        Ok(MailSettings { transport: MailTransport::Smtp(smtp), .. }) => smtp,
+        Ok(_) => return Vec::new(),
+        Err(error) => return error.problems().to_vec(),
     };
     let mut problems = Vec::new();
     if smtp.host.is_empty() {
@@ -240,6 +252,13 @@ mod tests {
         let mail = MailSettings::read(&settings().read(text).unwrap()).unwrap();
         let MailTransport::Smtp(smtp) = mail.transport else { panic!("not smtp") };
         assert_eq!((smtp.host.as_str(), smtp.port, smtp.tls), ("localhost", 587, SmtpTls::None));
+    }
+
+    #[test]
+    fn a_sender_that_is_no_address_is_an_error_of_the_configuration() {
+        let error = settings().read("[mail]\nfrom = \"nobody\"").unwrap_err().to_string();
+        assert!(error.starts_with("mail.from: \"nobody\" is no sender") && error.ends_with(":2)"), "{error}");
+        assert!(settings().read("[mail]\nfrom = \"Acme <billing@example.com>\"").is_ok());
     }
 
     #[test]

@@ -34,7 +34,7 @@ use fairlane::{Context, Job, JobResult, Policy};
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
-use crate::erp::settings::ImportSettings;
+use crate::erp::Erp;
 
 /// Imports a file row by row; bad rows are reported, good rows are kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,13 +46,13 @@ pub struct ProcessBulkImport {
 impl Job for ProcessBulkImport {
     const KIND: &'static str = "erp.process_bulk_import";
     const POLICY: Policy = Policy::LOW.attempts(3).timeout(Duration::from_secs(600));
-    type State = ImportSettings;
+    type State = Erp;
 
-    async fn run(self, ctx: Context<ImportSettings>) -> JobResult {
-        job::run(self.import_id, &ctx, &ctx.state).await
+    async fn run(self, ctx: Context<Erp>) -> JobResult {
+        job::run(self.import_id, &ctx, &ctx.state.import).await
     }
 
-    async fn failed(self, error: String, ctx: Context<ImportSettings>) {
+    async fn failed(self, error: String, ctx: Context<Erp>) {
         if let Err(error) = job::mark_failed(&ctx.tenant(), self.import_id, &error).await {
             warn!(%error, import_id = self.import_id, "the log of this import could not be brought up to date");
         }

@@ -1,0 +1,35 @@
+# What developers type. `just check` runs what CI runs.
+
+# List the recipes.
+default:
+    @just --list
+
+# Everything CI runs, in the same order.
+check:
+    bash .ci/run
+
+# Format, lint and document.
+lint:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets -- -D warnings
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+
+# All tests; PostgreSQL is used where it is installed.
+test:
+    cargo test
+
+# The guided demo on an embedded SQLite file.
+demo:
+    cargo run -- demo --once
+
+# Licences, advisories and forbidden crates (needs cargo-deny).
+deny:
+    cargo deny check
+
+# Kill workers for a long while and count what is left. Takes some minutes.
+campaign:
+    FAIRLANE_TEST_CAMPAIGN=full cargo test --release -p fairlane-workers --test kills -- --nocapture
+
+# Compare the import with its floor, on SQLite; another database: just bench-import DATABASE_URL.
+bench-import database="sqlite:.fairlane/bench.db":
+    cargo run --release -- bench import --rows 100000 --database "{{database}}"

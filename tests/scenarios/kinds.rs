@@ -1,0 +1,181 @@
+//! The jobs and listeners of these tests. Their state is a log that the tests read.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use fairlane::{Context, Event, Job, JobError, JobResult, Listener, Policy, Registry};
+use serde::{Deserialize, Serialize};
+
+/// What handlers did, in order.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Log(Arc<Mutex<Vec<String>>>);
+
+impl Log {
+    pub(crate) fn note(&self, what: impl Into<String>) {
+        self.0.lock().expect("the log").push(what.into());
+    }
+
+    pub(crate) fn entries(&self) -> Vec<String> {
+        self.0.lock().expect("the log").clone()
+    }
+
+    pub(crate) fn count(&self, what: &str) -> usize {
+        self.entries().iter().filter(|entry| *entry == what).count()
+    }
+}
+
+pub(crate) fn registry() -> Registry<Log> {
+    Registry::new()
+        .job::<Act>()
+        .job::<Steps>()
+        .on::<OrderApproved, MakeInvoice>()
+        .on::<OrderApproved, TellSales>()
+        .on::<InvoiceMade, SendInvoice>()
+}
+
+/// A job that does what it is told.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Act {
+    pub(crate) name: String,
+    pub(crate) what: What,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum What {
+    Succeed,
+    Fail,
+    FailTimes(u32),
+    Panic,
+    Hang,
+    /// Blocks its thread for so many milliseconds.
+    Block(u64),
+    Sleep(u64),
+    SnoozeOnce,
+    Cancel,
+    Discard,
+    DispatchBesideTransaction,
+}
+
+pub(crate) fn act(name: &str, what: What) -> Act {
+    Act { name: name.into(), what }
+}
+
+impl Job for Act {
+    const KIND: &'static str = "test.act";
+    const POLICY: Policy = Policy::DEFAULT.attempts(3).timeout(Duration::from_millis(800));
+    type State = Log;
+
+    async fn run(self, ctx: Context<Log>) -> JobResult {
+        let job = ctx.job().clone();
+        ctx.state.note(format!("{} {}", self.name, job.attempt));
+        match self.what {
+            What::Succeed => {}
+            What::Fail => return Err(JobError::retry("it failed on purpose")),
+            What::FailTimes(times) if job.attempt <= times => return Err(JobError::retry("not yet")),
+            What::FailTimes(_) => {}
+            What::Panic => panic!("it panicked on purpose"),
+            What::Hang => std::future::pending().await,
+            What::Block(ms) => std::thread::sleep(Duration::from_millis(ms)),
+            What::Sleep(ms) => tokio::time::sleep(Duration::from_millis(ms)).await,
+            What::SnoozeOnce if job.run == 1 => return Err(JobError::snooze(Duration::from_millis(10))),
+            What::SnoozeOnce => {}
+            What::Cancel => return Err(JobError::cancel("nobody needs it")),
+            What::Discard => return Err(JobError::discard("it will never work").code("hopeless")),
+            What::DispatchBesideTransaction => {
+                let tx = ctx.begin().await?;
+                let refused = ctx.dispatch(act("beside", What::Succeed)).await;
+                ctx.state.note(refused.map_or_else(|error| error.code().to_owned(), |_| "dispatched".into()));
+                tx.commit().await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn failed(self, error: String, ctx: Context<Log>) {
+        ctx.state.note(format!("{} gave up: {error}", self.name));
+    }
+}
+
+/// A job in steps, each with a checkpoint; dies between two of them when told to.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Steps {
+    pub(crate) steps: u32,
+    pub(crate) fail_after: Option<u32>,
+}
+
+impl Job for Steps {
+    const KIND: &'static str = "test.steps";
+    type State = Log;
+
+    async fn run(self, ctx: Context<Log>) -> JobResult {
+        let done: u32 = ctx.checkpoint()?.unwrap_or(0);
+        for step in done + 1..=self.steps {
+            let mut tx = ctx.begin().await?;
+            tx.checkpoint(&step)?;
+            tx.progress(u64::from(step), Some(u64::from(self.steps)));
+            tx.commit().await?;
+            ctx.state.note(format!("step {step}"));
+            if self.fail_after == Some(step) && ctx.job().attempt == 1 {
+                return Err(JobError::retry("stopped half-way"));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct OrderApproved {
+    pub(crate) order: i64,
+}
+
+impl Event for OrderApproved {
+    const NAME: &'static str = "test.order.approved";
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct InvoiceMade {
+    pub(crate) order: i64,
+}
+
+impl Event for InvoiceMade {
+    const NAME: &'static str = "test.invoice.made";
+}
+
+pub(crate) struct MakeInvoice;
+
+impl Listener<OrderApproved> for MakeInvoice {
+    const KIND: &'static str = "test.make_invoice";
+    const POLICY: Policy = Policy::HIGH;
+    type State = Log;
+
+    async fn handle(event: OrderApproved, ctx: Context<Log>) -> JobResult {
+        let mut tx = ctx.begin().await?;
+        ctx.publish(InvoiceMade { order: event.order }).in_tx(&mut tx).await?;
+        ctx.state.note(format!("invoice {}", event.order));
+        ctx.complete_in(tx).await
+    }
+}
+
+pub(crate) struct TellSales;
+
+impl Listener<OrderApproved> for TellSales {
+    const KIND: &'static str = "test.tell_sales";
+    type State = Log;
+
+    async fn handle(event: OrderApproved, ctx: Context<Log>) -> JobResult {
+        ctx.state.note(format!("sales {}", event.order));
+        Ok(())
+    }
+}
+
+pub(crate) struct SendInvoice;
+
+impl Listener<InvoiceMade> for SendInvoice {
+    const KIND: &'static str = "test.send_invoice";
+    type State = Log;
+
+    async fn handle(event: InvoiceMade, ctx: Context<Log>) -> JobResult {
+        ctx.state.note(format!("mail {}", event.order));
+        Ok(())
+    }
+}

@@ -1,0 +1,158 @@
+//! How a worker starts, pauses and stops.
+
+use std::time::Duration;
+
+use fairlane::backend_test;
+use fairlane::store;
+use fairlane::testing::TestDb;
+use fairlane::worker::{StopReason, Worker, WorkerOptions};
+
+use crate::kinds::{Log, What, act, registry};
+use crate::support::{count, eventually, quick};
+
+async fn run(t: &TestDb, log: &Log, options: WorkerOptions) -> StopReason {
+    let worker = Worker::new(&t.fairlane).serve(registry(), log.clone()).options(options);
+    worker.run_until(std::future::pending()).await.expect("the worker runs")
+}
+
+async fn dispatch(t: &TestDb, jobs: usize) {
+    for _ in 0..jobs {
+        t.fairlane.tenant("acme").dispatch(act("job", What::Succeed)).await.expect("dispatched");
+    }
+}
+
+backend_test!(
+    async fn a_worker_stops_after_max_jobs_and_leaves_the_rest(t: TestDb) {
+        dispatch(&t, 7).await;
+        let log = Log::default();
+        let reason = run(&t, &log, WorkerOptions { max_jobs: Some(5), ..quick() }).await;
+        assert_eq!((reason, log.entries().len()), (StopReason::MaxJobs, 5));
+        assert_eq!(count(&t, "select count(*) as n from fairlane_jobs where state = 'available'").await, 2);
+    }
+);
+
+backend_test!(
+    async fn once_runs_one_job_and_stops_at_once_when_there_is_none(t: TestDb) {
+        dispatch(&t, 2).await;
+        let log = Log::default();
+        assert_eq!(run(&t, &log, WorkerOptions { once: true, ..quick() }).await, StopReason::Once);
+        assert_eq!(log.entries().len(), 1);
+        run(&t, &log, WorkerOptions { once: true, ..quick() }).await;
+        assert_eq!(run(&t, &log, WorkerOptions { once: true, ..quick() }).await, StopReason::Once);
+        assert_eq!(log.entries().len(), 2);
+    }
+);
+
+backend_test!(
+    async fn max_time_stops_an_idle_worker(t: TestDb) {
+        let options = WorkerOptions { max_time: Some(Duration::from_millis(100)), ..quick() };
+        assert_eq!(run(&t, &Log::default(), options).await, StopReason::MaxTime);
+    }
+);
+
+backend_test!(
+    async fn a_paused_worker_starts_nothing_until_it_is_resumed(t: TestDb) {
+        let log = Log::default();
+        let worker = Worker::new(&t.fairlane).serve(registry(), log.clone()).options(quick());
+        let control = worker.control();
+        control.pause();
+        let running = tokio::spawn(worker.run_until(std::future::pending()));
+        dispatch(&t, 1).await;
+        eventually("the worker says that it is paused", async || {
+            count(&t, "select count(*) as n from fairlane_workers where state = 'paused'").await == 1
+        })
+        .await;
+        assert!(log.entries().is_empty());
+        control.resume();
+        eventually("the job runs", async || log.entries().len() == 1).await;
+        control.stop(StopReason::Interrupted);
+        running.await.expect("joined").expect("stopped");
+    }
+);
+
+backend_test!(
+    async fn a_stopped_worker_lets_its_job_finish(t: TestDb) {
+        t.fairlane.tenant("acme").dispatch(act("slow", What::Sleep(400))).await.expect("dispatched");
+        let log = Log::default();
+        let worker = Worker::new(&t.fairlane).serve(registry(), log.clone()).options(quick());
+        let control = worker.control();
+        let running = tokio::spawn(worker.run_until(std::future::pending()));
+        eventually("the job runs", async || log.count("slow 1") == 1).await;
+        control.stop(StopReason::Interrupted);
+        running.await.expect("joined").expect("stopped");
+        assert_eq!(
+            count(&t, "select count(*) as n from fairlane_job_history where state = 'completed'").await,
+            1
+        );
+    }
+);
+
+backend_test!(
+    async fn after_the_drain_time_a_job_goes_back_with_its_attempt(t: TestDb) {
+        t.fairlane
+            .tenant("acme")
+            .dispatch(act("hangs", What::Hang))
+            .timeout(Duration::from_secs(60))
+            .await
+            .expect("ok");
+        let log = Log::default();
+        let options = WorkerOptions { drain_timeout: Duration::from_millis(50), ..quick() };
+        let worker = Worker::new(&t.fairlane).serve(registry(), log.clone()).options(options);
+        let control = worker.control();
+        let running = tokio::spawn(worker.run_until(std::future::pending()));
+        eventually("the job runs", async || log.count("hangs 1") == 1).await;
+        control.stop(StopReason::Interrupted);
+        running.await.expect("joined").expect("stopped");
+        let given_back = "select count(*) as n from fairlane_jobs
+            where state = 'available' and attempt = 0 and interruptions = 1 and token is null";
+        assert_eq!(count(&t, given_back).await, 1);
+    }
+);
+
+backend_test!(
+    async fn restart_stops_a_worker_and_the_database_says_so(t: TestDb) {
+        let worker = Worker::new(&t.fairlane).serve(registry(), Log::default()).options(quick());
+        let running = tokio::spawn(worker.run_until(std::future::pending()));
+        eventually("the worker is there", async || {
+            count(&t, "select count(*) as n from fairlane_workers where state = 'running'").await == 1
+        })
+        .await;
+        let mut tx = t.db.begin().await.expect("begun");
+        let asked =
+            store::workers::request_stop(&mut tx.conn(), None, None, Some("high")).await.expect("asked");
+        tx.commit().await.expect("committed");
+        assert_eq!(
+            asked.len(),
+            1,
+            "{:?}",
+            store::workers::list(&mut t.db.read().await.expect("a reader").conn()).await
+        );
+        assert_eq!(running.await.expect("joined").expect("stopped"), StopReason::RestartSignal);
+        let obeyed = "select count(*) as n from fairlane_workers
+            where state = 'stopped' and stop_reason = 'restart_signal'";
+        assert_eq!(count(&t, obeyed).await, 1);
+    }
+);
+
+backend_test!(
+    async fn a_worker_that_lost_its_lease_cannot_settle_the_job(t: TestDb) {
+        t.fairlane
+            .tenant("acme")
+            .dispatch(act("zombie", What::Block(600)))
+            .timeout(Duration::from_secs(9))
+            .await
+            .expect("ok");
+        let log = Log::default();
+        let options = WorkerOptions { heartbeat: Duration::from_secs(1), ..quick() };
+        let worker = Worker::new(&t.fairlane).serve(registry(), log.clone()).options(options);
+        let control = worker.control();
+        let running = tokio::spawn(worker.run_until(std::future::pending()));
+        eventually("the job runs", async || log.count("zombie 1") == 1).await;
+        // Another worker's claim, by hand: the job has another token now.
+        t.execute("update fairlane_jobs set token = '00000000-0000-7000-8000-00000000abcd'").await;
+        control.stop(StopReason::Interrupted);
+        running.await.expect("joined").expect("stopped");
+        assert_eq!(count(&t, "select count(*) as n from fairlane_job_history").await, 0);
+        assert_eq!(count(&t, "select count(*) as n from fairlane_jobs where state = 'executing'").await, 1);
+    }
+);

@@ -1,0 +1,99 @@
+//! Mails as files of a folder: nothing leaves the machine.
+
+use std::path::PathBuf;
+
+use futures::future::BoxFuture;
+use uuid::Uuid;
+
+use super::{Mail, MailError, Mailer, Receipt};
+
+/// Writes each mail into a file named after its message id; the same mail again replaces its file.
+#[derive(Debug)]
+pub struct FolderMailer {
+    folder: PathBuf,
+}
+
+impl FolderMailer {
+    /// The folder is made with the first mail.
+    pub fn new(folder: PathBuf) -> Self {
+        Self { folder }
+    }
+
+    /// The file of a mail with this message id.
+    pub fn file(&self, message_id: &str) -> PathBuf {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '@' | '-' | '_' | '.');
+        let id = message_id.trim_start_matches('<').trim_end_matches('>');
+        let name: String = id.chars().map(|c| if plain(c) { c } else { '_' }).collect();
+        self.folder.join(format!("{}.eml", name.trim_start_matches('.')))
+    }
+
+    async fn write(&self, mail: &Mail) -> std::io::Result<PathBuf> {
+        tokio::fs::create_dir_all(&self.folder).await?;
+        let file = self.file(&mail.message_id);
+        // A reader of the folder sees whole mails only.
+        let temporary = self.folder.join(format!(".{}.tmp", Uuid::now_v7().simple()));
+        tokio::fs::write(&temporary, &mail.bytes).await?;
+        match tokio::fs::rename(&temporary, &file).await {
+            Ok(()) => Ok(file),
+            Err(why) => {
+                let _ = tokio::fs::remove_file(&temporary).await;
+                Err(why)
+            }
+        }
+    }
+}
+
+impl Mailer for FolderMailer {
+    fn send<'a>(&'a self, mail: &'a Mail) -> BoxFuture<'a, Result<Receipt, MailError>> {
+        Box::pin(async move {
+            let file = self.write(mail).await.map_err(|why| {
+                MailError::Unavailable(format!("the folder {}: {why}", self.folder.display()))
+            })?;
+            Ok(Receipt { reply: format!("written to {}", file.display()) })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Content, Mailbox, check_address, message_id};
+    use super::*;
+
+    fn mail(id: String) -> Mail {
+        let from: Mailbox = "no-reply@localhost".parse().unwrap();
+        let to = Mailbox::new(None, check_address("ana@example.com").unwrap());
+        let content = Content { subject: "Héllo".into(), text: "text ü".into(), html: "<p>ü</p>".into() };
+        Mail::compose(id, &from, to, content).unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_same_mail_sent_twice_is_one_file_and_nothing_else_is_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let mailer = FolderMailer::new(folder.path().join("outbox"));
+        let mail = mail(message_id("key", &"a@localhost".parse().unwrap()));
+        mailer.send(&mail).await.unwrap();
+        mailer.send(&mail).await.unwrap();
+        let files: Vec<_> = std::fs::read_dir(folder.path().join("outbox")).unwrap().flatten().collect();
+        assert_eq!(files.len(), 1);
+        let text = std::fs::read_to_string(mailer.file(&mail.message_id)).unwrap();
+        assert!(text.contains("To: ana@example.com\r\n") && text.contains("multipart/alternative"), "{text}");
+        assert!(text.contains(&format!("Message-ID: {}", mail.message_id)), "{text}");
+    }
+
+    #[test]
+    fn a_message_id_cannot_lead_out_of_the_folder() {
+        let mailer = FolderMailer::new(PathBuf::from("outbox"));
+        for id in ["<../../etc/passwd>", "</etc/passwd>", "<..>", "<a\0b\\c>"] {
+            assert_eq!(mailer.file(id).parent().unwrap(), std::path::Path::new("outbox"), "{id:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_cannot_be_written_is_told_by_name_and_may_heal() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        let error = FolderMailer::new(file).send(&mail("<a@b>".into())).await.unwrap_err();
+        assert!(!error.is_permanent() && error.to_string().contains("file"), "{error}");
+    }
+}

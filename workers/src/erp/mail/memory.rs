@@ -1,0 +1,39 @@
+//! Mails that stay in memory, for tests.
+
+use std::sync::{Arc, Mutex};
+
+use futures::future::BoxFuture;
+
+use super::{Mail, MailError, Mailer, Receipt};
+
+/// Keeps what it is given; clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct MemoryMailer {
+    sent: Arc<Mutex<Vec<Mail>>>,
+    refusals: Arc<Mutex<Vec<MailError>>>,
+}
+
+impl MemoryMailer {
+    /// What was sent so far.
+    pub fn sent(&self) -> Vec<Mail> {
+        self.sent.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
+    }
+
+    /// Lets the next attempt end with this error; several wait in line.
+    pub fn refuse_next(&self, error: MailError) {
+        self.refusals.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(error);
+    }
+}
+
+impl Mailer for MemoryMailer {
+    fn send<'a>(&'a self, mail: &'a Mail) -> BoxFuture<'a, Result<Receipt, MailError>> {
+        Box::pin(async move {
+            let mut refusals = self.refusals.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            if !refusals.is_empty() {
+                return Err(refusals.remove(0));
+            }
+            self.sent.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(mail.clone());
+            Ok(Receipt { reply: "kept in memory".into() })
+        })
+    }
+}

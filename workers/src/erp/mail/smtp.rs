@@ -1,0 +1,148 @@
+//! Mails through an SMTP server: one connection for each mail, so that the step an error belongs to is known.
+
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use lettre::transport::smtp::authentication::{Credentials, Mechanism};
+use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters};
+use lettre::transport::smtp::commands::{Data, Mail as MailFrom, Rcpt};
+use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter};
+use lettre::transport::smtp::{Error, response::Response};
+use secrecy::ExposeSecret;
+
+use super::{Mail, MailError, Mailer, Receipt};
+use crate::erp::settings::{SmtpSettings, SmtpTls};
+
+/// For the connection and its handshake.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// For everything up to the message.
+const DIALOGUE_TIMEOUT: Duration = Duration::from_secs(20);
+/// For the message and the answer to it, which scanners may delay.
+const MESSAGE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Hands mails over to an SMTP server.
+#[derive(Debug)]
+pub struct SmtpMailer {
+    settings: SmtpSettings,
+}
+
+impl SmtpMailer {
+    /// Connects with the first mail.
+    pub fn new(settings: SmtpSettings) -> Self {
+        Self { settings }
+    }
+
+    async fn hand_over(&self, mail: &Mail) -> Result<Receipt, MailError> {
+        let prepared = tokio::time::timeout(DIALOGUE_TIMEOUT, self.prepare(mail)).await;
+        let late = |stage: &str| format!("{}:{}: no answer {stage}", self.settings.host, self.settings.port);
+        let mut connection = prepared.map_err(|_| MailError::Unavailable(late("before the message")))??;
+        let answer = tokio::time::timeout(MESSAGE_TIMEOUT, connection.message(&mail.bytes)).await;
+        let answer = answer.map_err(|_| MailError::Uncertain(late("to the message")))?;
+        let receipt = answer.map(|response| Receipt { reply: words(&response) }).map_err(after_message)?;
+        // The mail is out; how the server says goodbye does not matter.
+        let _ = tokio::time::timeout(Duration::from_secs(1), connection.quit()).await;
+        Ok(receipt)
+    }
+
+    /// Connects and talks up to the point where the server waits for the message.
+    async fn prepare(&self, mail: &Mail) -> Result<AsyncSmtpConnection, MailError> {
+        let mut connection = self.connect().await.map_err(before_recipient)?;
+        let options = mail_options(&connection, mail)?;
+        let sender = MailFrom::new(mail.envelope.from().cloned(), options);
+        connection.command(sender).await.map_err(before_recipient)?;
+        for recipient in mail.envelope.to() {
+            connection.command(Rcpt::new(recipient.clone(), Vec::new())).await.map_err(
+                |error| match error.is_permanent() {
+                    true => MailError::AddressRefused(format!("\"{recipient}\": {}", explain(&error))),
+                    false => MailError::Unavailable(explain(&error)),
+                },
+            )?;
+        }
+        connection.command(Data).await.map_err(|error| match error.is_permanent() {
+            true => MailError::MessageRefused(explain(&error)),
+            false => MailError::Unavailable(explain(&error)),
+        })?;
+        Ok(connection)
+    }
+
+    async fn connect(&self) -> Result<AsyncSmtpConnection, Error> {
+        let SmtpSettings { host, port, login, tls } = &self.settings;
+        let hello = ClientId::default();
+        let parameters = || TlsParameters::new(host.clone());
+        let wrapped = if *tls == SmtpTls::Tls { Some(parameters()?) } else { None };
+        let server = (host.as_str(), *port);
+        let mut connection =
+            AsyncSmtpConnection::connect_tokio1(server, Some(CONNECT_TIMEOUT), &hello, wrapped, None).await?;
+        if *tls == SmtpTls::Starttls {
+            connection.starttls(parameters()?, &hello).await?;
+        }
+        if let Some((name, password)) = login {
+            let credentials = Credentials::new(name.clone(), password.expose_secret().to_owned());
+            connection.auth(&[Mechanism::Plain, Mechanism::Login], &credentials).await?;
+        }
+        Ok(connection)
+    }
+}
+
+impl Mailer for SmtpMailer {
+    fn send<'a>(&'a self, mail: &'a Mail) -> BoxFuture<'a, Result<Receipt, MailError>> {
+        Box::pin(self.hand_over(mail))
+    }
+}
+
+fn mail_options(connection: &AsyncSmtpConnection, mail: &Mail) -> Result<Vec<MailParameter>, MailError> {
+    let server = connection.server_info();
+    let mut options = Vec::new();
+    let sender: &str = mail.envelope.from().map(AsRef::as_ref).unwrap_or_default();
+    if !sender.is_ascii() || !mail.recipient().is_ascii() {
+        if !server.supports_feature(Extension::SmtpUtfEight) {
+            let why = format!("\"{}\": the mail server takes ASCII addresses only", mail.recipient());
+            return Err(MailError::AddressRefused(why));
+        }
+        options.push(MailParameter::SmtpUtfEight);
+    }
+    if !mail.bytes.is_ascii() {
+        if !server.supports_feature(Extension::EightBitMime) {
+            return Err(MailError::MessageRefused("the mail server takes ASCII messages only".into()));
+        }
+        options.push(MailParameter::Body(MailBodyParameter::EightBitMime));
+    }
+    Ok(options)
+}
+
+/// Before the recipient is named a refusal is no matter of this mail: somebody repairs the settings, or it heals.
+fn before_recipient(error: Error) -> MailError {
+    match error.is_permanent() || error.is_client() {
+        true => MailError::ServerRefused(explain(&error)),
+        false => MailError::Unavailable(explain(&error)),
+    }
+}
+
+fn after_message(error: Error) -> MailError {
+    if error.is_permanent() {
+        MailError::MessageRefused(explain(&error))
+    } else if error.is_transient() {
+        MailError::Unavailable(explain(&error))
+    } else {
+        MailError::Uncertain(explain(&error))
+    }
+}
+
+/// The error with its causes: the server's own words are among them.
+fn explain(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        let inner_text = inner.to_string();
+        if !text.contains(&inner_text) {
+            text = format!("{text}: {inner_text}");
+        }
+        cause = inner.source();
+    }
+    text
+}
+
+fn words(response: &Response) -> String {
+    let lines: Vec<&str> = response.message().collect();
+    format!("{} {}", response.code(), lines.join(" "))
+}

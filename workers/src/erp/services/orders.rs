@@ -1,0 +1,179 @@
+//! Sales orders.
+
+use chrono::Datelike;
+use fairlane::db::Conn;
+use fairlane::{Error, Result, Tenant, Transaction};
+use rust_decimal::Decimal;
+
+use super::one_line;
+use crate::erp::events::OrderApproved;
+use crate::erp::money::{Amounts, LineTerms};
+use crate::erp::store::orders::{self, NewOrder, Order, OrderLine, OrderStatus};
+use crate::erp::store::{customers, invoices, now, people, profiles, sequences};
+
+/// Most lines of one order.
+const MOST_LINES: usize = 1000;
+
+/// A line of an order to be entered.
+#[derive(Debug, Clone)]
+pub struct NewLine {
+    /// The product's code, where it is one of the catalogue.
+    pub sku: Option<String>,
+    /// What is printed.
+    pub description: String,
+    /// How many.
+    pub quantity: Decimal,
+    /// The price of one, without tax.
+    pub unit_price: Decimal,
+    /// What is taken off the line.
+    pub discount: Decimal,
+    /// Tax in percent.
+    pub tax_rate: Decimal,
+}
+
+/// Enters an order as a draft, in the tenant's currency.
+pub async fn create(
+    tx: &mut Transaction,
+    tenant: &Tenant,
+    customer: &str,
+    lines: &[NewLine],
+) -> Result<Order> {
+    let id = tenant.id().await?;
+    let conn = &mut tx.conn();
+    let customer = customers::by_code(conn, id, customer).await?;
+    if !customer.active {
+        return Err(Error::Refused {
+            what: format!("an order for customer {}", customer.code),
+            why: "the customer is not active".into(),
+        });
+    }
+    let profile = profiles::find(conn, id).await?;
+    let lines = checked(lines)?;
+    let amounts = amounts(&lines, profile.decimals)?;
+    let sum = Amounts::sum("the order", profile.decimals, &amounts)?;
+    let year = profile.day(now(conn).await?).year().to_string();
+    let number = sequences::format("SO", &year, sequences::next(conn, id, "sales_order", &year).await?);
+    let new = NewOrder {
+        number,
+        customer_id: customer.id,
+        currency: profile.currency,
+        decimals: profile.decimals,
+        amounts: sum,
+    };
+    let order = orders::insert(conn, id, &new, &lines).await?;
+    existing(conn, id, order).await
+}
+
+/// Approves a draft and tells everybody: the order's invoice follows. Approving twice is refused.
+pub async fn approve(tx: &mut Transaction, tenant: &Tenant, order: i64, user: Option<i64>) -> Result<Order> {
+    let id = tenant.id().await?;
+    let conn = &mut tx.conn();
+    if let Some(user) = user
+        && !people::is_active(conn, id, user).await?
+    {
+        return Err(Error::NotFound { what: "active user", name: user.to_string() });
+    }
+    let before = locked(conn, id, order).await?;
+    let approved = orders::approve(conn, id, order, user).await?;
+    if !approved {
+        return Err(not_possible("approving", &before));
+    }
+    let order = existing(conn, id, order).await?;
+    let event = OrderApproved {
+        order_id: order.id,
+        number: order.number.clone(),
+        version: order.version,
+        customer_id: order.customer_id,
+        customer_name: order.customer_name.clone(),
+        currency: order.currency.clone(),
+        total: order.total,
+        approved_by: user,
+        approved_at: order.approved_at.unwrap_or(order.ordered_at),
+    };
+    let publish = tenant.publish(event);
+    match user {
+        Some(user) => publish.actor(format!("user:{user}")).in_tx(tx).await?,
+        None => publish.in_tx(tx).await?,
+    };
+    Ok(order)
+}
+
+/// Calls an order off, as long as it is neither delivered nor billed.
+pub async fn cancel(tx: &mut Transaction, tenant: &Tenant, order: i64) -> Result<Order> {
+    let id = tenant.id().await?;
+    let conn = &mut tx.conn();
+    let before = locked(conn, id, order).await?;
+    if invoices::of_order(conn, id, order).await?.is_some() {
+        return Err(Error::Refused {
+            what: format!("cancelling order {}", before.number),
+            why: "it is billed already".into(),
+        });
+    }
+    if !orders::cancel(conn, id, order).await? {
+        return Err(not_possible("cancelling", &before));
+    }
+    existing(conn, id, order).await
+}
+
+/// The order people name by its number (`SO-2026-00001`).
+pub async fn named(conn: &mut Conn<'_>, tenant: i64, number: &str) -> Result<Order> {
+    match orders::id_of(conn, tenant, number).await? {
+        Some(id) => existing(conn, tenant, id).await,
+        None => Err(Error::NotFound { what: "order", name: number.to_owned() }),
+    }
+}
+
+/// What each line comes to.
+pub(crate) fn amounts(lines: &[OrderLine], decimals: u32) -> Result<Vec<Amounts>> {
+    lines.iter().map(|line| line.terms.amounts(&format!("line {}", line.line_no), decimals)).collect()
+}
+
+async fn existing(conn: &mut Conn<'_>, tenant: i64, order: i64) -> Result<Order> {
+    orders::find(conn, tenant, order).await?.ok_or_else(|| missing(order))
+}
+
+async fn locked(conn: &mut Conn<'_>, tenant: i64, order: i64) -> Result<Order> {
+    orders::lock(conn, tenant, order).await?.ok_or_else(|| missing(order))
+}
+
+fn missing(order: i64) -> Error {
+    Error::NotFound { what: "order", name: order.to_string() }
+}
+
+fn not_possible(what: &str, order: &Order) -> Error {
+    let why = match order.status {
+        OrderStatus::Draft => "it is still a draft",
+        OrderStatus::Approved => "it is approved already",
+        OrderStatus::Fulfilled => "it is delivered already",
+        OrderStatus::Cancelled => "it was cancelled",
+    };
+    Error::Refused { what: format!("{what} order {}", order.number), why: why.into() }
+}
+
+fn checked(lines: &[NewLine]) -> Result<Vec<OrderLine>> {
+    if lines.is_empty() || lines.len() > MOST_LINES {
+        return Err(Error::Invalid {
+            what: "the order".into(),
+            why: format!("it has {} lines, it needs 1 to {MOST_LINES}", lines.len()),
+        });
+    }
+    let line = |(line_no, line): (i64, &NewLine)| {
+        Ok(OrderLine {
+            line_no,
+            product_id: None,
+            sku: line
+                .sku
+                .as_deref()
+                .map(|sku| one_line(&format!("the code of line {line_no}"), sku, 128))
+                .transpose()?,
+            description: one_line(&format!("the description of line {line_no}"), &line.description, 500)?,
+            terms: LineTerms {
+                quantity: line.quantity,
+                unit_price: line.unit_price,
+                discount: line.discount,
+                tax_rate: line.tax_rate,
+            },
+        })
+    };
+    (1..).zip(lines).map(line).collect()
+}

@@ -1,0 +1,44 @@
+//! Setting a tenant up: its zone and its currency.
+
+use chrono_tz::Tz;
+use fairlane::{Error, Result, Tenant, Transaction};
+
+use super::one_line;
+use crate::erp::store::profiles::{self, Profile};
+
+/// What of a profile shall change; the rest stays.
+#[derive(Debug, Clone, Default)]
+pub struct ProfileChange {
+    /// The name on invoices and mails.
+    pub name: Option<String>,
+    /// An IANA time zone: `Europe/Berlin`.
+    pub timezone: Option<String>,
+    /// A currency (ISO 4217) and its decimals.
+    pub currency: Option<(String, u32)>,
+}
+
+/// Changes a tenant's profile. Orders and invoices keep the currency they were made in.
+pub async fn change(tx: &mut Transaction, tenant: &Tenant, change: &ProfileChange) -> Result<Profile> {
+    let id = tenant.id().await?;
+    let mut profile = profiles::find(&mut tx.conn(), id).await?;
+    if let Some(name) = &change.name {
+        profile.name = one_line("the name", name, 200)?;
+    }
+    if let Some(timezone) = &change.timezone {
+        profile.timezone = timezone.parse::<Tz>().map_err(|_| Error::Invalid {
+            what: format!("the time zone \"{timezone}\""),
+            why: "it must be an IANA name such as Europe/Berlin or UTC".into(),
+        })?;
+    }
+    if let Some((currency, decimals)) = &change.currency {
+        if currency.len() != 3 || !currency.chars().all(|c| c.is_ascii_uppercase()) || *decimals > 4 {
+            return Err(Error::Invalid {
+                what: format!("the currency \"{currency}\" with {decimals} decimals"),
+                why: "it must be a code of three capital letters such as EUR, with 0 to 4 decimals".into(),
+            });
+        }
+        (profile.currency, profile.decimals) = (currency.clone(), *decimals);
+    }
+    profiles::save(&mut tx.conn(), id, &profile).await?;
+    Ok(profile)
+}

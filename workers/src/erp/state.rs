@@ -1,0 +1,51 @@
+//! What the ERP's handlers need beside their payloads.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use fairlane::config::{Config, ConfigError};
+
+use super::mail::{Mailbox, Mailer, MemoryMailer, mailer};
+use super::settings::{ImportSettings, MailSettings};
+
+/// The ERP's state: cloned for every run, so everything in it is cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Erp {
+    /// Sends mails.
+    pub mailer: Arc<dyn Mailer>,
+    /// The sender of every mail.
+    pub from: Mailbox,
+    /// The settings of imports.
+    pub import: Arc<ImportSettings>,
+}
+
+impl Erp {
+    /// The state the configuration describes; nothing is connected or written yet.
+    pub fn from_config(config: &Config) -> Result<Self, ConfigError> {
+        let mail = MailSettings::read(config)?;
+        Ok(Self {
+            mailer: mailer(&mail.transport),
+            from: mail.from,
+            import: Arc::new(ImportSettings::read(config)?),
+        })
+    }
+
+    /// A state for tests: mails stay in memory.
+    pub fn fake() -> Self {
+        let from =
+            Mailbox::new(Some("Fairlane".into()), lettre::Address::new_dangerous("no-reply", "localhost"));
+        let import = ImportSettings {
+            folder: PathBuf::from(".fairlane/files"),
+            max_bytes: 100_000_000,
+            max_rows: 1_000_000,
+            chunk_rows: 500,
+        };
+        Self { mailer: Arc::new(MemoryMailer::default()), from, import: Arc::new(import) }
+    }
+
+    /// The same with another way to send mails.
+    pub fn with_mailer(mut self, mailer: impl Mailer + 'static) -> Self {
+        self.mailer = Arc::new(mailer);
+        self
+    }
+}

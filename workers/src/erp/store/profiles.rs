@@ -1,0 +1,67 @@
+//! What the ERP knows about a tenant: its zone and its currency.
+
+use chrono::{DateTime, NaiveDate, Utc};
+use chrono_tz::Tz;
+use fairlane::db::{Conn, query};
+use fairlane::{Error, Result, sql};
+
+/// A tenant's name, zone and currency.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Profile {
+    /// The name on invoices and mails.
+    pub name: String,
+    /// Where its days begin.
+    pub timezone: Tz,
+    /// Its currency (ISO 4217).
+    pub currency: String,
+    /// The decimals of that currency.
+    pub decimals: u32,
+}
+
+impl Profile {
+    /// The tenant's calendar day at a point in time.
+    pub fn day(&self, at: DateTime<Utc>) -> NaiveDate {
+        at.with_timezone(&self.timezone).date_naive()
+    }
+}
+
+/// A tenant's profile; one nobody has set up has the engine's name for it, UTC and EUR.
+pub async fn find(conn: &mut Conn<'_>, tenant: i64) -> Result<Profile> {
+    let row = query(sql!(
+        "select coalesce(t.name, f.name) as name, coalesce(t.timezone, 'UTC') as timezone,
+                coalesce(t.currency, 'EUR') as currency, coalesce(t.currency_decimals, 2) as decimals
+         from fairlane_tenants f left join tenants t on t.id = f.id where f.id = $1"
+    ))
+    .bind(tenant)
+    .fetch_optional(conn)
+    .await?
+    .ok_or_else(|| Error::NotFound { what: "tenant", name: tenant.to_string() })?;
+    let timezone: String = row.get("timezone")?;
+    let decimals: i64 = row.get("decimals")?;
+    Ok(Profile {
+        name: row.get("name")?,
+        timezone: timezone
+            .parse()
+            .map_err(|_| Error::Damaged(format!("tenants.timezone \"{timezone}\" is no time zone")))?,
+        currency: row.get("currency")?,
+        decimals: u32::try_from(decimals)
+            .map_err(|_| Error::Damaged(format!("tenants.currency_decimals is {decimals}")))?,
+    })
+}
+
+/// Sets a tenant up, or changes it.
+pub async fn save(conn: &mut Conn<'_>, tenant: i64, profile: &Profile) -> Result<()> {
+    query(sql!(
+        "insert into tenants (id, name, timezone, currency, currency_decimals) values ($1, $2, $3, $4, $5)
+         on conflict (id) do update set name = excluded.name, timezone = excluded.timezone,
+             currency = excluded.currency, currency_decimals = excluded.currency_decimals, updated_at = {now}"
+    ))
+    .bind(tenant)
+    .bind(profile.name.as_str())
+    .bind(profile.timezone.name())
+    .bind(profile.currency.as_str())
+    .bind(profile.decimals)
+    .execute(conn)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,5 @@
+//! What several end-to-end tests need.
+
+#![allow(dead_code, reason = "each test uses its part")]
+
+pub(crate) mod processes;
