@@ -17,7 +17,7 @@ use fairlane_workers::erp::settings::{SmtpSettings, SmtpTls};
 use fairlane_workers::erp::store::deliveries::{self, Claim, NewDelivery};
 use fairlane_workers::erp::{Erp, migrations, registry};
 use support::smtp::{Answer, SmtpServer};
-use support::{add_customer, approve, count, enter, lines, shop, tiles};
+use support::shop::{add_customer, approve, count, enter, lines, shop, tiles};
 use uuid::Uuid;
 
 fn erp(port: u16) -> Erp {

@@ -12,7 +12,7 @@ use fairlane_workers::erp::services::{customers, orders, profiles, users};
 use fairlane_workers::erp::store::customers::NewCustomer;
 use fairlane_workers::erp::store::invoices::{self, Invoice};
 use fairlane_workers::erp::store::orders::OrderStatus;
-use support::{add_customer, approve, count, enter, lines, shop, tiles};
+use support::shop::{add_customer, approve, count, enter, lines, shop, tiles};
 
 async fn bill(tenant: &Tenant, order: i64) -> fairlane::Result<Billing> {
     let id = tenant.id().await?;
@@ -187,6 +187,24 @@ backend_test!(migrations: lines;
         tx.rollback().await.unwrap();
         assert_eq!(count(&t, "select count(*) as n from sales_orders").await, 0);
         assert_eq!(count(&t, "select count(*) as n from number_sequences").await, 0);
+    }
+);
+
+backend_test!(migrations: lines;
+    async fn a_line_of_the_catalogue_takes_name_and_price_from_its_product(t: TestDb) {
+        let acme = shop(&t).await;
+        t.execute("insert into products (tenant_id, sku, name, price) select id, 'T-1', 'Blue tiles', 33.5 from fairlane_tenants").await;
+        let id = acme.id().await.unwrap();
+        let mut tx = acme.begin().await.unwrap();
+        let mut line = orders::catalogue_line(&mut tx, &acme, "T-1", "3".parse().unwrap()).await.unwrap();
+        let order = orders::create(&mut tx, &acme, "C-1", std::slice::from_ref(&line)).await.unwrap();
+        assert_eq!(order.net.to_string(), "100.50");
+        let stored = fairlane_workers::erp::store::orders::lines(&mut tx.conn(), id, order.id).await.unwrap();
+        assert_eq!((stored[0].description.as_str(), stored[0].sku.as_deref()), ("Blue tiles", Some("T-1")));
+        assert!(stored[0].product_id.is_some());
+        line.sku = Some("T-9".into());
+        let error = orders::create(&mut tx, &acme, "C-1", &[line]).await.unwrap_err();
+        assert_eq!(error.to_string(), "product \"T-9\" does not exist");
     }
 );
 
