@@ -1,3 +1,13 @@
-//! The one binary.
+//! The one binary: the engine's command line with the domains that ship with it.
 
-fn main() {}
+use std::process::ExitCode;
+
+use fairlane::cli::{App, Setup, run};
+use fairlane_workers::erp::{self, Erp};
+
+fn main() -> ExitCode {
+    run(App::new("fairlane", env!("CARGO_PKG_VERSION"))
+        .settings(erp::settings::settings())
+        .migrations(erp::migrations())
+        .domain(async |setup: Setup| Ok((erp::registry(), Erp::from_config(&setup.config)?))))
+}

@@ -1,0 +1,154 @@
+//! `work`.
+
+use clap::Args;
+
+use super::exit::Exit;
+use super::session::Session;
+use crate::config::{Config, Sources};
+use crate::policy::Backoff;
+use crate::store::prune::Retention;
+use crate::worker::{StopReason, Worker, WorkerOptions, listen_to_signals};
+
+#[derive(Debug, Args)]
+pub(super) struct Work {
+    /// Accepted for people who know it from Laravel; there is one connection
+    #[arg(hide = true)]
+    connection: Option<String>,
+    /// The queues to serve, most urgent first, with commas
+    #[arg(long, visible_alias = "queues", value_name = "NAMES")]
+    queue: Option<String>,
+    /// Only these kinds of job, with commas
+    #[arg(long, value_delimiter = ',', value_name = "KINDS")]
+    kinds: Option<Vec<String>>,
+    /// Jobs run at the same time
+    #[arg(long, value_name = "NUMBER")]
+    concurrency: Option<String>,
+    /// How often to look for jobs when idle
+    #[arg(long, value_name = "LENGTH")]
+    sleep: Option<String>,
+    /// Attempts of kinds that do not say (0 = unlimited)
+    #[arg(long, value_name = "NUMBER")]
+    tries: Option<String>,
+    /// Longest attempt of kinds that do not say (0 = unlimited)
+    #[arg(long, value_name = "LENGTH")]
+    timeout: Option<String>,
+    /// Waiting times before attempts, with commas; the last one repeats
+    #[arg(long, value_name = "LENGTHS")]
+    backoff: Option<String>,
+    /// Stop after so many jobs
+    #[arg(long, value_name = "NUMBER")]
+    max_jobs: Option<String>,
+    /// Stop after this long
+    #[arg(long, value_name = "LENGTH")]
+    max_time: Option<String>,
+    /// Stop above this much memory, with exit code 12 (a plain number is megabytes)
+    #[arg(long, value_name = "SIZE")]
+    memory: Option<String>,
+    /// How long running jobs may finish after the signal to stop
+    #[arg(long, value_name = "LENGTH")]
+    drain_timeout: Option<String>,
+    /// How long a job is a worker's without a sign of life
+    #[arg(long, value_name = "LENGTH")]
+    lease: Option<String>,
+    /// Run one job and stop
+    #[arg(long)]
+    once: bool,
+    /// Stop when nothing is due
+    #[arg(long)]
+    stop_when_empty: bool,
+    /// The worker's name on lists
+    #[arg(long)]
+    name: Option<String>,
+    /// Accepted for people who know it from Laravel
+    #[arg(long, hide = true)]
+    force: bool,
+}
+
+impl Work {
+    /// The flags that are settings: they go the way of all settings, with the same checks.
+    pub(super) fn flags(&self, mut sources: Sources) -> Sources {
+        let flags = [
+            ("worker.queues", "--queue", &self.queue),
+            ("worker.concurrency", "--concurrency", &self.concurrency),
+            ("worker.sleep", "--sleep", &self.sleep),
+            ("worker.tries", "--tries", &self.tries),
+            ("worker.timeout", "--timeout", &self.timeout),
+            ("worker.backoff", "--backoff", &self.backoff),
+            ("worker.max_jobs", "--max-jobs", &self.max_jobs),
+            ("worker.max_time", "--max-time", &self.max_time),
+            ("worker.memory", "--memory", &self.memory),
+            ("worker.drain_timeout", "--drain-timeout", &self.drain_timeout),
+            ("worker.lease", "--lease", &self.lease),
+        ];
+        for (setting, flag, value) in flags {
+            if let Some(value) = value {
+                sources = sources.flag(setting, flag, value);
+            }
+        }
+        sources
+    }
+
+    fn options(&self, config: &Config) -> anyhow::Result<WorkerOptions> {
+        let (worker, retention) = (config.worker()?, config.retention()?);
+        Ok(WorkerOptions {
+            name: self.name.clone().unwrap_or_default(),
+            queues: worker.queues,
+            kinds: self.kinds.clone(),
+            concurrency: worker.concurrency,
+            poll: worker.sleep,
+            lease: worker.lease,
+            heartbeat: worker.heartbeat,
+            drain_timeout: worker.drain_timeout,
+            tries: worker.tries.unwrap_or_default(),
+            timeout: worker.timeout.unwrap_or_default(),
+            backoff: if worker.backoff.is_empty() {
+                Backoff::default()
+            } else {
+                Backoff::List(worker.backoff)
+            },
+            max_jobs: worker.max_jobs.map(u64::from),
+            max_time: worker.max_time,
+            memory: worker.memory,
+            once: self.once,
+            stop_when_empty: self.stop_when_empty,
+            retention: Retention {
+                completed: retention.completed,
+                failed: retention.failed,
+                events: retention.events,
+                workers: retention.workers,
+            },
+        })
+    }
+}
+
+pub(super) async fn work(verb: &Work, session: &Session) -> anyhow::Result<Exit> {
+    let fairlane = session.fairlane().await?;
+    let served = session.served().await?;
+    session.config.check_kinds(served.kinds.keys().map(String::as_str))?;
+    check_kinds(verb, served)?;
+    let worker = Worker::new(fairlane).serve_bound(served.clone()).options(verb.options(&session.config)?);
+    listen_to_signals(worker.control())?;
+    let stopped = worker.run_until(std::future::pending()).await?;
+    Ok(exit_of(stopped))
+}
+
+/// `--kinds` of a kind that nobody serves would wait for ever.
+fn check_kinds(verb: &Work, served: &crate::registry::Served) -> anyhow::Result<()> {
+    for kind in verb.kinds.iter().flatten() {
+        if !served.kinds.contains_key(kind) {
+            let near = super::session::did_you_mean(kind, served.kinds.keys().map(String::as_str));
+            let failure =
+                super::Failure::new(Exit::NotFound, format!("no domain of this program serves \"{kind}\""));
+            return Err(match near {
+                Some(near) => failure.hint(format!("did you mean \"{near}\"?")).into(),
+                None => failure.into(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// What a process manager reads: 0 for every ordinary reason, so that it starts the worker again; 12 for memory.
+fn exit_of(reason: StopReason) -> Exit {
+    if reason == StopReason::Memory { Exit::Memory } else { Exit::Done }
+}
