@@ -3,4 +3,5 @@
 #![allow(dead_code, unreachable_pub, reason = "each test uses its part")]
 
 pub mod processes;
+pub mod shop;
 pub mod smtp;
