@@ -17,6 +17,8 @@
 //! application calls ([`Fairlane`], [`Tenant`]), what your handlers get ([`Context`], [`Transaction`]), what runs them
 //! ([`worker::Worker`]), and [`testing::Sandbox`] for your tests.
 
+pub mod admin;
+pub mod cli;
 pub mod client;
 pub mod config;
 mod context;

@@ -15,14 +15,28 @@
 //! | [`prune`] | retention |
 //! | [`workers`] | worker processes, for people |
 //! | [`schedules`] | cron rows and their ticks |
+//! | [`job_lists`] | jobs wherever they have got to, for people |
+//! | [`failed`] | failed jobs: lists, groups, retry, forget |
+//! | [`cancel`] | calling jobs off |
+//! | [`queues`] | what waits, pause and resume |
+//! | [`event_log`] | events and what their listeners did, for people |
+//! | [`audit`] | what people did |
+//! | [`listing`] | pages of rows; a damaged row is named and hides no other |
 
+pub mod audit;
+pub mod cancel;
 pub mod claim;
+pub mod event_log;
 pub mod events;
+pub mod failed;
+pub mod job_lists;
 pub mod jobs;
 pub mod lease;
+pub mod listing;
 pub mod migrate;
 pub mod promote;
 pub mod prune;
+pub mod queues;
 pub mod rescue;
 pub mod schedules;
 pub mod settle;

@@ -96,3 +96,17 @@ fn check_slug(slug: &str) -> Result<()> {
         why: "a slug has 1 to 63 of a-z, 0-9, - and _, and begins with a letter or digit".into(),
     })
 }
+
+/// Stops all jobs of a tenant from starting, or lets them start again; returns whether that changed anything.
+pub async fn set_paused(conn: &mut Conn<'_>, id: i64, paused: bool, reason: Option<&str>) -> Result<bool> {
+    let touched = query(sql!(
+        "update fairlane_tenants set paused_at = case when $2 then {now} end, pause_reason = $3
+         where id = $1 and (paused_at is null) = $2"
+    ))
+    .bind(id)
+    .bind(paused)
+    .bind(reason)
+    .execute(conn)
+    .await?;
+    Ok(touched == 1)
+}

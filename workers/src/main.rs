@@ -1,3 +1,10 @@
-//! The one binary.
+//! The one binary: the engine's command line with the domains that ship with it.
 
-fn main() {}
+use std::process::ExitCode;
+
+use fairlane::cli::{App, run};
+use fairlane_workers::erp;
+
+fn main() -> ExitCode {
+    run(App::new("fairlane", env!("CARGO_PKG_VERSION")).settings(erp::settings::settings()))
+}

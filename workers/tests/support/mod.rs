@@ -2,4 +2,5 @@
 
 #![allow(dead_code, reason = "each test uses its part")]
 
-pub(crate) mod processes;
+pub mod processes;
+pub mod smtp;

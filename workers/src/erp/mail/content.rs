@@ -1,5 +1,6 @@
 //! What mails say: templates, a text and an HTML one for each. The HTML ones escape what they are given.
 
+use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior, Value, context};
 
 use crate::erp::store::invoices::{Invoice, InvoiceLine};
@@ -24,8 +25,8 @@ const TEMPLATES: [(&str, &str); 2] = [
 pub fn invoice(seller: &str, invoice: &Invoice, lines: &[InvoiceLine]) -> Result<Content, minijinja::Error> {
     let values = context! {
         seller,
-        invoice => Value::from_serialize(invoice),
-        lines => Value::from_serialize(lines),
+        invoice => Value::from(Serde(invoice)),
+        lines => Value::from(Serde(lines)),
     };
     Ok(Content {
         subject: format!("Invoice {} from {seller}", invoice.number),

@@ -1,0 +1,151 @@
+//! Verbs of the application's own: `import`, `demo`, benches.
+
+use clap::ArgMatches;
+use futures::future::BoxFuture;
+
+use super::output::Output;
+use super::session::{Database, Session};
+use crate::client::Fairlane;
+use crate::config::Config;
+use crate::registry::Served;
+use crate::store::migrate::MigrationStatus;
+
+/// A verb that an application adds to the command line.
+pub trait DomainCommand: Send + Sync {
+    /// Its name, arguments and help.
+    fn command(&self) -> clap::Command;
+
+    /// Runs it.
+    fn run(
+        &self,
+        matches: ArgMatches,
+        env: CommandEnv,
+    ) -> BoxFuture<'static, anyhow::Result<std::process::ExitCode>>;
+
+    /// The verb it stands under, such as `bench`; `None` puts it beside the engine's own.
+    fn group(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Whether it brings the schema itself ([`CommandEnv::migrate`]); the others want it to be there.
+    fn brings_schema(&self) -> bool {
+        false
+    }
+}
+
+/// What a verb of the application gets.
+#[derive(Clone)]
+pub struct CommandEnv {
+    /// The configuration.
+    pub config: Config,
+    /// The client, on an open database; it knows the application's listeners.
+    pub fairlane: Fairlane,
+    /// Where results are printed, and in which shape.
+    pub output: Output,
+    /// The tenant of `-t`, if one was named; it exists.
+    pub tenant: Option<String>,
+    database: Database,
+    served: Served,
+}
+
+impl std::fmt::Debug for CommandEnv {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CommandEnv").field("tenant", &self.tenant).finish_non_exhaustive()
+    }
+}
+
+impl CommandEnv {
+    /// Brings the schema up to date; returns what was applied.
+    pub async fn migrate(&self) -> anyhow::Result<Vec<MigrationStatus>> {
+        self.database.migrate().await
+    }
+
+    /// The tenant of `-t`, or an error that says how to name it.
+    pub fn required_tenant(&self) -> anyhow::Result<&str> {
+        self.tenant.as_deref().ok_or_else(|| {
+            super::Failure::usage("which tenant? name it with -t SLUG")
+                .hint("list them: fairlane tenants list")
+                .into()
+        })
+    }
+
+    /// The kinds that the application's domains serve.
+    pub fn kinds(&self) -> Vec<&str> {
+        self.served.kinds.keys().map(String::as_str).collect()
+    }
+
+    /// A worker that serves the application's domains, for commands that run their own jobs.
+    pub fn worker(&self) -> super::work::Worker {
+        super::work::Worker::new(&self.fairlane).serve_bound(self.served.clone())
+    }
+}
+
+/// Groups of domains' verbs, with what their help says.
+const GROUPS: [(&str, &str); 1] = [("bench", "Measure on this machine, against a floor")];
+
+pub(super) fn add_commands(mut root: clap::Command, commands: &[Box<dyn DomainCommand>]) -> clap::Command {
+    let mut groups: Vec<clap::Command> = Vec::new();
+    for command in commands {
+        let Some(group) = command.group() else {
+            root = root.subcommand(command.command());
+            continue;
+        };
+        let about = GROUPS.iter().find(|(name, _)| *name == group).map_or("", |(_, about)| about);
+        let place = groups.iter().position(|known| known.get_name() == group);
+        let parent = match place {
+            Some(place) => groups.swap_remove(place),
+            None => clap::Command::new(group).about(about).subcommand_required(true),
+        };
+        groups.push(parent.subcommand(command.command()));
+    }
+    root.subcommands(groups)
+}
+
+/// The application's verb that was typed, and its arguments.
+pub(super) fn find<'m>(
+    commands: &[Box<dyn DomainCommand>],
+    matches: &'m ArgMatches,
+) -> Option<(usize, &'m ArgMatches)> {
+    let (verb, arguments) = matches.subcommand()?;
+    let inner = arguments.subcommand();
+    commands.iter().enumerate().find_map(|(index, command)| {
+        let name = command.command().get_name().to_owned();
+        match (command.group(), inner) {
+            (None, _) if name == verb => Some((index, arguments)),
+            (Some(group), Some((inner, arguments))) if group == verb && name == inner => {
+                Some((index, arguments))
+            }
+            _ => None,
+        }
+    })
+}
+
+pub(super) async fn run(
+    command: &dyn DomainCommand,
+    matches: ArgMatches,
+    session: &Session,
+) -> anyhow::Result<std::process::ExitCode> {
+    let fairlane = if command.brings_schema() {
+        session.fairlane_without_schema().await?
+    } else {
+        session.fairlane().await?
+    };
+    let served = session.served().await?.clone();
+    let tenant = match command.brings_schema() {
+        // The tenant may be one that the command is about to make.
+        true => session.globals.tenant.clone(),
+        false => {
+            session.tenant_id().await?;
+            session.globals.tenant.clone()
+        }
+    };
+    let env = CommandEnv {
+        config: session.config.clone(),
+        fairlane: fairlane.clone(),
+        output: session.out,
+        tenant,
+        database: session.database.clone(),
+        served,
+    };
+    command.run(matches, env).await
+}

@@ -1,0 +1,350 @@
+//! `queues`, `pause`, `resume`, `clear`, `monitor`.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use clap::Args;
+use serde::Serialize;
+use serde_json::json;
+
+use super::args::{Consent, duration, future};
+use super::confirm::confirm;
+use super::exit::{Exit, Failure};
+use super::filters::known_queue;
+use super::output::{Page, Record, ago, json as as_json, span};
+use super::session::Session;
+use crate::admin::jobs::{CallOff, cancel};
+use crate::admin::{queues as admin, tenants};
+use crate::state::JobState;
+use crate::store::job_lists::{self, JobFilter};
+use crate::store::queues::{self, QueueRow};
+
+#[derive(Debug, Args)]
+pub(super) struct Queues {}
+
+#[derive(Debug, Args)]
+pub(super) struct Pause {
+    /// The queue; with -t and no queue, the tenant
+    queue: Option<String>,
+    /// All queues
+    #[arg(long, conflicts_with = "queue")]
+    all: bool,
+    /// Until this time: 2h, 14:30, 2026-11-05T06:00:00Z
+    #[arg(long, value_parser = future, value_name = "TIME")]
+    until: Option<DateTime<Utc>>,
+    /// Why
+    #[arg(long)]
+    reason: Option<String>,
+    /// Pause a queue that nobody has used yet
+    #[arg(long)]
+    force: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Resume {
+    /// The queue; with -t and no queue, the tenant
+    queue: Option<String>,
+    /// All queues
+    #[arg(long, conflicts_with = "queue")]
+    all: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Clear {
+    /// The queue
+    #[arg(required_unless_present = "queue_option")]
+    queue: Option<String>,
+    /// The queue, as Laravel spells it
+    #[arg(long = "queue", hide = true)]
+    queue_option: Option<String>,
+    /// Why
+    #[arg(long)]
+    reason: Option<String>,
+    #[command(flatten)]
+    consent: Consent,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Monitor {
+    /// The queues, with commas; without, all that are configured or in use
+    #[arg(value_delimiter = ',')]
+    queues: Vec<String>,
+    /// Most waiting jobs
+    #[arg(long, visible_alias = "max-depth", default_value_t = 1000)]
+    max: i64,
+    /// Longest time that a ready job may have waited
+    #[arg(long, value_parser = duration, value_name = "LENGTH")]
+    max_age: Option<Duration>,
+}
+
+/// A queue of a list.
+#[derive(Debug, Serialize)]
+struct QueueRecord {
+    queue: String,
+    ready: i64,
+    scheduled: i64,
+    retryable: i64,
+    suspended: i64,
+    running: i64,
+    failed: i64,
+    oldest_ready_seconds: Option<i64>,
+    state: &'static str,
+    #[serde(serialize_with = "as_json::time_option")]
+    paused_at: Option<DateTime<Utc>>,
+    #[serde(serialize_with = "as_json::time_option")]
+    paused_until: Option<DateTime<Utc>>,
+    paused_by: Option<String>,
+    pause_reason: Option<String>,
+}
+
+impl QueueRecord {
+    fn new(row: QueueRow, now: DateTime<Utc>) -> Self {
+        Self {
+            oldest_ready_seconds: age(&row, now),
+            queue: row.name,
+            ready: row.ready,
+            scheduled: row.scheduled,
+            retryable: row.retryable,
+            suspended: row.suspended,
+            running: row.running,
+            failed: row.failed,
+            state: if row.paused_at.is_some() { "paused" } else { "ok" },
+            paused_at: row.paused_at,
+            paused_until: row.paused_until.filter(|_| row.paused_at.is_some()),
+            paused_by: row.paused_by,
+            pause_reason: row.pause_reason,
+        }
+    }
+}
+
+fn age(row: &QueueRow, now: DateTime<Utc>) -> Option<i64> {
+    row.oldest_ready_at.map(|at| (now - at).num_seconds().max(0))
+}
+
+impl Record for QueueRecord {
+    const COLUMNS: &'static [&'static str] =
+        &["QUEUE", "READY", "OLDEST", "SCHEDULED", "RETRYING", "RUNNING", "FAILED", "STATE"];
+
+    fn cells(&self) -> Vec<String> {
+        let mut state = self.state.to_owned();
+        if let Some(at) = self.paused_at {
+            let by = self.paused_by.as_deref().unwrap_or("somebody");
+            state = format!("paused by {by} {}", ago(at, Utc::now()));
+        }
+        if let Some(reason) = self.pause_reason.as_ref().filter(|_| self.paused_at.is_some()) {
+            state.push_str(&format!(": {reason}"));
+        }
+        vec![
+            self.queue.clone(),
+            self.ready.to_string(),
+            self.oldest_ready_seconds.map_or("-".to_owned(), span),
+            self.scheduled.to_string(),
+            self.retryable.to_string(),
+            self.running.to_string(),
+            self.failed.to_string(),
+            state,
+        ]
+    }
+
+    fn id(&self) -> String {
+        self.queue.clone()
+    }
+}
+
+/// Queues in the order workers serve them, then those that only have rows, by name.
+async fn all(session: &Session) -> anyhow::Result<(Vec<QueueRow>, DateTime<Utc>)> {
+    let tenant_id = session.tenant_id().await?;
+    let mut tx = session.fairlane().await?.db().read().await?;
+    let now = job_lists::now(&mut tx.conn()).await?;
+    let listing = queues::list(&mut tx.conn(), tenant_id).await?;
+    for damaged in &listing.damaged {
+        session.out.warn(&format!("queue {} can't be read: {}", damaged.id, damaged.why));
+    }
+    let mut found = listing.rows;
+    let mut ordered = Vec::new();
+    for name in session.config.worker()?.queues {
+        match found.iter().position(|row| row.name == name) {
+            Some(place) => ordered.push(found.remove(place)),
+            None => ordered.push(QueueRow::empty(&name)),
+        }
+    }
+    ordered.extend(found);
+    Ok((ordered, now))
+}
+
+pub(super) async fn list(_: &Queues, session: &Session) -> anyhow::Result<Exit> {
+    let (rows, now) = all(session).await?;
+    let rows: Vec<_> = rows.into_iter().map(|row| QueueRecord::new(row, now)).collect();
+    session.out.page(&Page::from(rows), "No queues.")?;
+    Ok(Exit::Done)
+}
+
+pub(super) async fn pause(verb: &Pause, session: &Session) -> anyhow::Result<Exit> {
+    let operator = session.operator(verb.reason.as_deref());
+    let fairlane = session.fairlane().await?;
+    if let Some(id) = tenant_alone(session, verb.queue.as_deref(), verb.all).await? {
+        if verb.until.is_some() {
+            return Err(Failure::usage("a tenant is paused until it is resumed; leave --until out").into());
+        }
+        let changed = tenants::set_paused(fairlane, id, true, &operator).await?;
+        return said(session, "paused", &[], changed);
+    }
+    let names = chosen(session, verb.queue.as_deref(), verb.all).await?;
+    if !verb.force {
+        for name in &names {
+            known_queue(session, name).await?;
+        }
+    }
+    for name in &names {
+        admin::pause(fairlane, name, verb.until, &operator).await?;
+    }
+    said(session, "paused", &names, true)
+}
+
+pub(super) async fn resume(verb: &Resume, session: &Session) -> anyhow::Result<Exit> {
+    let operator = session.operator(None);
+    let fairlane = session.fairlane().await?;
+    if let Some(id) = tenant_alone(session, verb.queue.as_deref(), verb.all).await? {
+        let changed = tenants::set_paused(fairlane, id, false, &operator).await?;
+        return said(session, "resumed", &[], changed);
+    }
+    let mut resumed = Vec::new();
+    for name in chosen(session, verb.queue.as_deref(), verb.all).await? {
+        if verb.queue.is_some() {
+            known_queue(session, &name).await?;
+        }
+        if admin::resume(fairlane, &name, &operator).await? {
+            resumed.push(name);
+        }
+    }
+    said(session, "resumed", &resumed, !resumed.is_empty())
+}
+
+/// The tenant's number, where the tenant itself is meant.
+async fn tenant_alone(session: &Session, queue: Option<&str>, all: bool) -> anyhow::Result<Option<i64>> {
+    let tenant = session.tenant_id().await?;
+    if tenant.is_some() && (queue.is_some() || all) {
+        return Err(Failure::usage(
+            "a queue is paused for all tenants, a tenant in all queues: name one of them",
+        )
+        .hint("one tenant: fairlane pause -t SLUG   one queue: fairlane pause QUEUE")
+        .into());
+    }
+    Ok(tenant)
+}
+
+async fn chosen(session: &Session, queue: Option<&str>, every: bool) -> anyhow::Result<Vec<String>> {
+    if every {
+        return Ok(all(session).await?.0.into_iter().map(|row| row.name).collect());
+    }
+    match queue {
+        Some(queue) => Ok(vec![queue.to_owned()]),
+        None => Err(Failure::usage("which queue? name it, or --all, or a tenant with -t")
+            .hint("list them: fairlane queues")
+            .into()),
+    }
+}
+
+fn said(session: &Session, done: &str, queues: &[String], changed: bool) -> anyhow::Result<Exit> {
+    let tenant = session.globals.tenant.as_deref();
+    let line = match (changed, tenant) {
+        (false, _) => format!("Nothing to do: not {}.", if done == "paused" { "running" } else { "paused" }),
+        (true, Some(tenant)) => format!("Tenant {tenant} {done}."),
+        (true, None) => format!("Queue {} {done}.", queues.join(", ")),
+    };
+    let result = json!({ "queues": queues, "tenant": tenant, "changed": changed, "state": done });
+    session.out.result(&result, None, &[line])?;
+    Ok(Exit::Done)
+}
+
+pub(super) async fn clear(verb: &Clear, session: &Session) -> anyhow::Result<Exit> {
+    let queue = verb.queue_option.clone().or(verb.queue.clone()).unwrap_or_default();
+    known_queue(session, &queue).await?;
+    let filter = JobFilter {
+        tenant_id: session.tenant_id().await?,
+        queue: Some(queue.clone()),
+        states: vec![JobState::Scheduled, JobState::Available, JobState::Retryable, JobState::Suspended],
+        ..JobFilter::default()
+    };
+    let fairlane = session.fairlane().await?;
+    let count = job_lists::count_live(&mut fairlane.db().read().await?.conn(), &filter).await?;
+    if verb.consent.dry_run {
+        let result = json!({ "dry_run": true, "jobs": count });
+        session.out.result(&result, None, &[format!("{count} jobs would be called off.")])?;
+        return Ok(Exit::Done);
+    }
+    if count > 0 {
+        confirm(session, verb.consent, &format!("call off {count} waiting jobs of queue {queue}"))?;
+    }
+    let operator = session.operator(verb.reason.as_deref());
+    let mut target = format!("queue:{queue}");
+    target.extend(session.globals.tenant.iter().map(|tenant| format!(" tenant:{tenant}")));
+    let call_off = CallOff { action: "queue.clear", target: &target };
+    let counts = cancel(fairlane.db(), &filter, call_off, &operator, |_| {}).await?;
+    let result = json!({ "queue": queue, "cleared": counts.cancelled });
+    let line = format!("{} jobs of queue {queue} called off; running ones go on.", counts.cancelled);
+    session.out.result(&result, None, &[line])?;
+    Ok(Exit::Done)
+}
+
+/// A queue and whether it is over its limit.
+#[derive(Debug, Serialize)]
+struct Watched {
+    queue: String,
+    size: i64,
+    pending: i64,
+    delayed: i64,
+    reserved: i64,
+    oldest_pending_seconds: Option<i64>,
+    status: &'static str,
+}
+
+impl Record for Watched {
+    const COLUMNS: &'static [&'static str] =
+        &["QUEUE", "SIZE", "PENDING", "DELAYED", "RESERVED", "OLDEST", "STATUS"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.queue.clone(),
+            self.size.to_string(),
+            self.pending.to_string(),
+            self.delayed.to_string(),
+            self.reserved.to_string(),
+            self.oldest_pending_seconds.map_or("-".to_owned(), span),
+            self.status.to_owned(),
+        ]
+    }
+
+    fn id(&self) -> String {
+        self.queue.clone()
+    }
+}
+
+pub(super) async fn monitor(verb: &Monitor, session: &Session) -> anyhow::Result<Exit> {
+    let (mut rows, now) = all(session).await?;
+    if !verb.queues.is_empty() {
+        // Laravel writes connection:queue; here there is one connection.
+        let wanted: Vec<&str> =
+            verb.queues.iter().map(|name| name.rsplit(':').next().unwrap_or(name)).collect();
+        for name in &wanted {
+            known_queue(session, name).await?;
+        }
+        rows.retain(|row| wanted.contains(&row.name.as_str()));
+    }
+    let threshold = admin::Threshold { max_waiting: verb.max, max_age: verb.max_age };
+    let watched: Vec<_> = rows
+        .into_iter()
+        .map(|row| Watched {
+            size: row.waiting() + row.running,
+            pending: row.ready,
+            delayed: row.scheduled + row.retryable,
+            reserved: row.running,
+            oldest_pending_seconds: age(&row, now),
+            status: if threshold.is_breached(&row, now) { "ALERT" } else { "OK" },
+            queue: row.name,
+        })
+        .collect();
+    let alert = watched.iter().any(|queue| queue.status == "ALERT");
+    session.out.page(&Page::from(watched), "No queues.")?;
+    Ok(if alert { Exit::Threshold } else { Exit::Done })
+}

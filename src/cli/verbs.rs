@@ -1,0 +1,131 @@
+//! All verbs of the engine, on one page. Laravel's words are aliases.
+
+use clap::{Args, Subcommand};
+use clap_complete::Shell;
+
+use super::exit::Exit;
+use super::output::Output;
+use super::session::Session;
+use super::{
+    App, config, enqueue, events, failed, jobs, migrate, queues, retry, schedules, show, tenants, work,
+    workers,
+};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Verb {
+    /// Run jobs until told to stop
+    #[command(alias = "queue:work", alias = "queue:listen")]
+    Work(work::Work),
+    /// Queue one job
+    Enqueue(enqueue::Enqueue),
+    /// List jobs
+    Jobs(jobs::Jobs),
+    /// Show one job: its timeline, its attempts, why it waits
+    Show(show::Show),
+    /// List failed jobs
+    #[command(alias = "queue:failed")]
+    Failed(failed::Failed),
+    /// Try failed jobs again
+    #[command(alias = "queue:retry")]
+    Retry(retry::Retry),
+    /// Call jobs off: waiting ones at once, running ones through their worker
+    Cancel(jobs::Cancel),
+    /// Remove failed jobs for good
+    #[command(visible_alias = "discard", alias = "queue:forget")]
+    Forget(failed::Forget),
+    /// Remove failed jobs older than a time
+    #[command(alias = "queue:prune-failed", alias = "prune-failed")]
+    Purge(failed::Purge),
+    /// Remove all failed jobs
+    #[command(alias = "queue:flush")]
+    Flush(failed::Flush),
+    /// List queues: what waits, for how long, what runs
+    Queues(queues::Queues),
+    /// Stop a queue (or a tenant) from starting jobs
+    #[command(alias = "queue:pause", alias = "horizon:pause")]
+    Pause(queues::Pause),
+    /// Let a paused queue (or tenant) start jobs again
+    #[command(alias = "queue:resume", alias = "queue:continue", alias = "horizon:continue")]
+    Resume(queues::Resume),
+    /// Call off everything that waits in a queue
+    #[command(alias = "queue:clear", alias = "horizon:clear")]
+    Clear(queues::Clear),
+    /// Exit with 8 when a queue is over a limit
+    #[command(alias = "queue:monitor")]
+    Monitor(queues::Monitor),
+    /// List worker processes
+    Workers(workers::Workers),
+    /// Let workers finish what they run and stop, for their process manager to start them afresh
+    #[command(alias = "queue:restart", alias = "horizon:terminate")]
+    Restart(workers::Restart),
+    /// Jobs at set times
+    #[command(subcommand)]
+    Schedule(schedules::Schedule),
+    /// Events, and what their listeners did
+    #[command(subcommand)]
+    Events(events::Events),
+    /// The tenants
+    #[command(subcommand)]
+    Tenants(tenants::Tenants),
+    /// Bring the database's schema up to date
+    Migrate(migrate::Migrate),
+    /// The configuration: what holds and why
+    #[command(subcommand)]
+    Config(config::ConfigVerb),
+    /// Print a completion script
+    Completions(Completions),
+    /// Print the version
+    Version,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Completions {
+    /// The shell
+    shell: Shell,
+}
+
+/// Verbs that work without a configuration, so that a broken one can't stop them.
+pub(super) fn run_without_config(verb: &Verb, app: &App, out: Output) -> anyhow::Result<Option<Exit>> {
+    match verb {
+        Verb::Completions(completions) => {
+            let mut script = Vec::new();
+            clap_complete::generate(completions.shell, &mut app.clap(), app.name, &mut script);
+            out.line(String::from_utf8_lossy(&script).trim_end())?;
+        }
+        Verb::Version => {
+            let version = serde_json::json!({ "name": app.name, "version": app.version });
+            out.result(&version, Some(app.version), &[format!("{} {}", app.name, app.version)])?;
+        }
+        Verb::Config(config::ConfigVerb::Template) => out.line(app.settings.template().trim_end())?,
+        _ => return Ok(None),
+    }
+    Ok(Some(Exit::Done))
+}
+
+pub(super) async fn run(verb: Verb, session: &Session) -> anyhow::Result<Exit> {
+    match verb {
+        Verb::Work(verb) => work::work(&verb, session).await,
+        Verb::Enqueue(verb) => enqueue::enqueue(verb, session).await,
+        Verb::Jobs(verb) => jobs::list(&verb, session).await,
+        Verb::Show(verb) => show::show(&verb, session).await,
+        Verb::Failed(verb) => failed::list(&verb, session).await,
+        Verb::Retry(verb) => retry::retry(&verb, session).await,
+        Verb::Cancel(verb) => jobs::cancel(&verb, session).await,
+        Verb::Forget(verb) => failed::forget(&verb, session).await,
+        Verb::Purge(verb) => failed::purge(&verb, session).await,
+        Verb::Flush(verb) => failed::flush(&verb, session).await,
+        Verb::Queues(verb) => queues::list(&verb, session).await,
+        Verb::Pause(verb) => queues::pause(&verb, session).await,
+        Verb::Resume(verb) => queues::resume(&verb, session).await,
+        Verb::Clear(verb) => queues::clear(&verb, session).await,
+        Verb::Monitor(verb) => queues::monitor(&verb, session).await,
+        Verb::Workers(verb) => workers::list(&verb, session).await,
+        Verb::Restart(verb) => workers::restart(&verb, session).await,
+        Verb::Schedule(verb) => schedules::run(verb, session).await,
+        Verb::Events(verb) => events::run(&verb, session).await,
+        Verb::Tenants(verb) => tenants::run(&verb, session).await,
+        Verb::Migrate(verb) => migrate::migrate(&verb, session).await,
+        Verb::Config(verb) => config::run(&verb, session),
+        Verb::Completions(_) | Verb::Version => Ok(Exit::Done),
+    }
+}

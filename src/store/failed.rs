@@ -1,0 +1,389 @@
+//! Failed jobs: lists, groups, and the way back into the queue.
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::listing::{Listing, read_all};
+use crate::db::{Conn, Query, Row, Sql, query};
+use crate::error::Result;
+use crate::sql;
+
+/// Which failed jobs are meant; what is `None` does not narrow.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct FailedFilter {
+    /// One tenant's number.
+    pub tenant_id: Option<i64>,
+    /// One queue.
+    pub queue: Option<String>,
+    /// One kind; a listener's name stands for all the events it follows.
+    pub kind: Option<String>,
+    /// The beginning of an error group's fingerprint.
+    pub group: Option<String>,
+    /// A part of the error's text, in any case of letters.
+    pub error: Option<String>,
+    /// Failed at this time or later.
+    pub since: Option<DateTime<Utc>>,
+    /// Failed at this time or earlier.
+    pub until: Option<DateTime<Utc>>,
+    /// At least so many attempts.
+    pub attempts_min: Option<i64>,
+    /// At most so many attempts.
+    pub attempts_max: Option<i64>,
+    /// Only these jobs.
+    pub ids: Option<Vec<Uuid>>,
+}
+
+/// A failed job, without its payload.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FailedRow {
+    /// Its id.
+    pub id: Uuid,
+    /// Its tenant's slug.
+    pub tenant: String,
+    /// Its queue.
+    pub queue: String,
+    /// Its kind.
+    pub kind: String,
+    /// Attempts it had.
+    pub attempt: i64,
+    /// How often it was retried by somebody before.
+    pub generation: i64,
+    /// The failure's stable word.
+    pub code: String,
+    /// What went wrong.
+    pub error: String,
+    /// The group of failures it belongs to.
+    pub group: String,
+    /// When it was dispatched.
+    pub created_at: DateTime<Utc>,
+    /// When it failed for good.
+    pub failed_at: DateTime<Utc>,
+}
+
+/// What failures are counted by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GroupBy {
+    /// The same error of the same kind.
+    Group,
+    /// The kind of job.
+    Kind,
+    /// The tenant.
+    Tenant,
+}
+
+/// Failed jobs counted together.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FailedGroup {
+    /// The fingerprint, the kind or the tenant's slug.
+    pub name: String,
+    /// How many jobs.
+    pub count: i64,
+    /// How many tenants they belong to.
+    pub tenants: i64,
+    /// One of those tenants.
+    pub tenant: String,
+    /// How many kinds of job.
+    pub kinds: i64,
+    /// One of those kinds.
+    pub kind: String,
+    /// One of the errors.
+    pub error: String,
+    /// When the first of them failed.
+    pub first_at: DateTime<Utc>,
+    /// When the last of them failed.
+    pub last_at: DateTime<Utc>,
+}
+
+/// The filter's conditions: binds `$1` to `$11`, in the order of [`FailedFilter::bind`].
+macro_rules! matching {
+    () => {
+        "($1 is null or f.tenant_id = $1) and ($2 is null or f.queue = $2)
+            and ($3 is null or f.kind = $3 or f.kind like $3 || '@%')
+            and ($4 is null or f.fingerprint like $4 || '%')
+            and ($5 is null or lower(f.error) like $5 escape '!')
+            and ($6 is null or f.failed_at >= $6) and ($7 is null or f.failed_at <= $7)
+            and ($8 is null or f.attempt >= $8) and ($9 is null or f.attempt <= $9)
+            and ($10 or f.id {in:$11})"
+    };
+}
+
+impl FailedFilter {
+    /// Whether it narrows nothing but the tenant and the time at which the set was fixed.
+    pub fn is_empty(&self) -> bool {
+        Self { tenant_id: None, ..self.clone() } == Self::default()
+    }
+
+    fn bind(&self, query: Query) -> Query {
+        query
+            .bind(self.tenant_id)
+            .bind(self.queue.clone())
+            .bind(self.kind.clone())
+            .bind(self.group.clone())
+            .bind(self.error.as_deref().map(contains))
+            .bind(self.since)
+            .bind(self.until)
+            .bind(self.attempts_min)
+            .bind(self.attempts_max)
+            .bind(self.ids.is_none())
+            .bind(self.ids.clone().unwrap_or_default())
+    }
+}
+
+/// A `like` pattern for any text that contains this one.
+fn contains(part: &str) -> String {
+    let mut pattern = String::from("%");
+    for c in part.to_lowercase().chars() {
+        if matches!(c, '%' | '_' | '!') {
+            pattern.push('!');
+        }
+        pattern.push(c);
+    }
+    pattern.push('%');
+    pattern
+}
+
+/// Failed jobs, the newest failure first, from after a given one on.
+pub async fn list(
+    conn: &mut Conn<'_>,
+    filter: &FailedFilter,
+    after: Option<(DateTime<Utc>, Uuid)>,
+    limit: i64,
+) -> Result<Listing<FailedRow>> {
+    let statement = sql!(concat!(
+        "select cast(f.id as text) as key, f.id, (select t.slug from fairlane_tenants t where t.id = f.tenant_id) as tenant,
+            f.queue, f.kind, f.attempt, f.generation, f.code, f.error, f.fingerprint, f.created_at, f.failed_at
+         from fairlane_failed_jobs f
+         where ",
+        matching!(),
+        " and ($12 is null or (f.failed_at, f.id) < ($12, $13))
+         order by f.failed_at desc, f.id desc limit $14"
+    ));
+    let rows = filter
+        .bind(query(statement))
+        .bind(after.map(|(at, _)| at))
+        .bind(after.map(|(_, id)| id))
+        .bind(limit)
+        .fetch_all(conn)
+        .await?;
+    read_all(&rows, limit, read)
+}
+
+fn read(row: &Row) -> Result<FailedRow> {
+    Ok(FailedRow {
+        id: row.get("id")?,
+        tenant: row.get("tenant")?,
+        queue: row.get("queue")?,
+        kind: row.get("kind")?,
+        attempt: row.get("attempt")?,
+        generation: row.get("generation")?,
+        code: row.get("code")?,
+        error: row.get("error")?,
+        group: row.get("fingerprint")?,
+        created_at: row.get("created_at")?,
+        failed_at: row.get("failed_at")?,
+    })
+}
+
+/// How many failed jobs a filter means.
+pub async fn count(conn: &mut Conn<'_>, filter: &FailedFilter) -> Result<i64> {
+    let statement = sql!(concat!("select count(*) as count from fairlane_failed_jobs f where ", matching!()));
+    filter.bind(query(statement)).fetch_one(conn).await?.get("count")
+}
+
+/// Failed jobs counted by error group, kind or tenant, the largest count first.
+pub async fn groups(
+    conn: &mut Conn<'_>,
+    filter: &FailedFilter,
+    by: GroupBy,
+    limit: i64,
+) -> Result<Vec<FailedGroup>> {
+    macro_rules! counted {
+        ($by:literal) => {
+            sql!(concat!(
+                "select ",
+                $by,
+                " as name, count(*) as count, count(distinct f.tenant_id) as tenants, min(t.slug) as tenant,
+                    count(distinct f.kind) as kinds, min(f.kind) as kind, min(f.error) as error,
+                    min(f.failed_at) as first_at, max(f.failed_at) as last_at
+                 from fairlane_failed_jobs f join fairlane_tenants t on t.id = f.tenant_id
+                 where ",
+                matching!(),
+                " group by ",
+                $by,
+                " order by count(*) desc, max(f.failed_at) desc limit $12"
+            ))
+        };
+    }
+    let statement = match by {
+        GroupBy::Group => counted!("f.fingerprint"),
+        GroupBy::Kind => counted!("f.kind"),
+        GroupBy::Tenant => counted!("t.slug"),
+    };
+    let rows = filter.bind(query(statement)).bind(limit).fetch_all(conn).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(FailedGroup {
+                name: row.get("name")?,
+                count: row.get("count")?,
+                tenants: row.get("tenants")?,
+                tenant: row.get("tenant")?,
+                kinds: row.get("kinds")?,
+                kind: row.get("kind")?,
+                error: row.get("error")?,
+                first_at: row.get("first_at")?,
+                last_at: row.get("last_at")?,
+            })
+        })
+        .collect()
+}
+
+/// A page of a set that is worked through: its ids, and where the next page begins.
+#[derive(Debug, Default)]
+pub struct Page {
+    /// The ids, locked until the transaction ends.
+    pub ids: Vec<Uuid>,
+    /// The place after the last of them; `None` when nothing is left.
+    pub next: Option<(DateTime<Utc>, Uuid)>,
+}
+
+/// The next jobs of a set, the oldest failure first; rows whose id can't be read are left where they are.
+pub async fn lock_page(
+    conn: &mut Conn<'_>,
+    filter: &FailedFilter,
+    after: (DateTime<Utc>, Uuid),
+    limit: i64,
+) -> Result<Page> {
+    let statement = sql!(concat!(
+        "select f.id, f.failed_at from fairlane_failed_jobs f where ",
+        matching!(),
+        " and (f.failed_at, f.id) > ($12, $13) order by f.failed_at, f.id limit $14 {lock}"
+    ));
+    let rows = filter.bind(query(statement)).bind(after.0).bind(after.1).bind(limit).fetch_all(conn).await?;
+    let mut page = Page::default();
+    for row in &rows {
+        if let (Ok(id), Ok(failed_at)) = (row.get("id"), row.get("failed_at")) {
+            page.ids.push(id);
+            page.next = Some((failed_at, id));
+        }
+    }
+    if (rows.len() as i64) < limit {
+        page.next = None;
+    }
+    Ok(page)
+}
+
+/// A failed job that stayed where it is, because another one holds its unique key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyTaken {
+    /// The failed job.
+    pub id: Uuid,
+    /// Its unique key.
+    pub key: String,
+    /// Who holds it.
+    pub holder: Option<Uuid>,
+}
+
+/// What a batch of retries did.
+#[derive(Debug, Default)]
+pub struct Revived {
+    /// Jobs that wait in their queue again.
+    pub ids: Vec<Uuid>,
+    /// Their queues.
+    pub queues: Vec<String>,
+    /// Jobs that stayed failed.
+    pub taken: Vec<KeyTaken>,
+}
+
+/// Puts failed jobs back into their queues under their old ids: attempts from zero, one generation on, unique keys
+/// taken again. Of several with the same free key the oldest gets it; who finds it held stays failed.
+pub async fn revive(conn: &mut Conn<'_>, ids: &[Uuid]) -> Result<Revived> {
+    take_keys_again(conn, ids).await?;
+    let rows = query(sql!(
+        "insert into fairlane_jobs (id, tenant_id, queue, kind, priority, state, run_at, payload, event_id, attempt, runs,
+            generation, max_attempts, timeout_ms, crashes, suspect, unique_key, unique_mode, unique_for_ms,
+            concurrency_key, correlation_id, causation_id, trace, progress_done, progress_total, checkpoint, created_at)
+         select f.id, f.tenant_id, f.queue, f.kind, f.priority, 'available', {now}, f.payload, f.event_id, 0, f.runs,
+            f.generation + 1, f.max_attempts, f.timeout_ms, 0, f.crashes > 0, f.unique_key, f.unique_mode,
+            f.unique_for_ms, f.concurrency_key, f.correlation_id, f.causation_id, f.trace, f.progress_done,
+            f.progress_total, f.checkpoint, f.created_at
+         from fairlane_failed_jobs f
+         where f.id {in:$1} and (f.unique_key is null or exists (
+            select 1 from fairlane_unique_keys k where k.tenant_id = f.tenant_id and k.scope = 'unique:' || f.kind
+                and k.key = f.unique_key and k.job_id = f.id))
+         on conflict (id) do nothing
+         returning id, queue"
+    ))
+    .bind(ids)
+    .fetch_all(conn)
+    .await?;
+    let mut revived = Revived::default();
+    for row in &rows {
+        revived.ids.push(row.get("id")?);
+        revived.queues.push(row.get("queue")?);
+    }
+    query(sql!("delete from fairlane_failed_jobs where id {in:$1}"))
+        .bind(revived.ids.as_slice())
+        .execute(conn)
+        .await?;
+    if revived.ids.len() < ids.len() {
+        revived.taken = keys_taken(conn, ids).await?;
+    }
+    Ok(revived)
+}
+
+/// One row a key: a statement may not touch the row it has just written (PostgreSQL refuses it).
+async fn take_keys_again(conn: &mut Conn<'_>, ids: &[Uuid]) -> Result<()> {
+    query(Sql {
+        postgres: "insert into fairlane_unique_keys (tenant_id, scope, key, job_id, expires_at)
+            select tenant_id, 'unique:' || kind, unique_key, id,
+                {now} + coalesce(unique_for_ms, 86400000) * interval '1 millisecond'
+            from (select f.*, row_number() over (partition by tenant_id, kind, unique_key order by failed_at, id) as place
+                from fairlane_failed_jobs f where f.id = any($1) and f.unique_key is not null) first
+            where place = 1
+            on conflict (tenant_id, scope, key) do update
+            set job_id = excluded.job_id, expires_at = excluded.expires_at
+            where fairlane_unique_keys.expires_at <= {now} or fairlane_unique_keys.job_id = excluded.job_id",
+        sqlite: "insert into fairlane_unique_keys (tenant_id, scope, key, job_id, expires_at)
+            select tenant_id, 'unique:' || kind, unique_key, id, {now} + coalesce(unique_for_ms, 86400000) * 1000
+            from (select f.*, row_number() over (partition by tenant_id, kind, unique_key order by failed_at, id) as place
+                from fairlane_failed_jobs f
+                where f.id in (select value from json_each($1)) and f.unique_key is not null)
+            where place = 1
+            on conflict (tenant_id, scope, key) do update
+            set job_id = excluded.job_id, expires_at = excluded.expires_at
+            where fairlane_unique_keys.expires_at <= {now} or fairlane_unique_keys.job_id = excluded.job_id",
+    })
+    .bind(ids)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+async fn keys_taken(conn: &mut Conn<'_>, ids: &[Uuid]) -> Result<Vec<KeyTaken>> {
+    let rows = query(sql!(
+        "select f.id, f.unique_key, k.job_id from fairlane_failed_jobs f
+         left join fairlane_unique_keys k on k.tenant_id = f.tenant_id and k.scope = 'unique:' || f.kind
+            and k.key = f.unique_key
+         where f.id {in:$1} and f.unique_key is not null
+         order by f.failed_at, f.id"
+    ))
+    .bind(ids)
+    .fetch_all(conn)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(KeyTaken { id: row.get("id")?, key: row.get("unique_key")?, holder: row.get("job_id")? })
+        })
+        .collect()
+}
+
+/// Removes failed jobs and their attempts for good; returns how many jobs went.
+pub async fn forget(conn: &mut Conn<'_>, ids: &[Uuid]) -> Result<u64> {
+    query(sql!(
+        "delete from fairlane_attempts where job_id in (select id from fairlane_failed_jobs where id {in:$1})"
+    ))
+    .bind(ids)
+    .execute(conn)
+    .await?;
+    query(sql!("delete from fairlane_failed_jobs where id {in:$1}")).bind(ids).execute(conn).await
+}
