@@ -9,6 +9,7 @@ use super::one_line;
 use crate::erp::events::OrderApproved;
 use crate::erp::money::{Amounts, LineTerms};
 use crate::erp::store::orders::{self, NewOrder, Order, OrderLine, OrderStatus};
+use crate::erp::store::products::Product;
 use crate::erp::store::{customers, invoices, now, people, products, profiles, sequences};
 
 /// Most lines of one order.
@@ -72,18 +73,34 @@ pub async fn catalogue_line(
     quantity: Decimal,
 ) -> Result<NewLine> {
     let product = products::by_sku(&mut tx.conn(), tenant.id().await?, sku).await?;
-    let unit_price = product.price.ok_or_else(|| Error::Refused {
-        what: format!("a line for product {sku}"),
-        why: "the product has no price; name one".into(),
-    })?;
     Ok(NewLine {
         sku: Some(product.sku),
         description: product.name,
         quantity,
-        unit_price,
+        unit_price: product.price.ok_or_else(|| no_price(sku))?,
         discount: Decimal::ZERO,
         tax_rate: Decimal::ZERO,
     })
+}
+
+/// The product with this code, if the catalogue has one.
+pub(crate) async fn catalogue_product(
+    tx: &mut Transaction,
+    tenant: &Tenant,
+    sku: &str,
+) -> Result<Option<Product>> {
+    match products::by_sku(&mut tx.conn(), tenant.id().await?, sku).await {
+        Ok(product) => Ok(Some(product)),
+        Err(Error::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+pub(crate) fn no_price(sku: &str) -> Error {
+    Error::Refused {
+        what: format!("a line for product {sku}"),
+        why: "the product has no price; name one".into(),
+    }
 }
 
 /// Approves a draft and tells everybody: the order's invoice follows. Approving twice is refused.
