@@ -91,7 +91,13 @@ impl TypedLine {
         let (sku, description, listed) = match product {
             Some(product) => (Some(product.sku), product.name, product.price),
             None if self.price.is_none() => {
-                return Err(Error::NotFound { what: "product", name: self.item.clone() });
+                return Err(Error::Invalid {
+                    what: format!("the line \"{}={}\"", self.item, self.quantity),
+                    why: format!(
+                        "the catalogue has no such product; for anything else name a price: {}={}@9.90",
+                        self.item, self.quantity
+                    ),
+                });
             }
             None => (None, self.item.clone(), None),
         };
