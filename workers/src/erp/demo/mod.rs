@@ -60,7 +60,7 @@ async fn demo(args: &DemoArgs, env: &CommandEnv) -> anyhow::Result<()> {
         Dialect::Sqlite => "embedded SQLite",
         Dialect::Postgres => "PostgreSQL",
     };
-    out.line(&format!("\n   Fairlane {} demo on {place}   {}\n", env!("CARGO_PKG_VERSION"), env.config.text("database.url")?))?;
+    out.line(&format!("\n   Fairlane {} demo on {place}   {}\n", env!("CARGO_PKG_VERSION"), env.config.url("database.url")?))?;
 
     let since = Instant::now();
     let applied = env.migrate().await?;
