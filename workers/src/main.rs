@@ -10,5 +10,6 @@ fn main() -> ExitCode {
         .settings(erp::settings::settings())
         .migrations(erp::migrations())
         .command(erp::cli::ErpCommand)
+        .command(erp::demo::DemoCommand)
         .domain(async |setup: Setup| Ok((erp::registry(), Erp::from_config(&setup.config)?))))
 }
