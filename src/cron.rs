@@ -80,7 +80,7 @@ fn next_of(cron: &Cron, expression: &str, zone: Tz, after: DateTime<Utc>) -> Res
 
 /// The expression in plain English.
 pub fn describe(expression: &str) -> Result<String> {
-    parse(expression).map(|cron| cron.describe())
+    parse(expression).map(|cron| cron.describe().trim_end_matches('.').to_owned())
 }
 
 /// A time zone by its IANA name, such as `Europe/Berlin`.

@@ -9,6 +9,7 @@ use crate::client::Fairlane;
 use crate::config::Config;
 use crate::registry::Served;
 use crate::store::migrate::MigrationStatus;
+use crate::worker::Worker;
 
 /// A verb that an application adds to the command line.
 pub trait DomainCommand: Send + Sync {
@@ -75,8 +76,8 @@ impl CommandEnv {
     }
 
     /// A worker that serves the application's domains, for commands that run their own jobs.
-    pub fn worker(&self) -> super::work::Worker {
-        super::work::Worker::new(&self.fairlane).serve_bound(self.served.clone())
+    pub fn worker(&self) -> Worker {
+        Worker::new(&self.fairlane).serve_bound(self.served.clone())
     }
 }
 
@@ -131,6 +132,10 @@ pub(super) async fn run(
         session.fairlane().await?
     };
     let served = session.served().await?.clone();
+    if !command.brings_schema() {
+        // An event that a verb publishes must find its listeners, also when no worker has ever run.
+        fairlane.announce().await?;
+    }
     let tenant = match command.brings_schema() {
         // The tenant may be one that the command is about to make.
         true => session.globals.tenant.clone(),

@@ -11,7 +11,7 @@ use super::args::{Consent, Paging, duration};
 use super::confirm::confirm;
 use super::exit::{Exit, Failure};
 use super::filters::{FailureFilters, resolve_ids};
-use super::output::{Page, Record, ago, json, rfc3339, short};
+use super::output::{Page, Record, ago, counted, json, rfc3339, short};
 use super::session::Session;
 use crate::admin::failed::forget as forget_jobs;
 use crate::fingerprint::template;
@@ -314,14 +314,18 @@ async fn remove(
     let count = failed::count(&mut fairlane.db().read().await?.conn(), filter).await?;
     if consent.dry_run {
         let result = serde_json::json!({ "dry_run": true, "jobs": count });
-        session.out.result(&result, None, &[format!("{count} failed jobs would be removed.")])?;
+        session.out.result(
+            &result,
+            None,
+            &[format!("{} would be removed.", counted(count, "failed job"))],
+        )?;
         return Ok(u64::try_from(count).unwrap_or_default());
     }
     if count > 0 {
-        confirm(session, consent, &format!("remove {count} failed jobs for good"))?;
+        confirm(session, consent, &format!("remove {} for good", counted(count, "failed job")))?;
     }
     let gone = forget_jobs(fairlane, filter, target, &session.operator(reason), |_| {}).await?;
     let result = serde_json::json!({ "forgotten": gone });
-    session.out.result(&result, None, &[format!("{gone} failed jobs removed.")])?;
+    session.out.result(&result, None, &[format!("{} removed.", counted(gone, "failed job"))])?;
     Ok(gone)
 }

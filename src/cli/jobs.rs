@@ -9,7 +9,7 @@ use super::args::{Consent, Paging};
 use super::confirm::confirm;
 use super::exit::{Exit, Failure};
 use super::filters::{Filters, resolve_ids};
-use super::output::{Page, Record, ago, json, short};
+use super::output::{Page, Record, ago, counted, json, short};
 use super::session::Session;
 use crate::admin::jobs::{CallOff, cancel as cancel_jobs};
 use crate::state::JobState;
@@ -158,10 +158,10 @@ pub(super) async fn cancel(verb: &Cancel, session: &Session) -> anyhow::Result<E
     }
     if verb.consent.dry_run {
         let result = serde_json::json!({ "dry_run": true, "jobs": count });
-        session.out.result(&result, None, &[format!("{count} jobs would be cancelled.")])?;
+        session.out.result(&result, None, &[format!("{} would be cancelled.", counted(count, "job"))])?;
         return Ok(Exit::Done);
     }
-    confirm(session, verb.consent, &format!("cancel {count} jobs"))?;
+    confirm(session, verb.consent, &format!("cancel {}", counted(count, "job")))?;
     let target = verb.filters.in_words(session, &verb.ids);
     let operator = session.operator(verb.reason.as_deref());
     let call_off = CallOff { action: "job.cancel", target: &target };
@@ -169,9 +169,9 @@ pub(super) async fn cancel(verb: &Cancel, session: &Session) -> anyhow::Result<E
     let result = serde_json::json!({
         "cancelled": counts.cancelled, "cancel_requested": counts.requested, "not_found": unknown,
     });
-    let mut lines = vec![format!("{} jobs cancelled.", counts.cancelled)];
+    let mut lines = vec![format!("{} cancelled.", counted(counts.cancelled, "job"))];
     if counts.requested > 0 {
-        lines.push(format!("{} running jobs will stop at their next await.", counts.requested));
+        lines.push(format!("{} will stop at the next await.", counted(counts.requested, "running job")));
     }
     session.out.result(&result, None, &lines)?;
     Ok(if unknown.is_empty() { Exit::Done } else { Exit::Partly })

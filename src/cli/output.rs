@@ -167,14 +167,35 @@ impl Output {
     }
 }
 
-fn document<T: Record>(page: &Page<T>) -> serde_json::Value {
-    let damaged: Vec<_> =
-        page.damaged.iter().map(|row| serde_json::json!({ "id": row.id, "error": row.why })).collect();
-    serde_json::json!({
-        "data": page.rows,
-        "page": { "next_cursor": page.next_cursor, "has_more": page.next_cursor.is_some() },
-        "damaged": damaged,
-    })
+/// The JSON of a list.
+#[derive(Serialize)]
+struct Document<'a, T> {
+    data: &'a [T],
+    page: PageDocument<'a>,
+    damaged: Vec<serde_json::Value>,
+}
+
+#[derive(Serialize)]
+struct PageDocument<'a> {
+    next_cursor: Option<&'a str>,
+    has_more: bool,
+}
+
+fn document<T: Record>(page: &Page<T>) -> Document<'_, T> {
+    let damaged = page.damaged.iter().map(|row| serde_json::json!({ "id": row.id, "error": row.why }));
+    Document {
+        data: &page.rows,
+        page: PageDocument { next_cursor: page.next_cursor.as_deref(), has_more: page.next_cursor.is_some() },
+        damaged: damaged.collect(),
+    }
+}
+
+/// A number of things: `1 job`, `2 jobs`.
+pub(super) fn counted<N: Into<i128>>(number: N, thing: &str) -> String {
+    match number.into() {
+        1 => format!("1 {thing}"),
+        number => format!("{number} {thing}s"),
+    }
 }
 
 /// Stored text as a terminal may show it: one line, nothing that it would obey, nothing that reverses what is read.

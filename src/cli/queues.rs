@@ -11,7 +11,7 @@ use super::args::{Consent, duration, future};
 use super::confirm::confirm;
 use super::exit::{Exit, Failure};
 use super::filters::known_queue;
-use super::output::{Page, Record, ago, json as as_json, span};
+use super::output::{Page, Record, ago, counted, json as as_json, span};
 use super::session::Session;
 use crate::admin::jobs::{CallOff, cancel};
 use crate::admin::{queues as admin, tenants};
@@ -270,11 +270,15 @@ pub(super) async fn clear(verb: &Clear, session: &Session) -> anyhow::Result<Exi
     let count = job_lists::count_live(&mut fairlane.db().read().await?.conn(), &filter).await?;
     if verb.consent.dry_run {
         let result = json!({ "dry_run": true, "jobs": count });
-        session.out.result(&result, None, &[format!("{count} jobs would be called off.")])?;
+        session.out.result(&result, None, &[format!("{} would be called off.", counted(count, "job"))])?;
         return Ok(Exit::Done);
     }
     if count > 0 {
-        confirm(session, verb.consent, &format!("call off {count} waiting jobs of queue {queue}"))?;
+        confirm(
+            session,
+            verb.consent,
+            &format!("call off {} of queue {queue}", counted(count, "waiting job")),
+        )?;
     }
     let operator = session.operator(verb.reason.as_deref());
     let mut target = format!("queue:{queue}");
@@ -282,7 +286,8 @@ pub(super) async fn clear(verb: &Clear, session: &Session) -> anyhow::Result<Exi
     let call_off = CallOff { action: "queue.clear", target: &target };
     let counts = cancel(fairlane.db(), &filter, call_off, &operator, |_| {}).await?;
     let result = json!({ "queue": queue, "cleared": counts.cancelled });
-    let line = format!("{} jobs of queue {queue} called off; running ones go on.", counts.cancelled);
+    let line =
+        format!("{} of queue {queue} called off; running ones go on.", counted(counts.cancelled, "job"));
     session.out.result(&result, None, &[line])?;
     Ok(Exit::Done)
 }

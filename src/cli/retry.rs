@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::exit::{Exit, Failure};
 use super::filters::{FailureFilters, resolve_ids};
+use super::output::counted;
 use super::session::Session;
 use crate::admin::failed::{Retried, retry as retry_jobs};
 use crate::store::failed::{self, FailedFilter};
@@ -54,7 +55,11 @@ pub(super) async fn retry(verb: &Retry, session: &Session) -> anyhow::Result<Exi
     }
     if verb.dry_run {
         let result = json!({ "dry_run": true, "jobs": count, "not_found": missing });
-        session.out.result(&result, None, &[format!("{count} failed jobs would be retried.")])?;
+        session.out.result(
+            &result,
+            None,
+            &[format!("{} would be retried.", counted(count, "failed job"))],
+        )?;
         return Ok(Exit::Done);
     }
     let target = verb.filters.in_words(session, typed);
@@ -118,7 +123,7 @@ fn report(session: &Session, done: &Retried, missing: &[String]) -> anyhow::Resu
         "retried": done.retried, "key_taken": taken, "key_taken_count": done.key_taken, "refused": refused,
         "refused_count": done.refused, "not_found": missing,
     });
-    let mut lines = vec![format!("{} failed jobs are back in their queues.", done.retried)];
+    let mut lines = vec![format!("{} put back into the queue.", counted(done.retried, "failed job"))];
     if done.key_taken > 0 {
         lines.push(format!("{} stay failed: another job holds their unique key:", done.key_taken));
         lines.extend(done.taken.iter().map(|taken| {

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions, Connection};
 use tokio::sync::{Mutex, OnceCell};
 
 use super::args::Globals;
@@ -71,6 +73,9 @@ impl Session {
     async fn connect(&self, want_schema: bool) -> anyhow::Result<Fairlane> {
         if self.database.options.dialect()? == Dialect::Sqlite {
             self.database.migrate().await?;
+        }
+        if self.database.options.dialect()? == Dialect::Postgres {
+            knock(&self.database.options).await?;
         }
         let db = Db::open(&self.database.options).await?;
         if want_schema && db.dialect() == Dialect::Postgres {
@@ -189,6 +194,17 @@ fn copy(line: &MigrationLine) -> MigrationLine {
         ..sqlx::migrate::Migrator::DEFAULT
     };
     MigrationLine { name: line.name, postgres: copy(&line.postgres), sqlite: copy(&line.sqlite) }
+}
+
+/// A pool keeps trying for ten seconds and then says only that it gave up: a single connection says why, at once.
+async fn knock(options: &DbOptions) -> anyhow::Result<()> {
+    let connect: PgConnectOptions = options
+        .url
+        .parse()
+        .map_err(|why: sqlx::Error| Failure::usage(format!("the database URL can't be read: {why}")))?;
+    let connection = connect.connect().await.map_err(Error::from)?;
+    let _ = connection.close().await;
+    Ok(())
 }
 
 async fn check_schema(db: &Db) -> anyhow::Result<()> {

@@ -7,12 +7,7 @@ use super::session::Session;
 use crate::config::{Config, Sources};
 use crate::policy::Backoff;
 use crate::store::prune::Retention;
-
-// SEAM: the worker. When `crate::worker` is there, these two lines replace the module `shim` below:
-//   pub use crate::worker::Worker;
-//   use crate::worker::{StopReason, WorkerOptions, listen_to_signals};
-pub(super) use shim::Worker;
-use shim::{StopReason, WorkerOptions, listen_to_signals};
+use crate::worker::{StopReason, Worker, WorkerOptions, listen_to_signals};
 
 #[derive(Debug, Args)]
 pub(super) struct Work {
@@ -134,7 +129,6 @@ pub(super) async fn work(verb: &Work, session: &Session) -> anyhow::Result<Exit>
     let worker = Worker::new(fairlane).serve_bound(served.clone()).options(verb.options(&session.config)?);
     listen_to_signals(worker.control())?;
     let stopped = worker.run_until(std::future::pending()).await?;
-    tracing::info!(reason = stopped.as_str(), "worker stopped");
     Ok(exit_of(stopped))
 }
 
@@ -156,84 +150,5 @@ fn check_kinds(verb: &Work, served: &crate::registry::Served) -> anyhow::Result<
 
 /// What a process manager reads: 0 for every ordinary reason, so that it starts the worker again; 12 for memory.
 fn exit_of(reason: StopReason) -> Exit {
-    match reason.as_str() {
-        "memory" => Exit::Memory,
-        "lost_connection" => Exit::Failed,
-        _ => Exit::Done,
-    }
-}
-
-/// SEAM: stands in for `crate::worker` until that is there, with the same names.
-mod shim {
-    #![allow(missing_docs, dead_code, unreachable_pub)]
-
-    use std::time::Duration;
-
-    use crate::client::Fairlane;
-    use crate::error::{Error, Result};
-    use crate::policy::Backoff;
-    use crate::registry::Served;
-    use crate::store::prune::Retention;
-
-    #[derive(Debug)]
-    pub struct Worker {}
-
-    #[derive(Debug, Clone)]
-    pub struct Control {}
-
-    #[derive(Debug, Clone, Copy)]
-    pub struct StopReason {}
-
-    impl StopReason {
-        pub fn as_str(self) -> &'static str {
-            "interrupted"
-        }
-    }
-
-    #[derive(Debug)]
-    pub struct WorkerOptions {
-        pub name: String,
-        pub queues: Vec<String>,
-        pub kinds: Option<Vec<String>>,
-        pub concurrency: usize,
-        pub poll: Duration,
-        pub lease: Duration,
-        pub heartbeat: Duration,
-        pub drain_timeout: Duration,
-        pub tries: u32,
-        pub timeout: Duration,
-        pub backoff: Backoff,
-        pub max_jobs: Option<u64>,
-        pub max_time: Option<Duration>,
-        pub memory: Option<u64>,
-        pub once: bool,
-        pub stop_when_empty: bool,
-        pub retention: Retention,
-    }
-
-    impl Worker {
-        pub fn new(_: &Fairlane) -> Self {
-            Self {}
-        }
-
-        pub(crate) fn serve_bound(self, _: Served) -> Self {
-            self
-        }
-
-        pub fn options(self, _: WorkerOptions) -> Self {
-            self
-        }
-
-        pub fn control(&self) -> Control {
-            Control {}
-        }
-
-        pub async fn run_until(self, _: impl Future<Output = ()> + Send + 'static) -> Result<StopReason> {
-            Err(Error::Refused { what: "starting a worker".into(), why: "it is not built yet".into() })
-        }
-    }
-
-    pub fn listen_to_signals(_: Control) -> std::io::Result<()> {
-        Ok(())
-    }
+    if reason == StopReason::Memory { Exit::Memory } else { Exit::Done }
 }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::args::duration;
 use super::exit::Exit;
 use super::filters::known_queue;
-use super::output::{Page, Record, ago, json as as_json, short};
+use super::output::{Page, Record, ago, counted, json as as_json, short};
 use super::session::Session;
 use crate::admin::workers::{self as admin, WorkerFilter, state_of};
 use crate::store::job_lists;
@@ -141,7 +141,8 @@ pub(super) async fn restart(verb: &Restart, session: &Session) -> anyhow::Result
     let operator = session.operator(verb.reason.as_deref());
     let asked = admin::restart(session.fairlane().await?, &filter, &operator).await?;
     if !verb.wait || asked.is_empty() {
-        let line = format!("{} workers asked to finish what they run and stop.", asked.len());
+        let line =
+            format!("{} asked to finish what they run and stop.", counted(asked.len() as i64, "worker"));
         session.out.result(&json!({ "asked": asked, "stopped": [], "silent": [] }), None, &[line])?;
         return Ok(Exit::Done);
     }

@@ -2,9 +2,14 @@
 
 use std::process::ExitCode;
 
-use fairlane::cli::{App, run};
-use fairlane_workers::erp;
+use fairlane::cli::{App, Setup, run};
+use fairlane_workers::erp::{self, Erp};
 
 fn main() -> ExitCode {
-    run(App::new("fairlane", env!("CARGO_PKG_VERSION")).settings(erp::settings::settings()))
+    run(App::new("fairlane", env!("CARGO_PKG_VERSION"))
+        .settings(erp::settings::settings())
+        .migrations(erp::migrations())
+        .command(erp::cli::ErpCommand)
+        .command(erp::demo::DemoCommand)
+        .domain(async |setup: Setup| Ok((erp::registry(), Erp::from_config(&setup.config)?))))
 }

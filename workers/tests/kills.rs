@@ -11,7 +11,10 @@ use fairlane::db::{Dialect, query};
 use fairlane::{Tenant, backend_test, sql};
 use fairlane_workers::erp;
 use fairlane_workers::erp::services::{customers, orders};
+use fairlane_workers::erp::store::customers::NewCustomer;
 use rust_decimal::Decimal;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection};
 use support::processes::{Site, Worker, campaign, seeded};
 
 const LIVE: &str = "select count(*) as n from fairlane_jobs";
@@ -23,12 +26,14 @@ fn lines() -> Vec<fairlane::store::migrate::MigrationLine> {
 
 /// Enters and approves orders of one customer, a hundred a transaction.
 async fn approve_orders(tenant: &Tenant, count: usize) {
+    tenant.fairlane().clone().with(&erp::registry()).announce().await.expect("announced");
     let mut tx = tenant.begin().await.expect("begun");
-    let new = customers::NewCustomer {
+    let new = NewCustomer {
         code: "C-1".into(),
         name: "Customer One".into(),
         email: Some("one@customer.example".into()),
-        ..customers::NewCustomer::default()
+        phone: None,
+        terms_days: 30,
     };
     customers::create(&mut tx, tenant, new).await.expect("a customer");
     tx.commit().await.expect("committed");
@@ -43,7 +48,8 @@ async fn approve_orders(tenant: &Tenant, count: usize) {
     for chunk in (0..count).collect::<Vec<_>>().chunks(100) {
         let mut tx = tenant.begin().await.expect("begun");
         for _ in chunk {
-            let order = orders::create(&mut tx, tenant, "C-1", std::slice::from_ref(&line)).await.expect("an order");
+            let order =
+                orders::create(&mut tx, tenant, "C-1", std::slice::from_ref(&line)).await.expect("an order");
             orders::approve(&mut tx, tenant, order.id, None).await.expect("approved");
         }
         tx.commit().await.expect("committed");
@@ -54,13 +60,20 @@ async fn approve_orders(tenant: &Tenant, count: usize) {
 async fn assert_every_invoice_once(site: &Site, orders: i64) {
     assert_eq!(site.count("select count(*) as n from fairlane_failed_jobs").await, 0, "failed");
     assert_eq!(site.count("select count(*) as n from invoices").await, orders, "invoices");
-    assert_eq!(site.count("select count(distinct order_id) as n from invoices").await, orders, "orders with one");
+    assert_eq!(
+        site.count("select count(distinct order_id) as n from invoices").await,
+        orders,
+        "orders with one"
+    );
     let events = "select count(*) as n from fairlane_events where name = 'billing.invoice.generated'";
     assert_eq!(site.count(events).await, orders, "events");
     let done = "select count(*) as n from fairlane_job_history where state = 'completed'";
     assert_eq!(site.count(done).await, 2 * orders, "jobs done");
     let mut tx = site.observer.read().await.expect("the observer reads");
-    let rows = query(sql!("select number from invoices order by number")).fetch_all(&mut tx.conn()).await.expect("numbers");
+    let rows = query(sql!("select number from invoices order by number"))
+        .fetch_all(&mut tx.conn())
+        .await
+        .expect("numbers");
     let numbers: BTreeSet<i64> = rows
         .iter()
         .map(|row| row.get::<String>("number").expect("a number"))
@@ -76,7 +89,9 @@ fn walk(folder: &std::path::Path) -> Vec<String> {
     let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
     entries
         .flatten()
-        .flat_map(|entry| if entry.path().is_dir() { walk(&entry.path()) } else { vec![entry.path().display().to_string()] })
+        .flat_map(|entry| {
+            if entry.path().is_dir() { walk(&entry.path()) } else { vec![entry.path().display().to_string()] }
+        })
         .collect()
 }
 
@@ -153,7 +168,11 @@ fn start_import(site: &Site, file: &str) {
 async fn assert_imported_once(site: &Site, rows: i64) {
     assert_eq!(site.count("select count(*) as n from fairlane_failed_jobs").await, 0, "failed");
     assert_eq!(site.count("select count(*) as n from products").await, rows, "products");
-    assert_eq!(site.count("select count(distinct sku) as n from products where version = 1").await, rows, "written once");
+    assert_eq!(
+        site.count("select count(distinct sku) as n from products where version = 1").await,
+        rows,
+        "written once"
+    );
     let events = "select count(distinct aggregate_id) as n from fairlane_events where name = 'catalog.product.created'";
     assert_eq!(site.count(events).await, rows, "products with an event");
     assert_eq!(site.count("select count(*) as n from fairlane_events").await, rows, "events");
@@ -226,7 +245,7 @@ backend_test!(
 async fn stop_outside_a_transaction(site: &Site, worker: &Worker) {
     for _ in 0..500 {
         worker.signal("STOP");
-        if site.t.db.dialect() == Dialect::Postgres || write_lock_is_free(site) {
+        if site.t.db.dialect() == Dialect::Postgres || write_lock_is_free(site).await {
             return;
         }
         worker.signal("CONT");
@@ -235,8 +254,12 @@ async fn stop_outside_a_transaction(site: &Site, worker: &Worker) {
     panic!("the worker always held the write lock");
 }
 
-fn write_lock_is_free(site: &Site) -> bool {
-    let path = site.t.observer_url().trim_start_matches("sqlite:").to_owned();
-    let tried = std::process::Command::new("sqlite3").args([&path, "begin immediate; rollback;"]).output();
-    tried.is_ok_and(|output| output.status.success())
+/// Asks as another process would, and does not wait.
+async fn write_lock_is_free(site: &Site) -> bool {
+    let url = site.t.observer_url();
+    let options: SqliteConnectOptions = url.parse().expect("an SQLite URL");
+    let mut conn = options.busy_timeout(Duration::ZERO).connect().await.expect("a connection");
+    let free = conn.begin_with("begin immediate").await.is_ok();
+    conn.close().await.expect("closed");
+    free
 }

@@ -17,7 +17,10 @@ pub(crate) fn campaign<T>(subset: T, full: T) -> T {
 
 /// A seed, printed so that a failing campaign can be looked at again (FAIRLANE_TEST_SEED).
 pub(crate) fn seeded(test: &str) -> fastrand::Rng {
-    let seed = std::env::var("FAIRLANE_TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| fastrand::u64(..));
+    let seed = std::env::var("FAIRLANE_TEST_SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok())
+        .unwrap_or_else(|| fastrand::u64(..));
     eprintln!("{test}: FAIRLANE_TEST_SEED={seed}");
     fastrand::Rng::with_seed(seed)
 }
@@ -104,7 +107,10 @@ impl Site {
             let log = self.folder.path().join(format!("worker-{number}.log"));
             let text = std::fs::read_to_string(log).unwrap_or_default();
             let tail: Vec<&str> = text.lines().rev().take(4).collect();
-            words.push_str(&format!("worker {number}: {}\n", tail.into_iter().rev().collect::<Vec<_>>().join("\n  ")));
+            words.push_str(&format!(
+                "worker {number}: {}\n",
+                tail.into_iter().rev().collect::<Vec<_>>().join("\n  ")
+            ));
         }
         words
     }

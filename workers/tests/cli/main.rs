@@ -1,0 +1,9 @@
+//! The command line as people and programs use it: the shipped binary, an empty environment, a folder of its own.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod bulk;
+mod lists;
+mod operations;
+mod support;
+mod usage;

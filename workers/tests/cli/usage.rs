@@ -1,0 +1,143 @@
+use std::process::Stdio;
+
+use super::support::{Cli, ids};
+
+#[test]
+fn a_fresh_folder_needs_no_set_up() {
+    let cli = Cli::fresh();
+    cli.run(&["jobs"]).expect(0).says("No jobs found.");
+    assert!(cli.path(".fairlane/fairlane.db").exists());
+    cli.run(&["migrate", "plan"]).expect(0).says("up to date");
+}
+
+#[test]
+fn processes_that_meet_on_a_new_file_all_get_a_schema() {
+    let cli = Cli::fresh();
+    let children: Vec<_> =
+        (0..4).map(|_| cli.command(&["tenants", "list"]).stdout(Stdio::null()).spawn().unwrap()).collect();
+    for mut child in children {
+        assert_eq!(child.wait().unwrap().code(), Some(0));
+    }
+}
+
+#[test]
+fn the_words_of_laravel_are_understood() {
+    let cli = Cli::with_tenants();
+    for (line, code) in [
+        (&["queue:failed"][..], 0),
+        (&["queue:retry", "all"], 0),
+        (&["queue:flush", "--force"], 0),
+        (&["queue:prune-failed", "--hours=24", "--force"], 0),
+        (&["queue:monitor", "default,high", "--max=1000"], 0),
+        (&["queue:monitor", "database:default"], 0),
+        (&["queue:clear", "--queue=default", "--force"], 0),
+        (&["queue:pause", "default"], 0),
+        (&["queue:continue", "default"], 0),
+        (&["queue:resume", "--all"], 0),
+        (&["queue:restart"], 0),
+        (&["schedule:list"], 0),
+        (&["migrate", "--force"], 0),
+        (&["queue:forget", "00000000-0000-7000-8000-000000000000", "--force"], 3),
+    ] {
+        let ended = cli.run(line);
+        assert_eq!(ended.code, code, "{line:?}: {ended:#?}");
+    }
+}
+
+#[test]
+fn a_command_line_that_cannot_be_meant_is_a_usage_error() {
+    let cli = Cli::with_tenants();
+    for line in [
+        &[][..],
+        &["jbos"],
+        &["jobs", "--state", "asleep"],
+        &["jobs", "--since", "yesterday-ish"],
+        &["jobs", "--attempts", "~3"],
+        &["jobs", "--cursor", "here"],
+        &["jobs", "--limit", "0"],
+        &["failed", "--group", "no group"],
+        &["enqueue", "x.y"],
+        &["enqueue", "x.y", "-t", "acme", "--force", "--payload", "{"],
+        &["enqueue", "x.y", "-t", "acme", "--force", "--priority", "10"],
+        &["enqueue", "x.y", "-t", "acme", "--force", "--queue", "a b"],
+        &["schedule", "add", "n", "61 * * * *", "x.y", "-t", "acme", "--force"],
+        &["schedule", "add", "n", "0 0 1--100000000 * *", "x.y", "-t", "acme", "--force"],
+        &["schedule", "add", "n", "0 0 * * *", "x.y", "-t", "acme", "--force", "--timezone", "Mars/Olympus"],
+        &["tenants", "add", "Not A Slug"],
+        &["purge"],
+        &["-d", "mysql://db/app", "jobs"],
+        &["-c", "missing.toml", "jobs"],
+    ] {
+        let ended = cli.run(line);
+        assert_eq!(ended.code, 2, "{line:?}: {ended:#?}");
+        assert!(!ended.err.contains("panicked"), "{ended:#?}");
+    }
+    cli.run_with_env(&["jobs"], &[("FAIRLANE_WORKER_LAESE", "30s")]).expect(2).says("did you mean");
+}
+
+#[test]
+fn names_that_do_not_exist_get_the_likely_one() {
+    let cli = Cli::with_tenants();
+    cli.run(&["jobs", "-t", "acmee"]).expect(3).says("did you mean \"acme\"?");
+    cli.run(&["pause", "hihg"]).expect(3).says("did you mean \"high\"?");
+    cli.run(&["jobs", "--queue", "defualt"]).expect(3).says("did you mean \"default\"?");
+    cli.run(&["schedule", "remove", "nightly", "-t", "acme"]).expect(3).says("schedule \"nightly\"");
+}
+
+#[test]
+fn an_unreachable_database_has_its_own_exit_code_at_once() {
+    let cli = Cli::fresh();
+    let begun = std::time::Instant::now();
+    let url = "postgres:///app?host=/nonexistent&user=nobody";
+    cli.run(&["-d", url, "jobs"]).expect(6).says("hint:");
+    assert!(begun.elapsed() < std::time::Duration::from_secs(5));
+}
+
+#[test]
+fn the_tenant_may_come_from_the_environment() {
+    let cli = Cli::with_tenants();
+    let id = cli.enqueue("acme", "x.y", &[]);
+    let env = [("FAIRLANE_TENANT", "globex")];
+    assert!(ids(&cli.run_with_env(&["jobs", "-o", "json"], &env).json()).is_empty());
+    let all = cli.run_with_env(&["jobs", "-o", "json", "--all-tenants"], &env).json();
+    assert_eq!(ids(&all), [id]);
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let cli = Cli::fresh();
+    for line in [&["config", "template"][..], &["completions", "bash"], &["--help"]] {
+        let mut child = cli.command(line).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        let ended = child.wait_with_output().unwrap();
+        assert_eq!(ended.status.code(), Some(0), "{line:?}: {ended:?}");
+        assert!(!String::from_utf8_lossy(&ended.stderr).contains("panicked"));
+    }
+}
+
+#[test]
+fn configuration_is_shown_with_its_origin_and_without_its_secrets() {
+    let cli = Cli::fresh();
+    let env = [("FAIRLANE_DATABASE_URL", "postgres://ana:hunter2@db/app"), ("FAIRLANE_WORKER_LEASE", "20s")];
+    let shown = cli.run_with_env(&["config", "show", "--origin"], &env).expect(0);
+    assert!(!shown.out.contains("hunter2"), "{shown:#?}");
+    shown.says("env FAIRLANE_WORKER_LEASE");
+    cli.run_with_env(&["config", "check"], &env).expect(0).says("fine");
+    cli.run_with_env(&["config", "check"], &[("FAIRLANE_WORKER_LEASE", "soon")])
+        .expect(2)
+        .says("worker.lease");
+    let template = cli.run(&["config", "template"]).expect(0).out;
+    std::fs::write(cli.path("fairlane.toml"), template).unwrap();
+    cli.run(&["config", "check"]).expect(0);
+}
+
+#[test]
+fn version_and_completions_need_no_configuration() {
+    let cli = Cli::fresh();
+    std::fs::write(cli.path("fairlane.toml"), "broken = [").unwrap();
+    cli.run(&["jobs"]).expect(2);
+    assert!(cli.run(&["version"]).expect(0).out.starts_with("fairlane "));
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(cli.run(&["completions", shell]).expect(0).out.contains("retry"));
+    }
+}
