@@ -17,7 +17,7 @@ use fairlane_workers::erp::jobs::process_bulk_import::mapping::Mapping;
 use fairlane_workers::erp::jobs::process_bulk_import::options::{ImportOptions, Mode};
 use fairlane_workers::erp::jobs::process_bulk_import::products::Products;
 use fairlane_workers::erp::jobs::process_bulk_import::row_errors::{self, StoredRefusal};
-use fairlane_workers::erp::jobs::process_bulk_import::submit::{SubmitError, Submission, Submitted, submit};
+use fairlane_workers::erp::jobs::process_bulk_import::submit::{Submission, SubmitError, Submitted, submit};
 use fairlane_workers::erp::settings::ImportSettings;
 use fairlane_workers::erp::{self, Erp};
 use tempfile::TempDir;
