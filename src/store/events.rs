@@ -199,7 +199,7 @@ async fn stored_before(conn: &mut Conn<'_>, event: &NewEvent) -> Result<Fanned> 
 
 /// Stores many events at once, each with its listener jobs: for imports and other bulk work.
 ///
-/// `$1` is one JSON array, so a chunk is two statements whatever its size.
+/// A chunk is three statements whatever its size.
 pub async fn publish_all(conn: &mut Conn<'_>, events: &[NewEvent]) -> Result<u64> {
     let Some(first) = events.first() else { return Ok(0) };
     jobs::confine(conn, first.tenant_id)?;
@@ -211,21 +211,31 @@ pub async fn publish_all(conn: &mut Conn<'_>, events: &[NewEvent]) -> Result<u64
              from unnest($6::uuid[], $7::text[], $8::bigint[], $9::text[], $10::text[], $11::text[], $12::bigint[])
                 as e(id, name, version, payload, aggregate_type, aggregate_id, aggregate_version)
              on conflict (id) do nothing",
+        // One array of rows: joined lists have no index, and seven of them are joined in any order.
         sqlite: "insert into fairlane_events (id, tenant_id, name, version, payload, source, actor, aggregate_type,
                 aggregate_id, aggregate_version, correlation_id, causation_id, priority, occurred_at)
-             select i.value, $1, n.value, v.value, p.value, $2, $3, t.value, a.value, w.value, $4, $5, 5, {now}
-             from json_each($6) i join json_each($7) n on n.key = i.key join json_each($8) v on v.key = i.key
-                join json_each($9) p on p.key = i.key join json_each($10) t on t.key = i.key
-                join json_each($11) a on a.key = i.key join json_each($12) w on w.key = i.key
+             select value ->> 0, $1, value ->> 1, value ->> 2, value ->> 3, $2, $3, value ->> 4, value ->> 5,
+                value ->> 6, $4, $5, 5, {now}
+             from json_each($6)
              where true
              on conflict (id) do nothing",
     };
-    query(statement)
+    let query = query(statement)
         .bind(first.tenant_id)
         .bind(first.source.clone())
         .bind(first.actor.clone())
         .bind(first.correlation_id)
-        .bind(first.causation_id)
+        .bind(first.causation_id);
+    let query = match conn.dialect() {
+        Dialect::Postgres => bind_lists(query, events),
+        Dialect::Sqlite => query.bind(json_rows(events)?),
+    };
+    query.execute(conn).await?;
+    fan_out_all(conn, events).await
+}
+
+fn bind_lists(query: crate::db::Query, events: &[NewEvent]) -> crate::db::Query {
+    query
         .bind(events.iter().map(|event| event.id).collect::<Vec<_>>())
         .bind(events.iter().map(|event| event.name.as_str()).collect::<Vec<_>>())
         .bind(events.iter().map(|event| event.version).collect::<Vec<_>>())
@@ -233,9 +243,26 @@ pub async fn publish_all(conn: &mut Conn<'_>, events: &[NewEvent]) -> Result<u64
         .bind(aggregates(events, |it| Some(it.kind.to_owned())))
         .bind(aggregates(events, |it| Some(it.id.clone())))
         .bind(Value::Ints(events.iter().map(|event| event.aggregate.as_ref()?.version).collect()))
-        .execute(conn)
-        .await?;
-    fan_out_all(conn, events).await
+}
+
+fn json_rows(events: &[NewEvent]) -> Result<String> {
+    let rows: Vec<_> = events
+        .iter()
+        .map(|event| {
+            let aggregate = event.aggregate.as_ref();
+            (
+                event.id,
+                &event.name,
+                event.version,
+                event.payload.get(),
+                aggregate.map(|it| it.kind),
+                aggregate.map(|it| &it.id),
+                aggregate.and_then(|it| it.version),
+            )
+        })
+        .collect();
+    serde_json::to_string(&rows)
+        .map_err(|why| Error::Invalid { what: "a list of events".into(), why: why.to_string() })
 }
 
 fn aggregates(events: &[NewEvent], field: impl Fn(&Aggregate) -> Option<String>) -> Value {
