@@ -1,0 +1,20 @@
+//! Every function of the store, on both databases.
+//!
+//! A test is written once and runs as `name::sqlite` and `name::postgres`. What exists on one database only (row-level
+//! security, the pooler, files shared by processes, plans) has a module of its own.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "support functions fail as tests do")]
+
+mod claiming;
+mod dispatching;
+mod keys;
+mod leases;
+mod payloads;
+mod publishing;
+mod rescuing;
+mod schedules;
+mod settling;
+mod support;
+mod tenants;
+mod transactions;
+mod upkeep;
