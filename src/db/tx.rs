@@ -38,9 +38,12 @@ impl SqliteWrite {
         self.writer.keep_savepoint().await?;
         let told = self.writer.join();
         if !self.group || !self.db.somebody_waits() {
-            self.writer.commit_group().await;
+            // In a task of its own: whoever gives up half-way must not leave the others of the group in doubt.
+            let commit = tokio::spawn(async move { self.writer.commit_group().await });
+            commit.await.map_err(|why| Error::Unreachable(why.to_string()))?;
+        } else {
+            drop(self);
         }
-        drop(self);
         told.await
             .map_err(|_| Error::Unreachable("the database was closed before the commit".into()))?
             .map_err(Error::Unreachable)
