@@ -155,7 +155,11 @@ backend_test!(
     async fn suspects_are_claimed_apart(t: TestDb) {
         let ids = dispatch(&acme(&t), 2).await;
         write(&t, async |conn| {
-            query(sql!("update fairlane_jobs set suspect = $2 where id = $1")).bind(ids[0]).bind(true).execute(conn).await
+            query(sql!("update fairlane_jobs set suspect = $2 where id = $1"))
+                .bind(ids[0])
+                .bind(true)
+                .execute(conn)
+                .await
         })
         .await;
         let (queues, kinds) = (vec![QUEUE.to_owned()], work_kinds());
@@ -214,7 +218,10 @@ backend_test!(
     async fn a_damaged_row_is_reported_and_its_neighbours_are_claimed(t: TestDb) {
         let ids = dispatch(&acme(&t), 3).await;
         write(&t, async |conn| {
-            query(sql!("update fairlane_jobs set attempt = -7 where id = $1")).bind(ids[1]).execute(conn).await
+            query(sql!("update fairlane_jobs set attempt = -7 where id = $1"))
+                .bind(ids[1])
+                .execute(conn)
+                .await
         })
         .await;
         let mut tx = t.db.single().await.unwrap();

@@ -15,7 +15,10 @@ backend_test!(
         assert_eq!(places(&t, job.id).await, ["available"]);
         assert_eq!(column::<String>(&t, job.id, "queue").await, "default");
         assert_eq!(column::<i64>(&t, job.id, "priority").await, 5);
-        assert_eq!(column::<serde_json::Value>(&t, job.id, "payload").await, serde_json::json!({"number": 5}));
+        assert_eq!(
+            column::<serde_json::Value>(&t, job.id, "payload").await,
+            serde_json::json!({"number": 5})
+        );
         assert_eq!(column::<i64>(&t, job.id, "tenant_id").await, acme(&t).id().await.unwrap());
     }
 );
@@ -44,7 +47,10 @@ backend_test!(
     async fn five_thousand_jobs_are_queued_in_one_transaction(t: TestDb) {
         let queued = acme(&t).dispatch_all((0..5000).map(|number| Work { number })).await.unwrap();
         assert_eq!(queued, 5000);
-        assert_eq!(count(&t, "select count(*) as n from fairlane_jobs where state = 'available'").await, 5000);
+        assert_eq!(
+            count(&t, "select count(*) as n from fairlane_jobs where state = 'available'").await,
+            5000
+        );
         assert_eq!(count(&t, "select count(distinct id) as n from fairlane_jobs").await, 5000);
         assert_eq!(acme(&t).dispatch_all(Vec::<Work>::new()).await.unwrap(), 0);
     }

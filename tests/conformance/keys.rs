@@ -32,9 +32,18 @@ backend_test!(
 backend_test!(
     async fn tenants_do_not_share_keys(t: TestDb) {
         let globex = add_tenant(&t, "globex").await;
-        acme(&t).dispatch(Work { number: 1 }).idempotency_key("k").unique("u", Unique::UntilDone).await.unwrap();
-        let other =
-            globex.dispatch(Work { number: 1 }).idempotency_key("k").unique("u", Unique::UntilDone).await.unwrap();
+        acme(&t)
+            .dispatch(Work { number: 1 })
+            .idempotency_key("k")
+            .unique("u", Unique::UntilDone)
+            .await
+            .unwrap();
+        let other = globex
+            .dispatch(Work { number: 1 })
+            .idempotency_key("k")
+            .unique("u", Unique::UntilDone)
+            .await
+            .unwrap();
         assert!(!other.duplicate);
     }
 );
@@ -112,7 +121,8 @@ backend_test!(
 backend_test!(
     async fn a_rolled_back_dispatch_releases_its_keys(t: TestDb) {
         let mut tx = acme(&t).begin().await.unwrap();
-        let dispatch = || acme(&t).dispatch(Work { number: 1 }).idempotency_key("k").unique("u", Unique::UntilDone);
+        let dispatch =
+            || acme(&t).dispatch(Work { number: 1 }).idempotency_key("k").unique("u", Unique::UntilDone);
         dispatch().in_tx(&mut tx).await.unwrap();
         tx.rollback().await.unwrap();
         assert_eq!(count(&t, "select count(*) as n from fairlane_unique_keys").await, 0);
@@ -123,7 +133,8 @@ backend_test!(
 backend_test!(
     async fn a_dispatch_that_finds_its_unique_key_taken_gives_back_its_idempotency_key(t: TestDb) {
         let first = unique(&t, Unique::UntilDone).await;
-        let second = acme(&t).dispatch(Work { number: 1 }).idempotency_key("k").unique("order-7", Unique::UntilDone);
+        let second =
+            acme(&t).dispatch(Work { number: 1 }).idempotency_key("k").unique("order-7", Unique::UntilDone);
         assert_eq!(second.await.unwrap().id, first.id);
         complete(&t, &claim(&t, 1).await[0]).await;
         assert!(!acme(&t).dispatch(Work { number: 1 }).idempotency_key("k").await.unwrap().duplicate);

@@ -14,9 +14,9 @@ backend_test!(
         dispatch(&acme(&t), 3).await;
         let jobs = claim(&t, 3).await;
         let before: DateTime<Utc> = column(&t, jobs[0].id, "lease_until").await;
-        let leases = [(jobs[0].id, jobs[0].token), (jobs[1].id, Uuid::now_v7()), (Uuid::now_v7(), jobs[2].token)];
-        let held =
-            write(&t, async |conn| lease::renew(conn, &leases, Duration::from_secs(300)).await).await;
+        let leases =
+            [(jobs[0].id, jobs[0].token), (jobs[1].id, Uuid::now_v7()), (Uuid::now_v7(), jobs[2].token)];
+        let held = write(&t, async |conn| lease::renew(conn, &leases, Duration::from_secs(300)).await).await;
         assert_eq!(held, [Held { id: jobs[0].id, token: jobs[0].token, cancel_reason: None }]);
         let after: DateTime<Utc> = column(&t, jobs[0].id, "lease_until").await;
         assert!(after - before >= chrono::Duration::seconds(269), "{before} {after}");
@@ -34,9 +34,9 @@ backend_test!(
 backend_test!(
     async fn renewing_tells_that_somebody_wants_the_job_cancelled(t: TestDb) {
         let job = claimed_job(&t).await;
-        t.execute("update fairlane_jobs set cancel_requested_at = created_at, cancel_reason = 'enough'").await;
-        let held =
-            write(&t, async |conn| lease::renew(conn, &[(job.id, job.token)], LEASE).await).await;
+        t.execute("update fairlane_jobs set cancel_requested_at = created_at, cancel_reason = 'enough'")
+            .await;
+        let held = write(&t, async |conn| lease::renew(conn, &[(job.id, job.token)], LEASE).await).await;
         assert_eq!(held[0].cancel_reason.as_deref(), Some("enough"));
     }
 );

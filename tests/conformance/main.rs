@@ -3,7 +3,12 @@
 //! A test is written once and runs as `name::sqlite` and `name::postgres`. What exists on one database only (row-level
 //! security, the pooler, files shared by processes, plans) has a module of its own.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "support functions fail as tests do")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "support functions fail as tests do"
+)]
 
 mod claiming;
 mod dispatching;

@@ -26,7 +26,9 @@ backend_test!(
         subscribe(&t, OrderApproved::NAME, "invoice", "high").await;
         subscribe(&t, OrderApproved::NAME, "mail", "low").await;
         subscribe(&t, OrderCancelled::NAME, "stock", "low").await;
-        let published = acme(&t).publish(OrderApproved { order: 7 }).await.unwrap();
+        let mut tx = acme(&t).begin().await.unwrap();
+        let published = acme(&t).publish(OrderApproved { order: 7 }).in_tx(&mut tx).await.unwrap();
+        tx.commit().await.unwrap();
         assert_eq!(published.jobs, 2);
         assert_eq!(published.wake.queues().cloned().collect::<Vec<_>>(), ["high", "low"]);
         let jobs = rows(&t, "select * from fairlane_jobs order by kind").await;
@@ -105,9 +107,18 @@ backend_test!(
         let event = &rows(&t, "select * from fairlane_events where aggregate_id = '1234'").await[0];
         assert_eq!(event.get::<serde_json::Value>("payload").unwrap(), serde_json::json!({"order": 1234}));
         assert_eq!(event.get::<String>("aggregate_type").unwrap(), "order");
-        assert_eq!((event.get::<i64>("version").unwrap(), event.get::<i64>("aggregate_version").unwrap()), (2, 3));
-        assert_eq!((event.get::<String>("source").unwrap(), event.get::<String>("actor").unwrap()), ("import".into(), "ann".into()));
-        assert_eq!(count(&t, "select count(*) as n from fairlane_events where aggregate_id is null").await, 1);
+        assert_eq!(
+            (event.get::<i64>("version").unwrap(), event.get::<i64>("aggregate_version").unwrap()),
+            (2, 3)
+        );
+        assert_eq!(
+            (event.get::<String>("source").unwrap(), event.get::<String>("actor").unwrap()),
+            ("import".into(), "ann".into())
+        );
+        assert_eq!(
+            count(&t, "select count(*) as n from fairlane_events where aggregate_id is null").await,
+            1
+        );
     }
 );
 

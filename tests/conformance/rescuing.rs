@@ -97,7 +97,11 @@ backend_test!(
             lease_passes(&t);
             let rescued = rescue_now(&t).await;
             if crash < 3 {
-                assert_eq!((rescued.jobs.as_slice(), rescued.poisoned.len()), ([id].as_slice(), 0), "crash {crash}");
+                assert_eq!(
+                    (rescued.jobs.as_slice(), rescued.poisoned.len()),
+                    ([id].as_slice(), 0),
+                    "crash {crash}"
+                );
                 claim_as(&t, Uuid::now_v7(), true).await;
             } else {
                 assert_eq!((rescued.jobs.len(), rescued.poisoned.as_slice()), (0, [id].as_slice()));
@@ -117,7 +121,8 @@ backend_test!(
         rescue_now(&t).await;
         let job = claim_as(&t, Uuid::now_v7(), true).await;
         let retry = store::settle::retry;
-        write(&t, async |conn| retry(conn, fence(&job), std::time::Duration::ZERO, &failure("x")).await).await;
+        write(&t, async |conn| retry(conn, fence(&job), std::time::Duration::ZERO, &failure("x")).await)
+            .await;
         assert!(!column::<bool>(&t, job.id, "suspect").await);
     }
 );
@@ -142,11 +147,16 @@ backend_test!(
         lease_passes(&t);
         let rescuers = (0..4).map(|_| {
             let db = t.db.clone();
-            tokio::spawn(async move { try_write(&db, async |conn| rescue(conn, LEASE).await).await.unwrap().jobs.len() })
+            tokio::spawn(async move {
+                try_write(&db, async |conn| rescue(conn, LEASE).await).await.unwrap().jobs.len()
+            })
         });
         let rescued: usize = futures::future::join_all(rescuers).await.into_iter().map(Result::unwrap).sum();
         assert_eq!(rescued, 100);
-        assert_eq!(count(&t, "select count(*) as n from fairlane_jobs where attempt = 0 and suspect").await, 100);
+        assert_eq!(
+            count(&t, "select count(*) as n from fairlane_jobs where attempt = 0 and suspect").await,
+            100
+        );
     }
 );
 

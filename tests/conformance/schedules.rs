@@ -62,9 +62,13 @@ backend_test!(
         assert!(paused(true, tick()).await);
         assert!(write(&t, async |conn| schedules::due(conn).await).await.1.is_empty(), "paused");
         assert!(paused(false, now + Duration::hours(1)).await);
-        assert!(write(&t, async |conn| schedules::due(conn).await).await.1.is_empty(), "it goes on at its next tick");
+        assert!(
+            write(&t, async |conn| schedules::due(conn).await).await.1.is_empty(),
+            "it goes on at its next tick"
+        );
         let unknown =
-            write(&t, async |conn| schedules::set_paused(conn, schedule.tenant_id, "x", true, now).await).await;
+            write(&t, async |conn| schedules::set_paused(conn, schedule.tenant_id, "x", true, now).await)
+                .await;
         assert!(!unknown);
     }
 );
@@ -100,7 +104,9 @@ backend_test!(
         let schedulers = (0..4).map(|_| {
             let (db, schedule) = (t.db.clone(), schedule.clone());
             tokio::spawn(async move {
-                try_write(&db, async |conn| schedules::advance(conn, &schedule, &[tick()], next).await).await.unwrap()
+                try_write(&db, async |conn| schedules::advance(conn, &schedule, &[tick()], next).await)
+                    .await
+                    .unwrap()
             })
         });
         let moved = futures::future::join_all(schedulers).await;

@@ -29,7 +29,10 @@ backend_test!(
         assert_eq!((history.get::<i64>("attempt").unwrap(), history.get::<i64>("runs").unwrap()), (1, 1));
         assert!(history.get::<DateTime<Utc>>("finished_at").unwrap() >= history.get("started_at").unwrap());
         assert!(history.get::<serde_json::Value>("payload").unwrap()["number"].is_number());
-        assert!(write(&t, async |conn| settle::complete(conn, &fences).await).await.is_empty(), "a second time");
+        assert!(
+            write(&t, async |conn| settle::complete(conn, &fences).await).await.is_empty(),
+            "a second time"
+        );
     }
 );
 
@@ -98,12 +101,16 @@ backend_test!(
 backend_test!(
     async fn a_retried_job_waits_with_its_error_recorded(t: TestDb) {
         let job = claimed_job(&t).await;
-        let later = write(&t, async |conn| settle::retry(conn, fence(&job), MINUTE, &failure("no luck")).await);
+        let later =
+            write(&t, async |conn| settle::retry(conn, fence(&job), MINUTE, &failure("no luck")).await);
         assert!(later.await);
         assert_eq!(places(&t, job.id).await, ["retryable"]);
         let attempt = &rows(&t, "select * from fairlane_attempts").await[0];
         assert_eq!(attempt.get::<String>("error").unwrap(), "no luck");
-        assert_eq!((attempt.get::<i64>("run").unwrap(), attempt.get::<String>("outcome").unwrap()), (1, "retry".into()));
+        assert_eq!(
+            (attempt.get::<i64>("run").unwrap(), attempt.get::<String>("outcome").unwrap()),
+            (1, "retry".into())
+        );
         assert!(claim(&t, 1).await.is_empty(), "not before its time");
         t.db.shift_clock(chrono::Duration::seconds(61));
         write(&t, async |conn| store::promote::promote(conn).await).await;

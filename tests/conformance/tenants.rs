@@ -47,7 +47,10 @@ backend_test!(
     async fn work_for_an_unknown_tenant_is_an_error_and_stores_nothing(t: TestDb) {
         let nobody = t.fairlane.tenant("nobody");
         let dispatched = nobody.dispatch(Work { number: 1 }).await;
-        assert!(matches!(&dispatched, Err(Error::UnknownTenant { slug }) if slug == "nobody"), "{dispatched:?}");
+        assert!(
+            matches!(&dispatched, Err(Error::UnknownTenant { slug }) if slug == "nobody"),
+            "{dispatched:?}"
+        );
         assert!(nobody.publish(OrderCancelled).await.is_err());
         assert!(nobody.dispatch_all([Work { number: 1 }]).await.is_err());
         let mut tx = t.fairlane.begin().await.unwrap();
@@ -85,7 +88,8 @@ impl<E: Event> Listener<E> for SendInvoice {
     }
 }
 
-const SUBSCRIPTIONS: &str = "select event_name || ' ' || listener || ' ' || queue || ' ' || cast(priority as text) as word
+const SUBSCRIPTIONS: &str =
+    "select event_name || ' ' || listener || ' ' || queue || ' ' || cast(priority as text) as word
      from fairlane_subscriptions order by event_name";
 
 backend_test!(
@@ -97,9 +101,13 @@ backend_test!(
         let announced = words(&t, SUBSCRIPTIONS).await;
         assert_eq!(
             announced,
-            ["sales.order.approved test.send_invoice high 2", "sales.order.cancelled test.send_invoice high 2"]
+            [
+                "sales.order.approved test.send_invoice high 2",
+                "sales.order.cancelled test.send_invoice high 2"
+            ]
         );
-        let changed = PolicyOverride { queue: Some("low".into()), priority: Some(9), ..PolicyOverride::default() };
+        let changed =
+            PolicyOverride { queue: Some("low".into()), priority: Some(9), ..PolicyOverride::default() };
         let overrides = HashMap::from([("test.send_invoice@sales.order.approved".to_owned(), changed)]);
         store::subscriptions::announce(&t.db, registry.subscriptions(), &overrides).await.unwrap();
         assert_eq!(words(&t, SUBSCRIPTIONS).await[0], "sales.order.approved test.send_invoice low 9");

@@ -42,7 +42,10 @@ backend_test!(
             let waiting = tokio::spawn(async move {
                 loop {
                     let mut tx = db.begin().await.unwrap();
-                    query(sql!("update fairlane_tenants set name = 'x'")).execute(&mut tx.conn()).await.unwrap();
+                    query(sql!("update fairlane_tenants set name = 'x'"))
+                        .execute(&mut tx.conn())
+                        .await
+                        .unwrap();
                     tx.commit().await.unwrap();
                 }
             });
@@ -91,7 +94,10 @@ backend_test!(
                     return;
                 }
                 let mut tx = db.single().await.unwrap();
-                query(sql!("update fairlane_tenants set name = 'lost'")).execute(&mut tx.conn()).await.unwrap();
+                query(sql!("update fairlane_tenants set name = 'lost'"))
+                    .execute(&mut tx.conn())
+                    .await
+                    .unwrap();
             })
         });
         for writer in futures::future::join_all(writers).await {

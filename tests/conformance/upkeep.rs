@@ -72,7 +72,11 @@ backend_test!(
         assert_eq!(sizes(&t).await, [0, 2, 2, 1, 0, 0], "the event of a failed job stays");
         t.db.shift_clock(chrono::Duration::days(60));
         prune_all(&t).await;
-        assert_eq!(sizes(&t).await, [0, 0, 0, 0, 0, 0], "failed jobs after ninety days, with attempts and events");
+        assert_eq!(
+            sizes(&t).await,
+            [0, 0, 0, 0, 0, 0],
+            "failed jobs after ninety days, with attempts and events"
+        );
     }
 );
 
@@ -137,7 +141,9 @@ backend_test!(
         assert_eq!(asked, [a.id], "the name of a queue is no pattern");
         assert!(write(&t, async |conn| workers::seen(conn, a.id, "running", 0).await).await);
         assert!(!write(&t, async |conn| workers::seen(conn, b.id, "running", 0).await).await);
-        assert!(write(&t, async |conn| workers::request_stop(conn, Some("x"), None, None).await).await.is_empty());
+        assert!(
+            write(&t, async |conn| workers::request_stop(conn, Some("x"), None, None).await).await.is_empty()
+        );
         let all = write(&t, async |conn| workers::request_stop(conn, None, Some("host-1"), None).await).await;
         assert_eq!(all, [b.id], "whoever was asked is not asked again");
     }
