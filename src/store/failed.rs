@@ -113,7 +113,7 @@ impl FailedFilter {
         Self { tenant_id: None, ..self.clone() } == Self::default()
     }
 
-    fn bind(&self, query: Query) -> Query {
+    pub(super) fn bind(&self, query: Query) -> Query {
         query
             .bind(self.tenant_id)
             .bind(self.queue.clone())
@@ -142,14 +142,7 @@ fn contains(part: &str) -> String {
     pattern
 }
 
-/// Failed jobs, the newest failure first, from after a given one on.
-pub async fn list(
-    conn: &mut Conn<'_>,
-    filter: &FailedFilter,
-    after: Option<(DateTime<Utc>, Uuid)>,
-    limit: i64,
-) -> Result<Listing<FailedRow>> {
-    let statement = sql!(concat!(
+pub(super) const LIST: Sql = sql!(concat!(
         "select cast(f.id as text) as key, f.id, (select t.slug from fairlane_tenants t where t.id = f.tenant_id) as tenant,
             f.queue, f.kind, f.attempt, f.generation, f.code, f.error, f.fingerprint, f.created_at, f.failed_at
          from fairlane_failed_jobs f
@@ -158,8 +151,16 @@ pub async fn list(
         " and ($12 is null or (f.failed_at, f.id) < ($12, $13))
          order by f.failed_at desc, f.id desc limit $14"
     ));
+
+/// Failed jobs, the newest failure first, from after a given one on.
+pub async fn list(
+    conn: &mut Conn<'_>,
+    filter: &FailedFilter,
+    after: Option<(DateTime<Utc>, Uuid)>,
+    limit: i64,
+) -> Result<Listing<FailedRow>> {
     let rows = filter
-        .bind(query(statement))
+        .bind(query(LIST))
         .bind(after.map(|(at, _)| at))
         .bind(after.map(|(_, id)| id))
         .bind(limit)
@@ -246,6 +247,12 @@ pub struct Page {
     pub next: Option<(DateTime<Utc>, Uuid)>,
 }
 
+pub(super) const PAGE: Sql = sql!(concat!(
+    "select f.id, f.failed_at from fairlane_failed_jobs f where ",
+    matching!(),
+    " and (f.failed_at, f.id) > ($12, $13) order by f.failed_at, f.id limit $14 {lock}"
+));
+
 /// The next jobs of a set, the oldest failure first; rows whose id can't be read are left where they are.
 pub async fn lock_page(
     conn: &mut Conn<'_>,
@@ -253,12 +260,7 @@ pub async fn lock_page(
     after: (DateTime<Utc>, Uuid),
     limit: i64,
 ) -> Result<Page> {
-    let statement = sql!(concat!(
-        "select f.id, f.failed_at from fairlane_failed_jobs f where ",
-        matching!(),
-        " and (f.failed_at, f.id) > ($12, $13) order by f.failed_at, f.id limit $14 {lock}"
-    ));
-    let rows = filter.bind(query(statement)).bind(after.0).bind(after.1).bind(limit).fetch_all(conn).await?;
+    let rows = filter.bind(query(PAGE)).bind(after.0).bind(after.1).bind(limit).fetch_all(conn).await?;
     let mut page = Page::default();
     for row in &rows {
         if let (Ok(id), Ok(failed_at)) = (row.get("id"), row.get("failed_at")) {

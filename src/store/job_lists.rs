@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::listing::{Listing, read_all};
-use crate::db::{Conn, Query, Row, query};
+use crate::db::{Conn, Query, Row, Sql, query};
 use crate::error::{Error, Result};
 use crate::sql;
 use crate::state::JobState;
@@ -97,16 +97,7 @@ pub struct JobRow {
     pub progress_total: Option<i64>,
 }
 
-/// Jobs of all states, the newest first, from after a given one on.
-///
-/// Each table is read along its primary key and no further than the page.
-pub async fn list(
-    conn: &mut Conn<'_>,
-    filter: &JobFilter,
-    after: Option<Uuid>,
-    limit: i64,
-) -> Result<Listing<JobRow>> {
-    let statement = sql!(concat!(
+pub(super) const LIST: Sql = sql!(concat!(
         "select cast(jobs.id as text) as key, jobs.*,
             (select t.slug from fairlane_tenants t where t.id = jobs.tenant_id) as tenant
          from (
@@ -133,7 +124,17 @@ pub async fn list(
          ) jobs
          order by jobs.id desc limit $12"
     ));
-    let rows = filter.bind(query(statement)).bind(after).bind(limit).fetch_all(conn).await?;
+
+/// Jobs of all states, the newest first, from after a given one on.
+///
+/// Each table is read along its primary key and no further than the page.
+pub async fn list(
+    conn: &mut Conn<'_>,
+    filter: &JobFilter,
+    after: Option<Uuid>,
+    limit: i64,
+) -> Result<Listing<JobRow>> {
+    let rows = filter.bind(query(LIST)).bind(after).bind(limit).fetch_all(conn).await?;
     read_all(&rows, limit, read)
 }
 

@@ -34,6 +34,8 @@ pub mod jobs;
 pub mod lease;
 pub mod listing;
 pub mod migrate;
+#[cfg(test)]
+mod plans;
 pub mod promote;
 pub mod prune;
 pub mod queues;
