@@ -40,7 +40,9 @@ pub mod testing;
 mod transaction;
 pub mod worker;
 
-pub use client::{ClientSettings, Dispatch, Dispatched, Fairlane, Publish, Published, Tenant, Unique, Wake};
+pub use client::{
+    ClientSettings, Dispatch, Dispatched, Fairlane, Publish, PublishAll, Published, Tenant, Unique, Wake,
+};
 pub use context::{Context, JobInfo};
 pub use error::{Error, Result};
 pub use event::{Aggregate, Event};

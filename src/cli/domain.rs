@@ -132,6 +132,10 @@ pub(super) async fn run(
         session.fairlane().await?
     };
     let served = session.served().await?.clone();
+    if !command.brings_schema() {
+        // An event that a verb publishes must find its listeners, also when no worker has ever run.
+        fairlane.announce().await?;
+    }
     let tenant = match command.brings_schema() {
         // The tenant may be one that the command is about to make.
         true => session.globals.tenant.clone(),

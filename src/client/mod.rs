@@ -3,6 +3,7 @@
 mod dispatch;
 mod payload;
 mod publish;
+mod publish_all;
 mod wake;
 
 use std::collections::{BTreeSet, HashMap};
@@ -13,6 +14,7 @@ use uuid::Uuid;
 pub use dispatch::{Dispatch, Dispatched, Unique};
 pub use payload::PayloadLimits;
 pub use publish::{Publish, Published};
+pub use publish_all::PublishAll;
 pub use wake::{Wake, WakeMode};
 
 use crate::db::{Conn, Db};
@@ -145,6 +147,11 @@ impl Tenant {
     /// Tells all listeners of an event, now or inside a transaction (`.in_tx(&mut tx)`).
     pub fn publish<E: Event>(&self, event: E) -> Publish {
         Publish::new(self.clone(), event)
+    }
+
+    /// Tells all listeners of many events, inside a transaction: a few statements whatever their number.
+    pub fn publish_all<E: Event>(&self, events: impl IntoIterator<Item = E>) -> PublishAll {
+        PublishAll::new(self.clone(), events)
     }
 
     /// Queues a job, now or inside a transaction (`.in_tx(&mut tx)`).

@@ -32,21 +32,21 @@ pub struct Rescued {
 pub async fn rescue(conn: &mut Conn<'_>, lease: Duration) -> Result<Rescued> {
     let rows = query(sql!(
         "with expired as materialized (
-            select j.id, not exists (
+            select j.id as job_id, not exists (
                 select 1 from fairlane_workers w where w.id = j.worker_id and w.state <> 'stopped'
                     and w.seen_at > {now} - {ms:$1}) as died
             from fairlane_jobs j
             where j.state = 'executing' and j.lease_until < {now}
             order by j.lease_until limit 500 {skip_locked}
          )
-         update fairlane_jobs as j
+         update fairlane_jobs
          set state = 'available', token = null, lease_until = null, attempt = attempt - 1,
             crashes = crashes + case when expired.died and suspect then 1 else 0 end,
             leases_lost = leases_lost + case when expired.died then 0 else 1 end,
             suspect = suspect or expired.died
          from expired
-         where j.id = expired.id and j.state = 'executing' and j.lease_until < {now}
-         returning j.id, j.queue, j.crashes"
+         where id = expired.job_id and state = 'executing' and lease_until < {now}
+         returning id, queue, crashes"
     ))
     .bind(i64::try_from(lease.as_millis()).unwrap_or(i64::MAX))
     .fetch_all(conn)

@@ -26,6 +26,7 @@ fn lines() -> Vec<fairlane::store::migrate::MigrationLine> {
 
 /// Enters and approves orders of one customer, a hundred a transaction.
 async fn approve_orders(tenant: &Tenant, count: usize) {
+    tenant.fairlane().clone().with(&erp::registry()).announce().await.expect("announced");
     let mut tx = tenant.begin().await.expect("begun");
     let new = NewCustomer {
         code: "C-1".into(),

@@ -2,69 +2,17 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use fairlane::db::query;
-use fairlane::store::migrate::MigrationLine;
-use fairlane::testing::TestDb;
-use fairlane::{Error, Tenant, backend_test, sql};
+mod support;
+
+use fairlane::db::Dialect;
+use fairlane::{Error, Tenant, backend_test};
 use fairlane_workers::erp::services::invoices::{Billing, bill_order};
-use fairlane_workers::erp::services::orders::NewLine;
 use fairlane_workers::erp::services::profiles::ProfileChange;
 use fairlane_workers::erp::services::{customers, orders, profiles, users};
 use fairlane_workers::erp::store::customers::NewCustomer;
 use fairlane_workers::erp::store::invoices::{self, Invoice};
-use fairlane_workers::erp::store::orders::{Order, OrderStatus};
-use fairlane_workers::erp::{self, registry};
-
-fn lines() -> Vec<MigrationLine> {
-    vec![erp::migrations()]
-}
-
-/// The tenant `acme` with a customer `C-1`; the listeners are subscribed.
-async fn shop(t: &TestDb) -> Tenant {
-    t.fairlane.clone().with(&registry()).announce().await.unwrap();
-    let acme = t.fairlane.tenant("acme");
-    add_customer(&acme, "C-1", Some("ana@example.com")).await;
-    acme
-}
-
-async fn add_customer(tenant: &Tenant, code: &str, email: Option<&str>) {
-    let mut tx = tenant.begin().await.unwrap();
-    let new = NewCustomer {
-        code: code.into(),
-        name: format!("Customer {code}"),
-        email: email.map(Into::into),
-        phone: None,
-        terms_days: 14,
-    };
-    customers::create(&mut tx, tenant, new).await.unwrap();
-    tx.commit().await.unwrap();
-}
-
-fn tiles() -> Vec<NewLine> {
-    let line = |quantity: &str, unit_price: &str, tax_rate: &str| NewLine {
-        sku: None,
-        description: "Tiles".into(),
-        quantity: quantity.parse().unwrap(),
-        unit_price: unit_price.parse().unwrap(),
-        discount: "0".parse().unwrap(),
-        tax_rate: tax_rate.parse().unwrap(),
-    };
-    vec![line("3", "33.335", "19"), line("1", "2.5", "7")]
-}
-
-async fn enter(tenant: &Tenant) -> Order {
-    let mut tx = tenant.begin().await.unwrap();
-    let order = orders::create(&mut tx, tenant, "C-1", &tiles()).await.unwrap();
-    tx.commit().await.unwrap();
-    order
-}
-
-async fn approve(tenant: &Tenant, order: i64) -> fairlane::Result<Order> {
-    let mut tx = tenant.begin().await?;
-    let order = orders::approve(&mut tx, tenant, order, None).await?;
-    tx.commit().await?;
-    Ok(order)
-}
+use fairlane_workers::erp::store::orders::OrderStatus;
+use support::shop::{add_customer, approve, count, enter, lines, shop, tiles};
 
 async fn bill(tenant: &Tenant, order: i64) -> fairlane::Result<Billing> {
     let id = tenant.id().await?;
@@ -78,12 +26,6 @@ async fn all_invoices(tenant: &Tenant) -> Vec<Invoice> {
     let id = tenant.id().await.unwrap();
     let mut tx = tenant.begin().await.unwrap();
     invoices::list(&mut tx.conn(), id, 1000).await.unwrap()
-}
-
-async fn count(t: &TestDb, statement: &'static str) -> i64 {
-    let observer = t.observer().await.unwrap();
-    let mut tx = observer.read().await.unwrap();
-    query(sql!(statement)).fetch_one(&mut tx.conn()).await.unwrap().get("n").unwrap()
 }
 
 backend_test!(migrations: lines;
@@ -247,3 +189,69 @@ backend_test!(migrations: lines;
         assert_eq!(count(&t, "select count(*) as n from number_sequences").await, 0);
     }
 );
+
+backend_test!(migrations: lines;
+    async fn a_line_of_the_catalogue_takes_name_and_price_from_its_product(t: TestDb) {
+        let acme = shop(&t).await;
+        t.execute("insert into products (tenant_id, sku, name, price) select id, 'T-1', 'Blue tiles', 33.5 from fairlane_tenants").await;
+        let id = acme.id().await.unwrap();
+        let mut tx = acme.begin().await.unwrap();
+        let mut line = orders::catalogue_line(&mut tx, &acme, "T-1", "3".parse().unwrap()).await.unwrap();
+        let order = orders::create(&mut tx, &acme, "C-1", std::slice::from_ref(&line)).await.unwrap();
+        assert_eq!(order.net.to_string(), "100.50");
+        let stored = fairlane_workers::erp::store::orders::lines(&mut tx.conn(), id, order.id).await.unwrap();
+        assert_eq!((stored[0].description.as_str(), stored[0].sku.as_deref()), ("Blue tiles", Some("T-1")));
+        assert!(stored[0].product_id.is_some());
+        line.sku = Some("T-9".into());
+        let error = orders::create(&mut tx, &acme, "C-1", &[line]).await.unwrap_err();
+        assert_eq!(error.to_string(), "product \"T-9\" does not exist");
+    }
+);
+
+backend_test!(migrations: lines;
+    async fn row_security_alone_hides_other_tenants_rows_and_invoices_cannot_be_rewritten(t: TestDb) {
+        if t.db.dialect() == Dialect::Sqlite {
+            return; // One file has one wall: the tenant in every statement.
+        }
+        let acme = shop(&t).await;
+        let order = enter(&acme).await;
+        approve(&acme, order.id).await.unwrap();
+        bill(&acme, order.id).await.unwrap();
+        let mut tx = t.fairlane.begin().await.unwrap();
+        fairlane::store::tenants::add(&mut tx.conn(), "beta", "Beta").await.unwrap();
+        tx.commit().await.unwrap();
+        let beta = t.fairlane.tenant("beta");
+        for table in TABLES {
+            let mut tx = beta.begin().await.unwrap();
+            let link = tx.as_postgres().unwrap();
+            let statement = sqlx::AssertSqlSafe(format!("select count(*) from {table}"));
+            let seen: i64 = sqlx::query_scalar(statement).fetch_one(link).await.unwrap();
+            assert_eq!(seen, 0, "beta sees rows of {table}");
+        }
+        let mut tx = acme.begin().await.unwrap();
+        let refused = sqlx::query("update invoice_lines set total = 0").execute(tx.as_postgres().unwrap()).await;
+        assert!(refused.unwrap_err().to_string().contains("permission denied"));
+        drop(tx);
+        let mut tx = acme.begin().await.unwrap();
+        let foreign = "insert into customers (tenant_id, code, name) values ((select $1::bigint), 'X', 'X')";
+        let id = beta.id().await.unwrap();
+        let refused = sqlx::query(foreign).bind(id).execute(tx.as_postgres().unwrap()).await;
+        assert!(refused.unwrap_err().to_string().contains("row-level security"));
+    }
+);
+
+const TABLES: [&str; 13] = [
+    "tenants",
+    "users",
+    "roles",
+    "role_permissions",
+    "user_roles",
+    "customers",
+    "sales_orders",
+    "sales_order_lines",
+    "invoices",
+    "invoice_lines",
+    "number_sequences",
+    "notifications",
+    "notification_deliveries",
+];

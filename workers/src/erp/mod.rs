@@ -1,6 +1,7 @@
 //! The ERP on one page: what it serves, who listens to what, its state and its tables.
 
 pub mod events;
+pub mod jobs;
 pub mod listeners;
 pub mod mail;
 pub mod money;
@@ -14,12 +15,14 @@ use fairlane::Registry;
 use fairlane::store::migrate::MigrationLine;
 
 use events::{InvoiceGenerated, OrderApproved};
+use jobs::process_bulk_import::ProcessBulkImport;
 use listeners::{GenerateInvoiceFromOrder, SendInvoiceToCustomer};
 pub use state::Erp;
 
 /// The domain on one page.
 pub fn registry() -> Registry<Erp> {
     Registry::new()
+        .job::<ProcessBulkImport>()
         .on::<OrderApproved, GenerateInvoiceFromOrder>()
         .on::<InvoiceGenerated, SendInvoiceToCustomer>()
 }

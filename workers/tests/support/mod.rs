@@ -1,6 +1,7 @@
 //! What several end-to-end tests need.
 
-#![allow(dead_code, reason = "each test uses its part")]
+#![allow(dead_code, unreachable_pub, reason = "each test uses its part")]
 
 pub mod processes;
+pub mod shop;
 pub mod smtp;

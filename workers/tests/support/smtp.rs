@@ -23,6 +23,8 @@ pub struct Received {
 pub enum Answer {
     /// Says this to RCPT TO: `550 no such user`.
     Recipient(&'static str),
+    /// Says this to RCPT TO, the first time.
+    RecipientOnce(&'static str),
     /// Says this to the message.
     Message(&'static str),
     /// Keeps the message and hangs up without an answer, once.
@@ -98,6 +100,10 @@ async fn serve(stream: TcpStream, shared: Arc<Mutex<Shared>>) -> std::io::Result
                 to.push(address);
                 match answer {
                     Some(Answer::Recipient(reply)) => reply.into(),
+                    Some(Answer::RecipientOnce(reply)) => {
+                        shared.lock().unwrap().answers.remove(to.last().unwrap());
+                        reply.into()
+                    }
                     _ => "250 ok".into(),
                 }
             }

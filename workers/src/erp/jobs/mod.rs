@@ -1,0 +1,3 @@
+//! The ERP domain's jobs.
+
+pub mod process_bulk_import;

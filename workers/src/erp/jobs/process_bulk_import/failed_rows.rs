@@ -1,0 +1,84 @@
+//! The refused rows of an import as a CSV file: read again from the stored file, with the reason in front.
+
+use std::fs::File;
+use std::io::Write;
+
+use fairlane::Tenant;
+
+use super::files::{FileError, ImportFiles};
+use super::log::ImportLog;
+use super::row_errors::{self, StoredRefusal};
+use super::tabular::{FailedRow, FailedRowsWriter, Limits, Position, Row, RowReader, TabularError};
+use crate::erp::settings::ImportSettings;
+
+/// Refusals read from the database at a time.
+const PAGE: i64 = 1000;
+
+/// Why the failed rows cannot be written.
+#[derive(Debug, thiserror::Error)]
+pub enum FailedRowsError {
+    /// The stored file is gone or lies elsewhere.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The stored file cannot be read.
+    #[error(transparent)]
+    Table(#[from] TabularError),
+    /// The output cannot be written.
+    #[error("the failed rows cannot be written: {0}")]
+    Output(#[from] std::io::Error),
+    /// The database.
+    #[error(transparent)]
+    Database(#[from] fairlane::Error),
+}
+
+/// Writes the rows of an import that were not stored; returns how many.
+///
+/// # Errors
+/// When the stored file or the output fails.
+pub async fn write<W: Write + Send>(
+    tenant: &Tenant,
+    settings: &ImportSettings,
+    import: &ImportLog,
+    output: W,
+) -> Result<u64, FailedRowsError> {
+    let tenant_id = tenant.id().await?;
+    let path = ImportFiles::new(&settings.folder).locate(tenant.slug(), &import.file_path)?;
+    let file = File::open(&path).map_err(TabularError::from)?;
+    let limits = Limits { max_bytes: None, max_rows: None, ..Limits::default() };
+    let mut reader = RowReader::open(file, &import.format.text, limits)?;
+    let mut writer = FailedRowsWriter::new(output, reader.header())?;
+    let mut row = Row::default();
+    let (mut written, mut after) = (0, 0);
+    loop {
+        let page = {
+            let mut tx = tenant.fairlane().db().read().await?;
+            row_errors::list(&mut tx.conn(), tenant_id, import.id, after, PAGE).await?
+        };
+        let Some(last) = page.last() else { break };
+        after = last.record;
+        for refusal in &page {
+            reader.seek(place_of(refusal))?;
+            if reader.read(&mut row)? {
+                writer.write(&FailedRow {
+                    line: refusal.line,
+                    column: refusal.column.as_deref(),
+                    code: &refusal.code,
+                    message: &refusal.message,
+                    fields: &row.fields,
+                })?;
+                written += 1;
+            }
+        }
+    }
+    writer.finish()?.flush()?;
+    Ok(written)
+}
+
+fn place_of(refusal: &StoredRefusal) -> Position {
+    Position {
+        byte_offset: refusal.byte_offset,
+        record: refusal.record.saturating_sub(1),
+        line: refusal.line,
+        blank: 0,
+    }
+}

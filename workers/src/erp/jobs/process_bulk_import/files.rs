@@ -1,0 +1,182 @@
+//! Where files are kept: a folder per tenant, names of our own making.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Component, Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+/// Why a file is not taken in, or not found again.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// The operating system refused.
+    #[error("{what} {}: {source}", .path.display())]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The file is larger than allowed.
+    #[error(
+        "the file has more than {limit} bytes, the limit of import.max_bytes; split it or raise the limit"
+    )]
+    TooLarge {
+        /// The limit.
+        limit: u64,
+    },
+    /// The stored path leads out of the tenant's folder.
+    #[error("the path `{path}` does not lie in the folder of tenant {tenant}")]
+    Outside {
+        /// The path as stored.
+        path: String,
+        /// The tenant.
+        tenant: String,
+    },
+}
+
+impl FileError {
+    /// The stable name of this error.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => "file_missing",
+            Self::Io { .. } => "file_unreadable",
+            Self::TooLarge { .. } => "file_too_large",
+            Self::Outside { .. } => "path_outside",
+        }
+    }
+}
+
+/// A file that was taken in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredFile {
+    /// Its path below the folder.
+    pub path: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Its SHA-256, in hexadecimal.
+    pub sha256: String,
+}
+
+/// The folder of files.
+#[derive(Debug, Clone)]
+pub struct ImportFiles {
+    folder: PathBuf,
+}
+
+impl ImportFiles {
+    /// The files below `folder`; it is made when the first file comes.
+    pub fn new(folder: impl Into<PathBuf>) -> Self {
+        Self { folder: folder.into() }
+    }
+
+    /// Copies a file in, a piece at a time; what is not complete never has its final name.
+    ///
+    /// # Errors
+    /// When it can't be read or written, or is larger than `max_bytes`.
+    pub fn take_in(&self, tenant: &str, source: &Path, max_bytes: u64) -> Result<StoredFile, FileError> {
+        let path = format!("{tenant}/imports/{}.csv", Uuid::now_v7());
+        let target = self.locate(tenant, &path)?;
+        let io_error = |what, path: &Path| {
+            let path = path.to_owned();
+            move |source| FileError::Io { what, path, source }
+        };
+        if let Some(folder) = target.parent() {
+            fs::create_dir_all(folder).map_err(io_error("cannot make the folder", folder))?;
+        }
+        let mut input = File::open(source).map_err(io_error("cannot read", source))?;
+        let part = target.with_extension("part");
+        let copied = copy(&mut input, &part, max_bytes);
+        match copied {
+            Ok(Some((size, sha256))) => {
+                fs::rename(&part, &target).map_err(io_error("cannot write", &target))?;
+                Ok(StoredFile { path, size, sha256 })
+            }
+            Ok(None) => {
+                let _ = fs::remove_file(&part);
+                Err(FileError::TooLarge { limit: max_bytes })
+            }
+            Err(error) => {
+                let _ = fs::remove_file(&part);
+                Err(io_error("cannot copy", source)(error))
+            }
+        }
+    }
+
+    /// Where a stored file lies.
+    ///
+    /// # Errors
+    /// When the path leads anywhere but below the tenant's folder.
+    pub fn locate(&self, tenant: &str, path: &str) -> Result<PathBuf, FileError> {
+        let relative = Path::new(path);
+        let plain = relative.components().all(|part| matches!(part, Component::Normal(_)));
+        let own = relative.components().next() == Some(Component::Normal(tenant.as_ref()));
+        if plain && own && !path.contains('\\') {
+            Ok(self.folder.join(relative))
+        } else {
+            Err(FileError::Outside { path: path.to_owned(), tenant: tenant.to_owned() })
+        }
+    }
+
+    /// Removes a stored file whose import was never entered.
+    pub fn remove(&self, tenant: &str, path: &str) {
+        if let Ok(path) = self.locate(tenant, path) {
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+/// Copies and hashes; `None` when there is more than `max_bytes`.
+fn copy(input: &mut File, target: &Path, max_bytes: u64) -> io::Result<Option<(u64, String)>> {
+    let mut output = File::create(target)?;
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 64 * 1024];
+    let mut size = 0;
+    loop {
+        let length = input.read(&mut buffer)?;
+        if length == 0 {
+            break;
+        }
+        size += length as u64;
+        if size > max_bytes {
+            return Ok(None);
+        }
+        let piece = &buffer[..length];
+        hash.update(piece);
+        output.write_all(piece)?;
+    }
+    output.sync_all()?;
+    let sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(Some((size, sha256)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_that_leaves_the_tenants_folder_is_refused() {
+        let files = ImportFiles::new("files");
+        assert!(files.locate("acme", "acme/imports/x.csv").is_ok());
+        for path in ["../x", "acme/../globex/x", "globex/x", "/etc/passwd", "acme\\..\\x", "", "./acme/x"] {
+            assert!(matches!(files.locate("acme", path), Err(FileError::Outside { .. })), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_file_over_the_limit_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let source = folder.path().join("in.csv");
+        fs::write(&source, "sku,name\n1,Bolt\n").unwrap();
+        let files = ImportFiles::new(folder.path().join("files"));
+        let stored = files.take_in("acme", &source, 16).unwrap();
+        assert_eq!(stored.size, 16);
+        assert_eq!(stored.sha256.len(), 64);
+        let error = files.take_in("acme", &source, 15).unwrap_err();
+        assert_eq!(error.code(), "file_too_large");
+        assert_eq!(fs::read_dir(folder.path().join("files/acme/imports")).unwrap().count(), 1);
+    }
+}

@@ -1,0 +1,375 @@
+//! The log of imports: `import_logs`, current with every chunk.
+
+use chrono::{DateTime, Utc};
+use fairlane::db::{Conn, Row, Sql, query};
+use fairlane::{Error, Result, sql};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::counts::Counts;
+use super::import_type::Scope;
+use super::mapping::Mapping;
+use super::options::{ImportOptions, Mode};
+use super::tabular::Format;
+use super::tabular::value::ValueSettings;
+
+/// How a file is read: what was detected, or stated, when it was handed in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileFormat {
+    /// Whether the file begins with a byte order mark.
+    pub bom: bool,
+    /// Encoding and dialect.
+    #[serde(flatten)]
+    pub text: Format,
+    /// Decimal mark and date format.
+    pub values: ValueSettings,
+}
+
+/// An import before it has a number.
+#[derive(Debug)]
+pub(super) struct NewImport<'a> {
+    pub(super) tenant_id: i64,
+    pub(super) user_id: Option<i64>,
+    pub(super) import_type: &'a str,
+    pub(super) file_path: &'a str,
+    pub(super) file_name: &'a str,
+    pub(super) file_size: u64,
+    pub(super) sha256: &'a str,
+    pub(super) mode: Mode,
+    pub(super) mapping: &'a Mapping,
+    pub(super) options: &'a ImportOptions,
+    pub(super) format: &'a FileFormat,
+}
+
+/// An import as its log has it.
+#[derive(Debug, Clone, Serialize)]
+pub struct ImportLog {
+    /// Its number.
+    pub id: i64,
+    /// What is imported.
+    pub import_type: String,
+    /// The name of the file as it was handed in.
+    pub file_name: String,
+    /// Where the file is kept, below the folder of files.
+    pub file_path: String,
+    /// Its size.
+    pub file_size: u64,
+    /// Its SHA-256.
+    pub sha256: String,
+    /// Which rows are wanted.
+    pub mode: String,
+    /// Field to column.
+    pub mapping: Mapping,
+    /// What the user said beside it.
+    pub options: ImportOptions,
+    /// How the file is read.
+    pub format: FileFormat,
+    /// The job that does it.
+    pub job_id: Option<Uuid>,
+    /// Who started it.
+    pub user_id: Option<i64>,
+    /// pending, processing, completed or failed.
+    pub status: String,
+    /// completed, completed_with_errors, failed or cancelled; nothing before the end.
+    pub result: Option<String>,
+    /// What became of the rows.
+    pub counts: Counts,
+    /// How much of the file has been read.
+    pub read_bytes: u64,
+    /// Why it failed: the stable word.
+    pub failure_code: Option<String>,
+    /// Why it failed.
+    pub failure: Option<String>,
+    /// Whether somebody wants it to stop.
+    pub cancel_requested: bool,
+    /// When it was handed in.
+    pub created_at: DateTime<Utc>,
+    /// When it began.
+    pub started_at: Option<DateTime<Utc>>,
+    /// When it was completed.
+    pub completed_at: Option<DateTime<Utc>>,
+    /// When it failed or was cancelled.
+    pub failed_at: Option<DateTime<Utc>>,
+}
+
+/// How an import ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ImportResult {
+    /// Every row is stored, or was left out on purpose.
+    Completed,
+    /// Some rows were refused.
+    CompletedWithErrors,
+    /// It could not be done; what was done before is kept.
+    Failed,
+    /// Somebody stopped it; what was done before is kept.
+    Cancelled,
+}
+
+impl ImportResult {
+    /// The word in the column `result`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::CompletedWithErrors => "completed_with_errors",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    fn status(self) -> &'static str {
+        match self {
+            Self::Completed | Self::CompletedWithErrors => "completed",
+            Self::Failed | Self::Cancelled => "failed",
+        }
+    }
+}
+
+fn json(value: &impl Serialize) -> Result<serde_json::Value> {
+    serde_json::to_value(value)
+        .map_err(|why| Error::Invalid { what: "an import".into(), why: why.to_string() })
+}
+
+fn as_int(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// Enters an import; returns its number.
+pub(super) async fn insert(conn: &mut Conn<'_>, import: &NewImport<'_>) -> Result<i64> {
+    query(sql!(
+        "insert into import_logs (tenant_id, user_id, import_type, file_path, file_name, file_size, sha256, mode,
+            mapping, options, format, created_at, updated_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, {now}, {now})
+         returning id"
+    ))
+    .bind(import.tenant_id)
+    .bind(import.user_id)
+    .bind(import.import_type)
+    .bind(import.file_path)
+    .bind(import.file_name)
+    .bind(as_int(import.file_size))
+    .bind(import.sha256)
+    .bind(import.mode.as_str())
+    .bind(json(import.mapping)?)
+    .bind(json(import.options)?)
+    .bind(json(import.format)?)
+    .fetch_one(conn)
+    .await?
+    .get("id")
+}
+
+/// Says which job does an import.
+pub(super) async fn set_job(conn: &mut Conn<'_>, tenant_id: i64, import_id: i64, job: Uuid) -> Result<()> {
+    query(sql!("update import_logs set job_id = $3 where tenant_id = $1 and id = $2"))
+        .bind(tenant_id)
+        .bind(import_id)
+        .bind(job)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+const COLUMNS: Sql = sql!(
+    "select id, import_type, file_name, file_path, file_size, sha256, mode, mapping, options, format, job_id, user_id,
+        status, result, total_rows, created_rows, updated_rows, unchanged_rows, skipped_rows, failed_rows, blank_rows,
+        read_bytes, failure_code, failure, cancel_requested_at is not null as cancel_requested, created_at,
+        started_at, completed_at, failed_at
+     from import_logs
+     where tenant_id = $1 and (cast($2 as bigint) = 0 or id = $2) and ($3 = '' or sha256 = $3)
+     order by id desc limit $4"
+);
+
+/// One import; `None` when the tenant has none of that number.
+pub async fn find(conn: &mut Conn<'_>, tenant_id: i64, import_id: i64) -> Result<Option<ImportLog>> {
+    if import_id <= 0 {
+        return Ok(None);
+    }
+    let row =
+        query(COLUMNS).bind(tenant_id).bind(import_id).bind("").bind(1_i64).fetch_optional(conn).await?;
+    row.as_ref().map(read).transpose()
+}
+
+/// A tenant's imports, the latest first.
+pub async fn list(conn: &mut Conn<'_>, tenant_id: i64, limit: i64) -> Result<Vec<ImportLog>> {
+    let rows = query(COLUMNS).bind(tenant_id).bind(0_i64).bind("").bind(limit).fetch_all(conn).await?;
+    rows.iter().map(read).collect()
+}
+
+/// A tenant's imports of the same bytes, the latest first.
+pub(super) async fn with_contents(
+    conn: &mut Conn<'_>,
+    tenant_id: i64,
+    sha256: &str,
+) -> Result<Vec<ImportLog>> {
+    let rows = query(COLUMNS).bind(tenant_id).bind(0_i64).bind(sha256).bind(100_i64).fetch_all(conn).await?;
+    rows.iter().map(read).collect()
+}
+
+fn read(row: &Row) -> Result<ImportLog> {
+    let number = |column| Ok::<_, Error>(u64::try_from(row.get::<i64>(column)?).unwrap_or_default());
+    fn document<T: serde::de::DeserializeOwned>(row: &Row, column: &str) -> Result<T> {
+        serde_json::from_value(row.get(column)?)
+            .map_err(|why| Error::Damaged(format!("import_logs.{column}: {why}")))
+    }
+    Ok(ImportLog {
+        id: row.get("id")?,
+        import_type: row.get("import_type")?,
+        file_name: row.get("file_name")?,
+        file_path: row.get("file_path")?,
+        file_size: number("file_size")?,
+        sha256: row.get("sha256")?,
+        mode: row.get("mode")?,
+        mapping: document(row, "mapping")?,
+        options: document(row, "options")?,
+        format: document(row, "format")?,
+        job_id: row.get("job_id")?,
+        user_id: row.get("user_id")?,
+        status: row.get("status")?,
+        result: row.get("result")?,
+        counts: Counts {
+            total: number("total_rows")?,
+            created: number("created_rows")?,
+            updated: number("updated_rows")?,
+            unchanged: number("unchanged_rows")?,
+            skipped: number("skipped_rows")?,
+            failed: number("failed_rows")?,
+            blank: number("blank_rows")?,
+        },
+        read_bytes: number("read_bytes")?,
+        failure_code: row.get("failure_code")?,
+        failure: row.get("failure")?,
+        cancel_requested: row.get("cancel_requested")?,
+        created_at: row.get("created_at")?,
+        started_at: row.get("started_at")?,
+        completed_at: row.get("completed_at")?,
+        failed_at: row.get("failed_at")?,
+    })
+}
+
+/// Takes the one place a tenant's imports of a type have; `false` while another one has it.
+///
+/// An import whose job is gone (forgotten, cancelled in the queue) gives its place up.
+pub(super) async fn start(conn: &mut Conn<'_>, scope: Scope, import_type: &str, job: Uuid) -> Result<bool> {
+    query(sql!(
+        "update import_logs set status = 'failed', result = 'failed', failure_code = 'job_gone',
+            failure = 'its job is gone from the queue', failed_at = {now}, updated_at = {now}
+         where tenant_id = $1 and import_type = $2 and status = 'processing' and id <> $3
+            and not exists (select 1 from fairlane_jobs j where j.id = import_logs.job_id)"
+    ))
+    .bind(scope.tenant_id)
+    .bind(import_type)
+    .bind(scope.import_id)
+    .execute(conn)
+    .await?;
+    let started = query(sql!(
+        "update import_logs set status = 'processing', job_id = $4, started_at = coalesce(started_at, {now}),
+            result = null, failure_code = null, failure = null, failed_at = null, updated_at = {now}
+         where tenant_id = $1 and id = $3 and not exists (select 1 from import_logs o
+            where o.tenant_id = $1 and o.import_type = $2 and o.status = 'processing' and o.id <> $3)"
+    ))
+    .bind(scope.tenant_id)
+    .bind(import_type)
+    .bind(scope.import_id)
+    .bind(job)
+    .execute(conn)
+    .await?;
+    Ok(started == 1)
+}
+
+/// Forgets what an attempt without checkpoint has left behind.
+pub(super) async fn forget_errors(conn: &mut Conn<'_>, scope: Scope) -> Result<()> {
+    query(sql!("delete from import_errors where tenant_id = $1 and import_id = $2"))
+        .bind(scope.tenant_id)
+        .bind(scope.import_id)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Brings the counts up to date; returns whether somebody wants the import to stop.
+pub(super) async fn progress(
+    conn: &mut Conn<'_>,
+    scope: Scope,
+    counts: &Counts,
+    read_bytes: u64,
+) -> Result<bool> {
+    query(sql!(
+        "update import_logs set total_rows = $3, imported_rows = $4, failed_rows = $5, created_rows = $6,
+            updated_rows = $7, unchanged_rows = $8, skipped_rows = $9, blank_rows = $10, read_bytes = $11,
+            updated_at = {now}
+         where tenant_id = $1 and id = $2
+         returning cancel_requested_at is not null as cancel_requested"
+    ))
+    .bind(scope.tenant_id)
+    .bind(scope.import_id)
+    .bind(as_int(counts.total))
+    .bind(as_int(counts.imported()))
+    .bind(as_int(counts.failed))
+    .bind(as_int(counts.created))
+    .bind(as_int(counts.updated))
+    .bind(as_int(counts.unchanged))
+    .bind(as_int(counts.skipped))
+    .bind(as_int(counts.blank))
+    .bind(as_int(read_bytes))
+    .fetch_one(conn)
+    .await?
+    .get("cancel_requested")
+}
+
+/// Ends an import: its result, and why it failed, with the first of its errors.
+pub(super) async fn finish(
+    conn: &mut Conn<'_>,
+    scope: Scope,
+    result: ImportResult,
+    failure: Option<(&str, &str)>,
+) -> Result<()> {
+    const ERRORS_IN_LOG: i64 = 1000;
+    let errors = super::row_errors::list(conn, scope.tenant_id, scope.import_id, 0, ERRORS_IN_LOG).await?;
+    query(sql!(
+        "update import_logs set status = $3, result = $4, failure_code = $5, failure = $6, errors = $7,
+            completed_at = case when $3 = 'completed' then {now} end,
+            failed_at = case when $3 = 'failed' then {now} end, updated_at = {now}
+         where tenant_id = $1 and id = $2"
+    ))
+    .bind(scope.tenant_id)
+    .bind(scope.import_id)
+    .bind(result.status())
+    .bind(result.as_str())
+    .bind(failure.map(|(code, _)| code))
+    .bind(failure.map(|(_, message)| message))
+    .bind(json(&errors)?)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Asks an import to stop; one that has not begun stops at once. `false` when it has ended already, or is unknown.
+pub async fn request_cancel(conn: &mut Conn<'_>, tenant_id: i64, import_id: i64) -> Result<bool> {
+    let touched = query(sql!(
+        "update import_logs set cancel_requested_at = {now}, updated_at = {now},
+            result = case when status = 'pending' then 'cancelled' else result end,
+            failed_at = case when status = 'pending' then {now} else failed_at end,
+            status = case when status = 'pending' then 'failed' else status end
+         where tenant_id = $1 and id = $2 and status in ('pending', 'processing')"
+    ))
+    .bind(tenant_id)
+    .bind(import_id)
+    .execute(conn)
+    .await?;
+    Ok(touched == 1)
+}
+
+/// Marks an import whose job has failed for good.
+pub(super) async fn mark_failed(conn: &mut Conn<'_>, scope: Scope, code: &str, message: &str) -> Result<()> {
+    query(sql!(
+        "update import_logs set status = 'failed', result = 'failed', failure_code = $3, failure = $4,
+            failed_at = {now}, updated_at = {now}
+         where tenant_id = $1 and id = $2 and status in ('pending', 'processing')"
+    ))
+    .bind(scope.tenant_id)
+    .bind(scope.import_id)
+    .bind(code)
+    .bind(message)
+    .execute(conn)
+    .await?;
+    Ok(())
+}

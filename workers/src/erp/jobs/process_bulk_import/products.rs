@@ -1,0 +1,419 @@
+//! Importing products: by SKU, else by barcode, else by handle and option values.
+
+mod store;
+
+use std::collections::BTreeMap;
+
+use fairlane::Result;
+use fairlane::db::Conn;
+use rust_decimal::{Decimal, RoundingStrategy};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::import_type::{Cells, Field, FieldChange, ImportType, Key, Preset, Reading, RowError, Scope};
+use crate::erp::events::{Change, ProductCreated, ProductUpdated};
+
+const SKU: usize = 0;
+const BARCODE: usize = 1;
+const HANDLE: usize = 2;
+const OPTIONS: [usize; 3] = [3, 4, 5];
+const NAME: usize = 6;
+const CATEGORY: usize = 7;
+const UNIT: usize = 8;
+const PRICE: usize = 9;
+const STANDARD_COST: usize = 10;
+const REORDER_LEVEL: usize = 11;
+const REORDER_QUANTITY: usize = 12;
+const ACTIVE: usize = 13;
+
+/// The import type `products`.
+#[derive(Debug)]
+pub struct Products;
+
+/// What one row says of a product; `None` where it says nothing.
+#[derive(Debug, Default, Hash)]
+pub struct ProductRow {
+    sku: Option<String>,
+    barcode: Option<String>,
+    handle: Option<String>,
+    handle_key: Option<String>,
+    name: Option<String>,
+    category: Option<String>,
+    unit: Option<String>,
+    price: Option<Decimal>,
+    standard_cost: Option<Decimal>,
+    reorder_level: Option<Decimal>,
+    reorder_quantity: Option<Decimal>,
+    active: Option<bool>,
+}
+
+/// A product as it is stored; decimals without trailing zeros.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Product {
+    id: i64,
+    sku: Option<String>,
+    barcode: Option<String>,
+    external_handle: Option<String>,
+    handle_key: Option<String>,
+    name: String,
+    category: Option<String>,
+    unit: Option<String>,
+    price: Option<Decimal>,
+    standard_cost: Option<Decimal>,
+    reorder_level: Option<Decimal>,
+    reorder_quantity: Option<Decimal>,
+    active: bool,
+    version: i64,
+}
+
+/// The title of the last handle: the rows of its other variants have none of their own.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastTitle {
+    handle: String,
+    title: String,
+}
+
+impl ImportType for Products {
+    const NAME: &'static str = "products";
+    const FIELDS: &'static [Field] = &[
+        Field::text("sku"),
+        Field::text("barcode"),
+        Field::text("handle"),
+        Field::text("option1"),
+        Field::text("option2"),
+        Field::text("option3"),
+        Field::text("name").required(),
+        Field::text("category"),
+        Field::text("unit"),
+        Field::number("price"),
+        Field::number("standard_cost"),
+        Field::number("reorder_level"),
+        Field::number("reorder_quantity"),
+        Field::text("active"),
+    ];
+    const PRESETS: &'static [Preset] = PRESETS;
+
+    type Row = ProductRow;
+    type Record = Product;
+    type Memory = LastTitle;
+    type Created = ProductCreated;
+    type Updated = ProductUpdated;
+
+    fn read(cells: &Cells<'_>, memory: &mut LastTitle) -> Result<Reading<ProductRow>, RowError> {
+        let handle = text(cells, HANDLE, 255)?;
+        let own_name = text(cells, NAME, 500)?;
+        let name = title_of_handle(handle.as_deref(), own_name, memory);
+        let mut row = ProductRow {
+            sku: text(cells, SKU, 200)?,
+            barcode: text(cells, BARCODE, 200)?,
+            category: text(cells, CATEGORY, 200)?,
+            unit: text(cells, UNIT, 100)?,
+            price: money(cells, PRICE)?,
+            standard_cost: money(cells, STANDARD_COST)?,
+            reorder_level: quantity(cells, REORDER_LEVEL)?,
+            reorder_quantity: quantity(cells, REORDER_QUANTITY)?,
+            active: cells.boolean(ACTIVE)?,
+            name,
+            handle,
+            handle_key: None,
+        };
+        if row.sku.is_none() && row.barcode.is_none() {
+            let Some(handle) = &row.handle else {
+                return Err(RowError::row(
+                    "missing_key",
+                    "no SKU, no barcode and no handle: without one of them the product could not be found again",
+                ));
+            };
+            if row.price.is_none() && cells.text(NAME).is_none() && cells.text(OPTIONS[0]).is_none() {
+                return Ok(Reading::Skip(
+                    "no_variant",
+                    "neither title nor variant: a further picture of its handle",
+                ));
+            }
+            row.handle_key = Some(handle_key(handle, OPTIONS.map(|option| cells.text(option))));
+        }
+        Ok(Reading::Row(row))
+    }
+
+    fn row_keys(row: &ProductRow) -> Vec<Key> {
+        keys(row.sku.as_ref(), row.barcode.as_ref(), row.handle_key.as_ref())
+    }
+
+    fn record_keys(product: &Product) -> Vec<Key> {
+        keys(product.sku.as_ref(), product.barcode.as_ref(), product.handle_key.as_ref())
+    }
+
+    fn new_record(row: &ProductRow) -> Result<Product, RowError> {
+        let Some(name) = &row.name else {
+            return Err(RowError::cell("required", NAME, "", "a product needs a name"));
+        };
+        Ok(Product {
+            id: 0,
+            sku: row.sku.clone(),
+            barcode: row.barcode.clone(),
+            external_handle: row.handle.clone(),
+            handle_key: row.handle_key.clone(),
+            name: name.clone(),
+            category: row.category.clone(),
+            unit: row.unit.clone(),
+            price: row.price,
+            standard_cost: row.standard_cost,
+            reorder_level: row.reorder_level,
+            reorder_quantity: row.reorder_quantity,
+            active: row.active.unwrap_or(true),
+            version: 1,
+        })
+    }
+
+    fn merge(product: &mut Product, row: &ProductRow) -> Vec<FieldChange> {
+        let mut changes = Vec::new();
+        let name = row.name.as_ref().map(|name| (&mut product.name, name));
+        if let Some((old, new)) = name.filter(|(old, new)| old != new) {
+            changes.push(change("name", &*old, new));
+            old.clone_from(new);
+        }
+        set("sku", &mut product.sku, row.sku.as_ref(), &mut changes);
+        set("barcode", &mut product.barcode, row.barcode.as_ref(), &mut changes);
+        set("external_handle", &mut product.external_handle, row.handle.as_ref(), &mut changes);
+        set("category", &mut product.category, row.category.as_ref(), &mut changes);
+        set("unit", &mut product.unit, row.unit.as_ref(), &mut changes);
+        set("price", &mut product.price, row.price.as_ref(), &mut changes);
+        set("standard_cost", &mut product.standard_cost, row.standard_cost.as_ref(), &mut changes);
+        set("reorder_level", &mut product.reorder_level, row.reorder_level.as_ref(), &mut changes);
+        set("reorder_quantity", &mut product.reorder_quantity, row.reorder_quantity.as_ref(), &mut changes);
+        if let Some(active) = row.active.filter(|active| *active != product.active) {
+            changes.push(change("active", &product.active, &active));
+            product.active = active;
+        }
+        product.version += i64::from(!changes.is_empty());
+        changes
+    }
+
+    fn id(product: &Product) -> i64 {
+        product.id
+    }
+
+    fn set_id(product: &mut Product, id: i64) {
+        product.id = id;
+    }
+
+    async fn load(conn: &mut Conn<'_>, scope: Scope, keys: &[Key]) -> Result<Vec<Product>> {
+        store::load(conn, scope, keys).await
+    }
+
+    async fn insert(conn: &mut Conn<'_>, scope: Scope, products: &[&Product]) -> Result<Vec<i64>> {
+        store::insert(conn, scope, products).await
+    }
+
+    async fn update(conn: &mut Conn<'_>, scope: Scope, products: &[&Product]) -> Result<()> {
+        store::update(conn, scope, products).await
+    }
+
+    fn created(product: &Product, scope: Scope) -> ProductCreated {
+        ProductCreated {
+            product_id: product.id,
+            sku: product.code().to_owned(),
+            name: product.name.clone(),
+            version: product.version,
+            fields: product.other_fields(),
+            user_id: scope.user_id,
+            import_id: Some(scope.import_id),
+        }
+    }
+
+    fn updated(product: &Product, changes: Vec<FieldChange>, scope: Scope) -> ProductUpdated {
+        let changes = changes.into_iter();
+        ProductUpdated {
+            product_id: product.id,
+            sku: product.code().to_owned(),
+            name: product.name.clone(),
+            version: product.version,
+            changes: changes
+                .map(|change| (change.column.to_owned(), Change { old: change.old, new: change.new }))
+                .collect(),
+            user_id: scope.user_id,
+            import_id: Some(scope.import_id),
+        }
+    }
+}
+
+impl Product {
+    /// What people call it by: its SKU, else its barcode, else its handle and options.
+    fn code(&self) -> &str {
+        [&self.sku, &self.barcode, &self.handle_key].into_iter().flatten().next().map_or("", String::as_str)
+    }
+
+    /// The fields of a new product beside code and name, as far as it has them.
+    fn other_fields(&self) -> BTreeMap<String, Value> {
+        let decimal = |value: Option<Decimal>| value.map(|value| Value::String(value.to_string()));
+        let text = |value: &Option<String>| value.clone().map(Value::String);
+        [
+            ("barcode", text(&self.barcode)),
+            ("external_handle", text(&self.external_handle)),
+            ("category", text(&self.category)),
+            ("unit", text(&self.unit)),
+            ("price", decimal(self.price)),
+            ("standard_cost", decimal(self.standard_cost)),
+            ("reorder_level", decimal(self.reorder_level)),
+            ("reorder_quantity", decimal(self.reorder_quantity)),
+            ("active", (!self.active).then_some(Value::Bool(false))),
+        ]
+        .into_iter()
+        .filter_map(|(column, value)| Some((column.to_owned(), value?)))
+        .collect()
+    }
+}
+
+/// Columns of the product files of other systems.
+const PRESETS: &[Preset] = &[
+    Preset {
+        name: "shopify",
+        columns: &[
+            ("sku", "Variant SKU"),
+            ("barcode", "Variant Barcode"),
+            ("handle", "Handle"),
+            ("option1", "Option1 Value"),
+            ("option2", "Option2 Value"),
+            ("option3", "Option3 Value"),
+            ("name", "Title"),
+            ("category", "Type"),
+            ("price", "Variant Price"),
+            ("standard_cost", "Cost per item"),
+            ("active", "Published"),
+        ],
+    },
+    Preset {
+        name: "woocommerce",
+        columns: &[
+            ("sku", "SKU"),
+            ("barcode", "GTIN, UPC, EAN, or ISBN"),
+            ("name", "Name"),
+            ("category", "Categories"),
+            ("price", "Regular price"),
+            ("reorder_level", "Low stock amount"),
+        ],
+    },
+    Preset {
+        name: "odoo",
+        columns: &[
+            ("sku", "Internal Reference"),
+            ("barcode", "Barcode"),
+            ("name", "Name"),
+            ("category", "Product Category"),
+            ("unit", "Unit of Measure"),
+            ("price", "Sales Price"),
+            ("standard_cost", "Cost"),
+            ("active", "Active"),
+        ],
+    },
+    Preset {
+        name: "erpnext",
+        columns: &[
+            ("sku", "Item Code"),
+            ("name", "Item Name"),
+            ("category", "Item Group"),
+            ("unit", "Default Unit of Measure"),
+            ("price", "Standard Selling Rate"),
+            ("standard_cost", "Valuation Rate"),
+        ],
+    },
+    Preset {
+        name: "openboxes",
+        columns: &[
+            ("sku", "ProductCode"),
+            ("barcode", "UPC"),
+            ("name", "Name"),
+            ("category", "Category"),
+            ("unit", "UnitOfMeasure"),
+            ("standard_cost", "UnitCost"),
+            ("active", "Active"),
+        ],
+    },
+];
+
+fn keys(sku: Option<&String>, barcode: Option<&String>, handle_key: Option<&String>) -> Vec<Key> {
+    [(SKU, sku), (BARCODE, barcode), (HANDLE, handle_key)]
+        .into_iter()
+        .filter_map(|(field, value)| Some(Key { field, value: value?.clone() }))
+        .collect()
+}
+
+/// Handle and options in one text; a bar inside them is written `\|`, so that no two products share a key.
+fn handle_key(handle: &str, options: [Option<&str>; 3]) -> String {
+    let mut key = escape(handle);
+    for option in options {
+        key.push('|');
+        key.push_str(&escape(option.unwrap_or_default()));
+    }
+    key
+}
+
+fn escape(part: &str) -> String {
+    part.replace('\\', "\\\\").replace('|', "\\|")
+}
+
+fn title_of_handle(handle: Option<&str>, own: Option<String>, memory: &mut LastTitle) -> Option<String> {
+    match (handle, own) {
+        (Some(handle), Some(title)) => {
+            *memory = LastTitle { handle: handle.to_owned(), title: title.clone() };
+            Some(title)
+        }
+        (Some(handle), None) if memory.handle == handle => Some(memory.title.clone()),
+        (_, own) => own,
+    }
+}
+
+fn text(cells: &Cells<'_>, field: usize, longest: usize) -> Result<Option<String>, RowError> {
+    let Some(text) = cells.text(field) else { return Ok(None) };
+    if text.chars().count() > longest {
+        let shown: String = text.chars().take(50).collect();
+        let message = format!("longer than {longest} characters");
+        return Err(RowError::cell("too_long", field, &shown, message));
+    }
+    Ok(Some(text.to_owned()))
+}
+
+/// An amount of money, to the four decimals that are kept.
+fn money(cells: &Cells<'_>, field: usize) -> Result<Option<Decimal>, RowError> {
+    const LIMIT: Decimal = Decimal::from_parts(2_764_472_320, 232_830, 0, false, 0);
+    bounded(cells, field, 4, LIMIT)
+}
+
+/// A quantity, to the six decimals that are kept.
+fn quantity(cells: &Cells<'_>, field: usize) -> Result<Option<Decimal>, RowError> {
+    const LIMIT: Decimal = Decimal::from_parts(3_567_587_328, 232, 0, false, 0);
+    bounded(cells, field, 6, LIMIT)
+}
+
+/// A number that is not negative, rounded half up to the decimals its column keeps, and below its limit.
+fn bounded(cells: &Cells<'_>, field: usize, scale: u32, limit: Decimal) -> Result<Option<Decimal>, RowError> {
+    let Some(number) = cells.decimal(field)? else { return Ok(None) };
+    let shown = cells.text(field).unwrap_or_default();
+    if number.is_sign_negative() && !number.is_zero() {
+        return Err(RowError::cell("negative", field, shown, "negative, which it cannot be"));
+    }
+    let rounded = number.round_dp_with_strategy(scale, RoundingStrategy::MidpointAwayFromZero).normalize();
+    if rounded >= limit {
+        return Err(RowError::cell("number_too_large", field, shown, format!("{limit} or more")));
+    }
+    Ok(Some(rounded))
+}
+
+/// Takes over a value the row has; what it does not say stays.
+fn set<T: Clone + PartialEq + Serialize>(
+    column: &'static str,
+    stored: &mut Option<T>,
+    given: Option<&T>,
+    changes: &mut Vec<FieldChange>,
+) {
+    if let Some(given) = given.filter(|given| stored.as_ref() != Some(given)) {
+        changes.push(change(column, &*stored, given));
+        *stored = Some(given.clone());
+    }
+}
+
+fn change(column: &'static str, old: &impl Serialize, new: &impl Serialize) -> FieldChange {
+    // Texts, numbers and truth values always have a JSON form.
+    let json = |value: serde_json::Result<Value>| value.unwrap_or(Value::Null);
+    FieldChange { column, old: json(serde_json::to_value(old)), new: json(serde_json::to_value(new)) }
+}

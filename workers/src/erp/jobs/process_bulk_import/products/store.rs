@@ -1,0 +1,218 @@
+//! The statements of the products table that imports use: each for a whole chunk.
+
+use std::collections::HashMap;
+
+use fairlane::db::{Conn, Dialect, Row, Sql, query};
+use fairlane::{Error, Result, sql};
+use rust_decimal::Decimal;
+use serde::Serialize;
+
+use super::{BARCODE, HANDLE, Key, Product, SKU, Scope};
+
+/// The stored products that have one of the keys, locked until the chunk is committed.
+pub(super) async fn load(conn: &mut Conn<'_>, scope: Scope, keys: &[Key]) -> Result<Vec<Product>> {
+    // One statement for each kind of key, so that each is one index scan.
+    let by_key = [
+        (
+            SKU,
+            sql!(
+                "select id, sku, barcode, external_handle, handle_key, name, category, unit, price, standard_cost,
+                    reorder_level, reorder_quantity, active, version
+                 from products where tenant_id = $1 and sku {in:$2} {lock}"
+            ),
+        ),
+        (
+            BARCODE,
+            sql!(
+                "select id, sku, barcode, external_handle, handle_key, name, category, unit, price, standard_cost,
+                    reorder_level, reorder_quantity, active, version
+                 from products where tenant_id = $1 and barcode {in:$2} {lock}"
+            ),
+        ),
+        (
+            HANDLE,
+            sql!(
+                "select id, sku, barcode, external_handle, handle_key, name, category, unit, price, standard_cost,
+                    reorder_level, reorder_quantity, active, version
+                 from products where tenant_id = $1 and handle_key {in:$2} {lock}"
+            ),
+        ),
+    ];
+    let mut found = HashMap::new();
+    for (field, statement) in by_key {
+        let values: Vec<&str> =
+            keys.iter().filter(|key| key.field == field).map(|key| key.value.as_str()).collect();
+        if values.is_empty() {
+            continue;
+        }
+        for row in query(statement).bind(scope.tenant_id).bind(values).fetch_all(conn).await? {
+            let product = read(&row)?;
+            found.insert(product.id, product);
+        }
+    }
+    Ok(found.into_values().collect())
+}
+
+fn read(row: &Row) -> Result<Product> {
+    // The same number has the same text, whatever scale the column gives it.
+    let decimal = |column| Ok::<_, Error>(row.get::<Option<Decimal>>(column)?.map(|value| value.normalize()));
+    Ok(Product {
+        id: row.get("id")?,
+        sku: row.get("sku")?,
+        barcode: row.get("barcode")?,
+        external_handle: row.get("external_handle")?,
+        handle_key: row.get("handle_key")?,
+        name: row.get("name")?,
+        category: row.get("category")?,
+        unit: row.get("unit")?,
+        price: decimal("price")?,
+        standard_cost: decimal("standard_cost")?,
+        reorder_level: decimal("reorder_level")?,
+        reorder_quantity: decimal("reorder_quantity")?,
+        active: row.get("active")?,
+        version: row.get("version")?,
+    })
+}
+
+/// Stores new products in one statement; returns their ids in order.
+pub(super) async fn insert(conn: &mut Conn<'_>, scope: Scope, products: &[&Product]) -> Result<Vec<i64>> {
+    let rows = match conn.dialect() {
+        Dialect::Postgres => insert_arrays(conn, scope, products).await?,
+        Dialect::Sqlite => insert_json(conn, scope, products).await?,
+    };
+    // The order of returned rows is nobody's promise: they are matched by the code each product has alone.
+    let mut ids = HashMap::with_capacity(rows.len());
+    for row in &rows {
+        ids.insert((row.get::<i32>("kind")?, row.get::<String>("code")?), row.get::<i64>("id")?);
+    }
+    products
+        .iter()
+        .map(|product| {
+            let kind = if product.sku.is_some() { 0 } else { i32::from(product.barcode.is_none()) + 1 };
+            ids.remove(&(kind, product.code().to_owned()))
+                .ok_or_else(|| Error::Damaged(format!("product {}: stored without an id", product.code())))
+        })
+        .collect()
+}
+
+async fn insert_arrays(conn: &mut Conn<'_>, scope: Scope, products: &[&Product]) -> Result<Vec<Row>> {
+    // Not shared: SQLite has no arrays.
+    let statement = sql!(
+        "insert into products (tenant_id, sku, barcode, external_handle, handle_key, name, category, unit, price,
+            standard_cost, reorder_level, reorder_quantity, active, version, created_at, updated_at)
+         select $1, p.*, {now}, {now}
+         from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
+            $9::numeric[], $10::numeric[], $11::numeric[], $12::numeric[], $13::boolean[], $14::bigint[]) as p
+         returning id, coalesce(sku, barcode, handle_key) as code,
+            case when sku is not null then 0 when barcode is not null then 1 else 2 end as kind"
+    );
+    bind_columns(query(statement).bind(scope.tenant_id), products).fetch_all(conn).await
+}
+
+fn bind_columns(query: fairlane::db::Query, products: &[&Product]) -> fairlane::db::Query {
+    let texts = |field: fn(&Product) -> &Option<String>| {
+        products.iter().map(|product| field(product).clone()).collect::<Vec<Option<String>>>()
+    };
+    let decimals = |field: fn(&Product) -> Option<Decimal>| {
+        products.iter().map(|product| field(product)).collect::<Vec<Option<Decimal>>>()
+    };
+    query
+        .bind(texts(|product| &product.sku))
+        .bind(texts(|product| &product.barcode))
+        .bind(texts(|product| &product.external_handle))
+        .bind(texts(|product| &product.handle_key))
+        .bind(products.iter().map(|product| product.name.clone()).collect::<Vec<_>>())
+        .bind(texts(|product| &product.category))
+        .bind(texts(|product| &product.unit))
+        .bind(decimals(|product| product.price))
+        .bind(decimals(|product| product.standard_cost))
+        .bind(decimals(|product| product.reorder_level))
+        .bind(decimals(|product| product.reorder_quantity))
+        .bind(products.iter().map(|product| product.active).collect::<Vec<_>>())
+        .bind(products.iter().map(|product| product.version).collect::<Vec<_>>())
+}
+
+async fn insert_json(conn: &mut Conn<'_>, scope: Scope, products: &[&Product]) -> Result<Vec<Row>> {
+    let statement = sql!(
+        "insert into products (tenant_id, sku, barcode, external_handle, handle_key, name, category, unit, price,
+            standard_cost, reorder_level, reorder_quantity, active, version, created_at, updated_at)
+         select $1, value ->> '$[0][1]', value ->> '$[0][2]', value ->> '$[0][3]', value ->> '$[0][4]', value ->> '$[0][5]', value ->> '$[0][6]', value ->> '$[0][7]',
+            value ->> '$[1][0]', value ->> '$[1][1]', value ->> '$[1][2]', value ->> '$[1][3]', value ->> '$[1][4]', value ->> '$[1][5]', {now}, {now}
+         from json_each($2) order by key
+         returning id, coalesce(sku, barcode, handle_key) as code,
+            case when sku is not null then 0 when barcode is not null then 1 else 2 end as kind"
+    );
+    query(statement).bind(scope.tenant_id).bind(json_rows(products)?).fetch_all(conn).await
+}
+
+/// Stores changed products in one statement.
+pub(super) async fn update(conn: &mut Conn<'_>, scope: Scope, products: &[&Product]) -> Result<()> {
+    let statement = Sql {
+        postgres: "update products p set sku = u.sku, barcode = u.barcode, external_handle = u.external_handle,
+                handle_key = u.handle_key, name = u.name, category = u.category, unit = u.unit, price = u.price,
+                standard_cost = u.standard_cost, reorder_level = u.reorder_level,
+                reorder_quantity = u.reorder_quantity, active = u.active, version = u.version, updated_at = {now}
+             from unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
+                $10::numeric[], $11::numeric[], $12::numeric[], $13::numeric[], $14::boolean[], $15::bigint[],
+                $2::bigint[]) as u(sku, barcode, external_handle, handle_key, name, category, unit, price,
+                standard_cost, reorder_level, reorder_quantity, active, version, id)
+             where p.tenant_id = $1 and p.id = u.id",
+        sqlite: "update products set sku = value ->> '$[0][1]', barcode = value ->> '$[0][2]', external_handle = value ->> '$[0][3]',
+                handle_key = value ->> '$[0][4]', name = value ->> '$[0][5]', category = value ->> '$[0][6]', unit = value ->> '$[0][7]',
+                price = value ->> '$[1][0]', standard_cost = value ->> '$[1][1]', reorder_level = value ->> '$[1][2]',
+                reorder_quantity = value ->> '$[1][3]', active = value ->> '$[1][4]', version = value ->> '$[1][5]', updated_at = {now}
+             from json_each($2) where tenant_id = $1 and products.id = value ->> '$[0][0]'",
+    };
+    let query = query(statement).bind(scope.tenant_id);
+    let query = match conn.dialect() {
+        Dialect::Postgres => {
+            bind_columns(query.bind(products.iter().map(|product| product.id).collect::<Vec<_>>()), products)
+        }
+        Dialect::Sqlite => query.bind(json_rows(products)?),
+    };
+    let updated = query.execute(conn).await?;
+    if updated == products.len() as u64 {
+        Ok(())
+    } else {
+        Err(Error::Damaged(format!("{updated} of {} products could be updated", products.len())))
+    }
+}
+
+/// The products as one JSON array of arrays; decimals are texts, as the table keeps them.
+fn json_rows(products: &[&Product]) -> Result<String> {
+    let rows: Vec<JsonRow<'_>> = products.iter().map(|product| JsonRow::of(product)).collect();
+    serde_json::to_string(&rows)
+        .map_err(|why| Error::Invalid { what: "a chunk of products".into(), why: why.to_string() })
+}
+
+type Text<'a> = Option<&'a str>;
+
+#[derive(Serialize)]
+struct JsonRow<'a>(
+    (i64, Text<'a>, Text<'a>, Text<'a>, Text<'a>, &'a str, Text<'a>, Text<'a>),
+    (Option<Decimal>, Option<Decimal>, Option<Decimal>, Option<Decimal>, bool, i64),
+);
+
+impl<'a> JsonRow<'a> {
+    fn of(product: &'a Product) -> Self {
+        let texts = (
+            product.id,
+            product.sku.as_deref(),
+            product.barcode.as_deref(),
+            product.external_handle.as_deref(),
+            product.handle_key.as_deref(),
+            product.name.as_str(),
+            product.category.as_deref(),
+            product.unit.as_deref(),
+        );
+        let numbers = (
+            product.price,
+            product.standard_cost,
+            product.reorder_level,
+            product.reorder_quantity,
+            product.active,
+            product.version,
+        );
+        Self(texts, numbers)
+    }
+}

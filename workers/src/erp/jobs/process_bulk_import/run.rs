@@ -1,0 +1,353 @@
+//! One import from its first row to its last, a chunk at a time.
+//!
+//! [`ImportRun::read_chunk`] reads and validates rows, in memory. [`ImportRun::write`] puts them into a transaction:
+//! what is new, what changed, their events, the errors and the log. The caller adds the checkpoint, commits, and then
+//! says so with [`ImportRun::accept`]; a run that was dropped before that has left nothing.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::path::Path;
+
+use fairlane::db::{Conn, query};
+use fairlane::{Error, Result, Tenant, Transaction, sql};
+
+use super::counts::{Checkpoint, Counts};
+use super::dry_run::{Remembered, Seen};
+use super::import_type::{Cells, ImportType, Reading, RowError, Scope};
+use super::log;
+use super::mapping::{Columns, Mapping, MappingError};
+use super::options::Mode;
+use super::plan::{PlacedRow, Plan};
+use super::row_errors::{self, Outcome, Refusal, RowPlace, StoredRefusal};
+use super::tabular::value::ValueSettings;
+use super::tabular::{Format, Limits, Row, RowReader, TabularError};
+
+/// A chunk ends with this many bytes of the file, however few rows they are: memory stays flat.
+const CHUNK_BYTES: u64 = 4 << 20;
+
+/// What an import has to know before its first row.
+#[derive(Debug, Clone)]
+pub struct ImportPlan {
+    /// Which rows are wanted.
+    pub mode: Mode,
+    /// Field to column.
+    pub mapping: Mapping,
+    /// How the file is written.
+    pub format: Format,
+    /// How its cells are read.
+    pub values: ValueSettings,
+    /// What is refused to go beyond.
+    pub limits: Limits,
+    /// Rows of one transaction.
+    pub chunk_rows: usize,
+}
+
+/// Why a run cannot start, or go on reading.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The file cannot be read.
+    #[error(transparent)]
+    File(#[from] TabularError),
+    /// The mapping does not fit the file.
+    #[error(transparent)]
+    Mapping(#[from] MappingError),
+}
+
+impl RunError {
+    /// The stable name of this error.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::File(error) => error.code(),
+            Self::Mapping(error) => error.code(),
+        }
+    }
+}
+
+/// An import under way.
+pub struct ImportRun<T: ImportType> {
+    tenant: Tenant,
+    scope: Scope,
+    mode: Mode,
+    columns: Columns,
+    values: ValueSettings,
+    chunk_rows: usize,
+    reader: RowReader<File>,
+    row: Row,
+    done: Checkpoint<T::Memory>,
+    /// Set in a dry run: nothing may be stored but the records, which are rolled back.
+    dry: Option<Seen>,
+}
+
+/// Rows that were read together and are written together.
+pub struct Chunk<T: ImportType> {
+    rows: Vec<PlacedRow<T::Row>>,
+    refusals: Vec<Refusal>,
+    after: Checkpoint<T::Memory>,
+}
+
+/// What a chunk became, once its transaction is committed.
+pub struct Written<T: ImportType> {
+    /// The state behind it: the checkpoint.
+    pub checkpoint: Checkpoint<T::Memory>,
+    /// The rows of it that were not stored.
+    pub refusals: Vec<StoredRefusal>,
+    /// Whether somebody wants the import to stop.
+    pub cancel_requested: bool,
+    remembered: Vec<Remembered>,
+}
+
+/// What some rows became.
+#[derive(Default)]
+struct Applied {
+    counts: Counts,
+    refusals: Vec<Refusal>,
+}
+
+impl<T: ImportType> ImportRun<T> {
+    /// Opens a file for an import, at its beginning or behind a checkpoint.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or the mapping does not fit it.
+    pub fn open(
+        tenant: Tenant,
+        scope: Scope,
+        path: &Path,
+        plan: &ImportPlan,
+        from: Option<Checkpoint<T::Memory>>,
+    ) -> std::result::Result<Self, RunError> {
+        let file = File::open(path).map_err(TabularError::from)?;
+        let done = from.unwrap_or_default();
+        let reader = match done.position {
+            Some(position) => RowReader::resume(file, &plan.format, plan.limits, position)?,
+            None => RowReader::open(file, &plan.format, plan.limits)?,
+        };
+        let may_create = plan.mode != Mode::Update;
+        let columns = Columns::resolve::<T>(&plan.mapping, reader.header(), may_create)?;
+        Ok(Self {
+            tenant,
+            scope,
+            mode: plan.mode,
+            columns,
+            values: plan.values,
+            chunk_rows: plan.chunk_rows.max(1),
+            reader,
+            row: Row::default(),
+            done,
+            dry: None,
+        })
+    }
+
+    pub(super) fn dry(mut self) -> Self {
+        self.dry = Some(Seen::default());
+        self
+    }
+
+    /// What the rows committed so far became.
+    pub fn counts(&self) -> &Counts {
+        &self.done.counts
+    }
+
+    /// How much of the file has been committed.
+    pub fn read_bytes(&self) -> u64 {
+        self.done.position.map_or(0, |position| position.byte_offset)
+    }
+
+    /// Reads the next rows; `None` at the end of the file.
+    ///
+    /// # Errors
+    /// What makes the rest of the file unreadable: the row limit, the disk.
+    pub fn read_chunk(&mut self) -> std::result::Result<Option<Chunk<T>>, TabularError> {
+        let start = self.reader.position();
+        let mut chunk = Chunk::<T> { rows: Vec::new(), refusals: Vec::new(), after: self.done.clone() };
+        let mut read = 0;
+        while read < self.chunk_rows
+            && self.reader.position().byte_offset - start.byte_offset < CHUNK_BYTES
+            && self.reader.read(&mut self.row)?
+        {
+            read += 1;
+            self.take_row(&mut chunk);
+        }
+        let position = self.reader.position();
+        if read == 0 && position == start {
+            return Ok(None);
+        }
+        chunk.after.counts.blank = position.blank;
+        chunk.after.position = Some(position);
+        Ok(Some(chunk))
+    }
+
+    fn take_row(&self, chunk: &mut Chunk<T>) {
+        let row = &self.row;
+        let place = RowPlace { record: row.number, line: row.line, byte_offset: row.byte_offset };
+        let refused = match &row.problem {
+            Some(problem) => Err(RowError::row(problem.code.as_str(), problem.to_string())),
+            None => {
+                let cells = Cells { record: &row.fields, columns: &self.columns, values: &self.values };
+                T::read(&cells, &mut chunk.after.memory)
+            }
+        };
+        let (outcome, error) = match refused {
+            Ok(Reading::Row(row)) => return chunk.rows.push(PlacedRow { place, row }),
+            Ok(Reading::Skip(code, why)) => (Outcome::Skipped, RowError::row(code, why)),
+            Err(error) => (Outcome::Failed, error),
+        };
+        chunk.after.counts.total += 1;
+        match outcome {
+            Outcome::Failed => chunk.after.counts.failed += 1,
+            Outcome::Skipped => chunk.after.counts.skipped += 1,
+        }
+        chunk.refusals.push(Refusal { place, outcome, error });
+    }
+
+    /// Writes a chunk into a transaction: records, events, errors, log. With `careful`, rows that the database refuses
+    /// are found by halving and become failed rows; without, a refusal is an error and the transaction is lost.
+    ///
+    /// # Errors
+    /// Of the database; see [`is_refusal`].
+    pub async fn write(&self, tx: &mut Transaction, chunk: &Chunk<T>, careful: bool) -> Result<Written<T>> {
+        let conn = &mut tx.conn();
+        let mut remembered = Vec::new();
+        let mut applied = match &self.dry {
+            Some(seen) => {
+                let split = seen.split::<T>(self.mode, &chunk.rows);
+                remembered = split.remembered;
+                let mut applied = Applied { counts: split.counts, refusals: split.refusals };
+                applied.merge(self.apply_chunk(conn, &split.fresh, careful).await?);
+                applied
+            }
+            None => self.apply_chunk(conn, &chunk.rows.iter().collect::<Vec<_>>(), careful).await?,
+        };
+        // A refused row is not stored, so a later one with its key is the first.
+        let refused: HashSet<u64> = applied.refusals.iter().map(|refusal| refusal.place.record).collect();
+        remembered.retain(|(place, ..)| !refused.contains(&place.record));
+        applied.refusals.extend(chunk.refusals.iter().cloned());
+        applied.refusals.sort_by_key(|refusal| refusal.place.record);
+        let mut checkpoint = chunk.after.clone();
+        checkpoint.counts.add(&applied.counts);
+        let refusals: Vec<_> = applied.refusals.iter().map(|refusal| self.stored(refusal)).collect();
+        let mut cancel_requested = false;
+        if self.dry.is_none() {
+            let read = checkpoint.position.map_or(0, |position| position.byte_offset);
+            row_errors::insert(conn, self.scope, &refusals).await?;
+            cancel_requested = log::progress(conn, self.scope, &checkpoint.counts, read).await?;
+        }
+        Ok(Written { checkpoint, refusals, cancel_requested, remembered })
+    }
+
+    /// Says that a written chunk is committed.
+    pub fn accept(&mut self, written: Written<T>) {
+        self.done = written.checkpoint;
+        if let Some(seen) = &mut self.dry {
+            seen.remember(written.remembered);
+        }
+    }
+
+    fn stored(&self, refusal: &Refusal) -> StoredRefusal {
+        let column = refusal.error.field.and_then(|field| self.columns.of(field));
+        let names = self.reader.header().names();
+        StoredRefusal::new(refusal, column.and_then(|at| names.get(at)).map(String::as_str))
+    }
+
+    async fn apply_chunk(
+        &self,
+        conn: &mut Conn<'_>,
+        rows: &[&PlacedRow<T::Row>],
+        careful: bool,
+    ) -> Result<Applied> {
+        if careful { self.apply_by_halves(conn, rows).await } else { self.apply(conn, rows).await }
+    }
+
+    /// Six statements at the most, whatever the number of rows.
+    async fn apply(&self, conn: &mut Conn<'_>, rows: &[&PlacedRow<T::Row>]) -> Result<Applied> {
+        if rows.is_empty() {
+            return Ok(Applied::default());
+        }
+        let keys: Vec<_> = rows.iter().flat_map(|placed| T::row_keys(&placed.row)).collect();
+        let stored = T::load(conn, self.scope, &keys).await?;
+        let mut plan = Plan::<T>::make(self.mode, stored, rows);
+        // Updates first: a new record may take a key that an old one gives up.
+        let changed = plan.changed();
+        if !changed.is_empty() {
+            T::update(conn, self.scope, &changed).await?;
+        }
+        let inserts = plan.inserts();
+        if !inserts.is_empty() {
+            let ids = T::insert(conn, self.scope, &inserts).await?;
+            plan.set_ids(ids);
+        }
+        if self.dry.is_none() {
+            self.publish(conn, &mut plan).await?;
+        }
+        Ok(Applied { counts: plan.counts, refusals: plan.refusals })
+    }
+
+    async fn publish(&self, conn: &mut Conn<'_>, plan: &mut Plan<T>) -> Result<()> {
+        let updates = plan.take_updates();
+        let created = plan.created().map(|record| T::created(record, self.scope));
+        let updated = updates.into_iter().map(|(record, changes)| T::updated(&record, changes, self.scope));
+        let events = self.tenant.publish_all(created).and(updated).source("import");
+        events.in_tx(conn.reborrow()).await.map(drop)
+    }
+
+    /// Halves what the database refuses until single rows are left, in order of the file.
+    async fn apply_by_halves(&self, conn: &mut Conn<'_>, rows: &[&PlacedRow<T::Row>]) -> Result<Applied> {
+        let mut applied = Applied::default();
+        let mut waiting = vec![rows];
+        while let Some(rows) = waiting.pop() {
+            query(sql!("savepoint import_rows")).execute(conn).await?;
+            match self.apply(conn, rows).await {
+                Ok(part) => applied.merge(part),
+                Err(error) if is_refusal(&error) => {
+                    query(sql!("rollback to savepoint import_rows")).execute(conn).await?;
+                    match rows {
+                        [only] => applied.refuse(only.place, &error),
+                        _ => {
+                            let (first, second) = rows.split_at(rows.len() / 2);
+                            waiting.extend([second, first]);
+                        }
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+            query(sql!("release savepoint import_rows")).execute(conn).await?;
+        }
+        Ok(applied)
+    }
+}
+
+impl Applied {
+    fn merge(&mut self, other: Self) {
+        self.counts.add(&other.counts);
+        self.refusals.extend(other.refusals);
+    }
+
+    fn refuse(&mut self, place: RowPlace, error: &Error) {
+        self.counts.total += 1;
+        self.counts.failed += 1;
+        let error = RowError::row("database", refusal_message(error));
+        self.refusals.push(Refusal { place, outcome: Outcome::Failed, error });
+    }
+}
+
+fn refusal_message(error: &Error) -> String {
+    match error {
+        Error::Database(source) => source
+            .as_database_error()
+            .map_or_else(|| source.to_string(), |refusal| refusal.message().to_owned()),
+        other => other.to_string(),
+    }
+}
+
+/// Whether the database refused the values, so that other rows may still pass: data, integrity or a trigger's own
+/// error. A missing table or right is nobody's row.
+pub fn is_refusal(error: &Error) -> bool {
+    let Error::Database(source) = error else { return false };
+    let Some(refusal) = source.as_database_error() else { return false };
+    let code = refusal.code().unwrap_or_default();
+    match code.len() {
+        // PostgreSQL: five characters; data exception, integrity, check option, raise.
+        5 => ["22", "23", "44", "P0"].iter().any(|class| code.starts_with(class)),
+        // SQLite: extended result codes; too big, constraint, mismatch in the lowest byte.
+        _ => code.parse::<u32>().is_ok_and(|code| [18, 19, 20].contains(&(code & 0xff))),
+    }
+}
