@@ -7,8 +7,8 @@ use super::exit::Exit;
 use super::output::Output;
 use super::session::Session;
 use super::{
-    App, config, enqueue, events, failed, jobs, migrate, queues, retry, schedules, show, tenants, work,
-    workers,
+    App, config, enqueue, events, failed, forget, jobs, migrate, monitor, queues, retry, schedules, show,
+    tenants, work, workers,
 };
 
 #[derive(Debug, Subcommand)]
@@ -32,13 +32,13 @@ pub(super) enum Verb {
     Cancel(jobs::Cancel),
     /// Remove failed jobs for good
     #[command(visible_alias = "discard", alias = "queue:forget")]
-    Forget(failed::Forget),
+    Forget(forget::Forget),
     /// Remove failed jobs older than a time
     #[command(alias = "queue:prune-failed", alias = "prune-failed")]
-    Purge(failed::Purge),
+    Purge(forget::Purge),
     /// Remove all failed jobs
     #[command(alias = "queue:flush")]
-    Flush(failed::Flush),
+    Flush(forget::Flush),
     /// List queues: what waits, for how long, what runs
     Queues(queues::Queues),
     /// Stop a queue (or a tenant) from starting jobs
@@ -52,7 +52,7 @@ pub(super) enum Verb {
     Clear(queues::Clear),
     /// Exit with 8 when a queue is over a limit
     #[command(alias = "queue:monitor")]
-    Monitor(queues::Monitor),
+    Monitor(monitor::Monitor),
     /// List worker processes
     Workers(workers::Workers),
     /// Let workers finish what they run and stop, for their process manager to start them afresh
@@ -111,14 +111,14 @@ pub(super) async fn run(verb: Verb, session: &Session) -> anyhow::Result<Exit> {
         Verb::Failed(verb) => failed::list(&verb, session).await,
         Verb::Retry(verb) => retry::retry(&verb, session).await,
         Verb::Cancel(verb) => jobs::cancel(&verb, session).await,
-        Verb::Forget(verb) => failed::forget(&verb, session).await,
-        Verb::Purge(verb) => failed::purge(&verb, session).await,
-        Verb::Flush(verb) => failed::flush(&verb, session).await,
+        Verb::Forget(verb) => forget::forget(&verb, session).await,
+        Verb::Purge(verb) => forget::purge(&verb, session).await,
+        Verb::Flush(verb) => forget::flush(&verb, session).await,
         Verb::Queues(verb) => queues::list(&verb, session).await,
         Verb::Pause(verb) => queues::pause(&verb, session).await,
         Verb::Resume(verb) => queues::resume(&verb, session).await,
         Verb::Clear(verb) => queues::clear(&verb, session).await,
-        Verb::Monitor(verb) => queues::monitor(&verb, session).await,
+        Verb::Monitor(verb) => monitor::monitor(&verb, session).await,
         Verb::Workers(verb) => workers::list(&verb, session).await,
         Verb::Restart(verb) => workers::restart(&verb, session).await,
         Verb::Schedule(verb) => schedules::run(verb, session).await,

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::listing::{Listing, read_all};
 use crate::db::{Conn, Query, Row, Sql, query};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::sql;
 use crate::state::JobState;
 
@@ -328,25 +328,4 @@ pub async fn attempts(conn: &mut Conn<'_>, job: Uuid) -> Result<Listing<AttemptR
 /// The database's time: the fixed end of a set that is worked through.
 pub async fn now(conn: &mut Conn<'_>) -> Result<DateTime<Utc>> {
     query(sql!("select {now} as now")).fetch_one(conn).await?.get("now")
-}
-
-/// Reads an id as people type it: the whole of it, or its last digits (four at least).
-pub fn parse_id(text: &str) -> Result<IdText> {
-    if let Ok(id) = Uuid::parse_str(text.trim()) {
-        return Ok(IdText::Whole(id));
-    }
-    let digits: String = text.trim().chars().filter(|c| *c != '-').collect::<String>().to_ascii_lowercase();
-    if (4..32).contains(&digits.len()) && digits.chars().all(|c| c.is_ascii_hexdigit()) {
-        return Ok(IdText::Suffix(digits));
-    }
-    Err(Error::NotFound { what: "job", name: text.to_owned() })
-}
-
-/// An id as people type it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum IdText {
-    /// All of it.
-    Whole(Uuid),
-    /// Its last hexadecimal digits.
-    Suffix(String),
 }

@@ -1,5 +1,5 @@
 use fairlane::JobState;
-use fairlane::admin::jobs::{resolve, resolve_event};
+use fairlane::admin::ids::{resolve, resolve_event};
 use fairlane::backend_test;
 use fairlane::store::event_log::{self, EventFilter};
 use fairlane::store::job_lists::{self, JobFilter};

@@ -16,8 +16,8 @@ use fairlane_workers::erp::services::{customers, orders, users};
 use fairlane_workers::erp::settings::{SmtpSettings, SmtpTls};
 use fairlane_workers::erp::store::deliveries::{self, Claim, NewDelivery};
 use fairlane_workers::erp::{Erp, migrations, registry};
-use support::smtp::{Answer, SmtpServer};
 use support::shop::{add_customer, approve, count, enter, lines, shop, tiles};
+use support::smtp::{Answer, SmtpServer};
 use uuid::Uuid;
 
 fn erp(port: u16) -> Erp {
