@@ -122,7 +122,8 @@ create table sales_order_lines (
     tax_rate     text not null default '0' check (tax_rate glob '*[0-9]*' and not tax_rate glob '*[^0-9.]*'),
     unique (tenant_id, id),
     unique (tenant_id, order_id, line_no),
-    foreign key (tenant_id, order_id) references sales_orders (tenant_id, id)
+    foreign key (tenant_id, order_id) references sales_orders (tenant_id, id),
+    foreign key (tenant_id, product_id) references products (tenant_id, id)
 );
 create index sales_order_lines_by_product on sales_order_lines (tenant_id, product_id) where product_id is not null;
 
@@ -175,7 +176,8 @@ create table invoice_lines (
     total        text not null check (total glob '*[0-9]*' and not total glob '*[^-0-9.]*'),
     unique (tenant_id, id),
     unique (tenant_id, invoice_id, line_no),
-    foreign key (tenant_id, invoice_id) references invoices (tenant_id, id)
+    foreign key (tenant_id, invoice_id) references invoices (tenant_id, id),
+    foreign key (tenant_id, product_id) references products (tenant_id, id)
 );
 
 -- Numbers without gaps: the row is locked until the transaction that took a number ends, and rolls back with it.

@@ -1,5 +1,7 @@
 //! The ERP on one page: what it serves, who listens to what, its state and its tables.
 
+pub mod cli;
+pub mod demo;
 pub mod events;
 pub mod jobs;
 pub mod listeners;

@@ -2,6 +2,6 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test uses its part")]
 
-pub mod processes;
-pub mod shop;
-pub mod smtp;
+pub(crate) mod processes;
+pub(crate) mod shop;
+pub(crate) mod smtp;

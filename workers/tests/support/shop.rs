@@ -10,19 +10,19 @@ use fairlane_workers::erp::store::customers::NewCustomer;
 use fairlane_workers::erp::store::orders::Order;
 use fairlane_workers::erp::{self, registry};
 
-pub fn lines() -> Vec<MigrationLine> {
+pub(crate) fn lines() -> Vec<MigrationLine> {
     vec![erp::migrations()]
 }
 
 /// The tenant `acme` with a customer `C-1`; the listeners are subscribed.
-pub async fn shop(t: &TestDb) -> Tenant {
+pub(crate) async fn shop(t: &TestDb) -> Tenant {
     t.fairlane.clone().with(&registry()).announce().await.unwrap();
     let acme = t.fairlane.tenant("acme");
     add_customer(&acme, "C-1", Some("ana@example.com")).await;
     acme
 }
 
-pub async fn add_customer(tenant: &Tenant, code: &str, email: Option<&str>) {
+pub(crate) async fn add_customer(tenant: &Tenant, code: &str, email: Option<&str>) {
     let mut tx = tenant.begin().await.unwrap();
     let new = NewCustomer {
         code: code.into(),
@@ -35,7 +35,7 @@ pub async fn add_customer(tenant: &Tenant, code: &str, email: Option<&str>) {
     tx.commit().await.unwrap();
 }
 
-pub fn tiles() -> Vec<NewLine> {
+pub(crate) fn tiles() -> Vec<NewLine> {
     let line = |quantity: &str, unit_price: &str, tax_rate: &str| NewLine {
         sku: None,
         description: "Tiles".into(),
@@ -47,21 +47,21 @@ pub fn tiles() -> Vec<NewLine> {
     vec![line("3", "33.335", "19"), line("1", "2.5", "7")]
 }
 
-pub async fn enter(tenant: &Tenant) -> Order {
+pub(crate) async fn enter(tenant: &Tenant) -> Order {
     let mut tx = tenant.begin().await.unwrap();
     let order = orders::create(&mut tx, tenant, "C-1", &tiles()).await.unwrap();
     tx.commit().await.unwrap();
     order
 }
 
-pub async fn approve(tenant: &Tenant, order: i64) -> fairlane::Result<Order> {
+pub(crate) async fn approve(tenant: &Tenant, order: i64) -> fairlane::Result<Order> {
     let mut tx = tenant.begin().await?;
     let order = orders::approve(&mut tx, tenant, order, None).await?;
     tx.commit().await?;
     Ok(order)
 }
 
-pub async fn count(t: &TestDb, statement: &'static str) -> i64 {
+pub(crate) async fn count(t: &TestDb, statement: &'static str) -> i64 {
     let observer = t.observer().await.unwrap();
     let mut tx = observer.read().await.unwrap();
     query(sql!(statement)).fetch_one(&mut tx.conn()).await.unwrap().get("n").unwrap()

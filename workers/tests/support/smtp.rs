@@ -9,18 +9,18 @@ use tokio::task::JoinHandle;
 
 /// A mail the server took.
 #[derive(Debug, Clone)]
-pub struct Received {
+pub(crate) struct Received {
     /// What MAIL FROM said.
-    pub from: String,
+    pub(crate) from: String,
     /// What RCPT TO said.
-    pub to: Vec<String>,
+    pub(crate) to: Vec<String>,
     /// Headers and body.
-    pub data: String,
+    pub(crate) data: String,
 }
 
 /// What the server does with a recipient.
 #[derive(Debug, Clone)]
-pub enum Answer {
+pub(crate) enum Answer {
     /// Says this to RCPT TO: `550 no such user`.
     Recipient(&'static str),
     /// Says this to RCPT TO, the first time.
@@ -32,8 +32,8 @@ pub enum Answer {
 }
 
 /// The server; it ends with this value.
-pub struct SmtpServer {
-    pub port: u16,
+pub(crate) struct SmtpServer {
+    pub(crate) port: u16,
     shared: Arc<Mutex<Shared>>,
     task: JoinHandle<()>,
 }
@@ -45,7 +45,7 @@ struct Shared {
 }
 
 impl SmtpServer {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let shared = Arc::new(Mutex::new(Shared::default()));
@@ -61,15 +61,15 @@ impl SmtpServer {
         Self { port, shared, task }
     }
 
-    pub fn answer(&self, address: &str, answer: Answer) {
+    pub(crate) fn answer(&self, address: &str, answer: Answer) {
         self.shared.lock().unwrap().answers.insert(address.to_owned(), answer);
     }
 
-    pub fn forget_answers(&self) {
+    pub(crate) fn forget_answers(&self) {
         self.shared.lock().unwrap().answers.clear();
     }
 
-    pub fn received(&self) -> Vec<Received> {
+    pub(crate) fn received(&self) -> Vec<Received> {
         self.shared.lock().unwrap().received.clone()
     }
 }

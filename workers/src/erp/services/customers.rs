@@ -3,7 +3,8 @@
 use fairlane::{Error, Result, Tenant, Transaction};
 
 use super::one_line;
-use crate::erp::store::customers::{self, Customer, NewCustomer};
+use crate::erp::store::customers;
+pub use crate::erp::store::customers::{Customer, NewCustomer};
 
 /// Adds a customer; its code must be free.
 ///

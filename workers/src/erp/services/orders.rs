@@ -9,7 +9,8 @@ use super::one_line;
 use crate::erp::events::OrderApproved;
 use crate::erp::money::{Amounts, LineTerms};
 use crate::erp::store::orders::{self, NewOrder, Order, OrderLine, OrderStatus};
-use crate::erp::store::{customers, invoices, now, people, profiles, sequences};
+use crate::erp::store::products::Product;
+use crate::erp::store::{customers, invoices, now, people, products, profiles, sequences};
 
 /// Most lines of one order.
 const MOST_LINES: usize = 1000;
@@ -48,7 +49,7 @@ pub async fn create(
         });
     }
     let profile = profiles::find(conn, id).await?;
-    let lines = checked(lines)?;
+    let lines = checked(conn, id, lines).await?;
     let amounts = amounts(&lines, profile.decimals)?;
     let sum = Amounts::sum("the order", profile.decimals, &amounts)?;
     let year = profile.day(now(conn).await?).year().to_string();
@@ -62,6 +63,44 @@ pub async fn create(
     };
     let order = orders::insert(conn, id, &new, &lines).await?;
     existing(conn, id, order).await
+}
+
+/// A line for a product of the catalogue, with its name and its price; no discount, no tax.
+pub async fn catalogue_line(
+    tx: &mut Transaction,
+    tenant: &Tenant,
+    sku: &str,
+    quantity: Decimal,
+) -> Result<NewLine> {
+    let product = products::by_sku(&mut tx.conn(), tenant.id().await?, sku).await?;
+    Ok(NewLine {
+        sku: Some(product.sku),
+        description: product.name,
+        quantity,
+        unit_price: product.price.ok_or_else(|| no_price(sku))?,
+        discount: Decimal::ZERO,
+        tax_rate: Decimal::ZERO,
+    })
+}
+
+/// The product with this code, if the catalogue has one.
+pub(crate) async fn catalogue_product(
+    tx: &mut Transaction,
+    tenant: &Tenant,
+    sku: &str,
+) -> Result<Option<Product>> {
+    match products::by_sku(&mut tx.conn(), tenant.id().await?, sku).await {
+        Ok(product) => Ok(Some(product)),
+        Err(Error::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+pub(crate) fn no_price(sku: &str) -> Error {
+    Error::Refused {
+        what: format!("a line for product {sku}"),
+        why: "the product has no price; name one".into(),
+    }
 }
 
 /// Approves a draft and tells everybody: the order's invoice follows. Approving twice is refused.
@@ -150,30 +189,40 @@ fn not_possible(what: &str, order: &Order) -> Error {
     Error::Refused { what: format!("{what} order {}", order.number), why: why.into() }
 }
 
-fn checked(lines: &[NewLine]) -> Result<Vec<OrderLine>> {
+async fn checked(conn: &mut Conn<'_>, tenant: i64, lines: &[NewLine]) -> Result<Vec<OrderLine>> {
     if lines.is_empty() || lines.len() > MOST_LINES {
         return Err(Error::Invalid {
             what: "the order".into(),
             why: format!("it has {} lines, it needs 1 to {MOST_LINES}", lines.len()),
         });
     }
-    let line = |(line_no, line): (i64, &NewLine)| {
-        Ok(OrderLine {
-            line_no,
-            product_id: None,
-            sku: line
-                .sku
-                .as_deref()
-                .map(|sku| one_line(&format!("the code of line {line_no}"), sku, 128))
-                .transpose()?,
-            description: one_line(&format!("the description of line {line_no}"), &line.description, 500)?,
-            terms: LineTerms {
-                quantity: line.quantity,
-                unit_price: line.unit_price,
-                discount: line.discount,
-                tax_rate: line.tax_rate,
-            },
-        })
+    let mut checked = Vec::with_capacity(lines.len());
+    for (line_no, line) in (1..).zip(lines) {
+        checked.push(resolved(conn, tenant, line_no, line).await?);
+    }
+    Ok(checked)
+}
+
+async fn resolved(conn: &mut Conn<'_>, tenant: i64, line_no: i64, line: &NewLine) -> Result<OrderLine> {
+    let product = match &line.sku {
+        Some(sku) => Some(products::by_sku(conn, tenant, sku).await?),
+        None => None,
     };
-    (1..).zip(lines).map(line).collect()
+    if let Some(product) = product.as_ref().filter(|product| !product.active) {
+        let (what, why) =
+            (format!("an order of product {}", product.sku), "the product is not active".into());
+        return Err(Error::Refused { what, why });
+    }
+    Ok(OrderLine {
+        line_no,
+        product_id: product.as_ref().map(|product| product.id),
+        sku: product.map(|product| product.sku),
+        description: one_line(&format!("the description of line {line_no}"), &line.description, 500)?,
+        terms: LineTerms {
+            quantity: line.quantity,
+            unit_price: line.unit_price,
+            discount: line.discount,
+            tax_rate: line.tax_rate,
+        },
+    })
 }

@@ -56,6 +56,13 @@ pub struct NewCustomer {
     pub terms_days: u32,
 }
 
+impl Default for NewCustomer {
+    /// Thirty days to pay, as the column's default.
+    fn default() -> Self {
+        Self { code: String::new(), name: String::new(), email: None, phone: None, terms_days: 30 }
+    }
+}
+
 /// Adds a customer; none when the code is taken.
 pub async fn insert(conn: &mut Conn<'_>, tenant: i64, new: &NewCustomer) -> Result<Option<Customer>> {
     let row = query(sql!(

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use fairlane::db::{Conn, query};
+use chrono::{DateTime, Utc};
+use fairlane::db::{Conn, Row, query};
 use fairlane::sql;
 use fairlane::{Error, Result};
+use serde::Serialize;
 use uuid::Uuid;
 
 /// A message on its way to one recipient.
@@ -73,6 +75,53 @@ pub async fn claim(
     }
     let (status, _) = status(conn, tenant, new.dedupe_key).await?;
     Ok(if status == "sent" { Claim::Sent } else { Claim::Busy })
+}
+
+/// What became of a message, for people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Delivery {
+    /// How it goes: `mail`.
+    pub channel: String,
+    /// The address of the last attempt.
+    pub recipient: Option<String>,
+    /// `pending`, `sent`, `failed` or `suppressed`.
+    pub status: String,
+    /// How often it was tried.
+    pub attempts: i64,
+    /// The mail's identity.
+    pub message_id: String,
+    /// The stable word for the last error.
+    pub code: Option<String>,
+    /// The last error.
+    pub error: Option<String>,
+    /// When it went out.
+    pub sent_at: Option<DateTime<Utc>>,
+}
+
+/// The messages about something: `invoice` and its number.
+pub async fn about(conn: &mut Conn<'_>, tenant: i64, subject: &str, id: i64) -> Result<Vec<Delivery>> {
+    let rows = query(sql!(
+        "select channel, recipient, status, attempts, message_id, code, error, sent_at from notification_deliveries
+         where tenant_id = $1 and subject_type = $2 and subject_id = $3 order by id"
+    ))
+    .bind(tenant)
+    .bind(subject)
+    .bind(id)
+    .fetch_all(conn)
+    .await?;
+    let read = |row: &Row| {
+        Ok(Delivery {
+            channel: row.get("channel")?,
+            recipient: row.get("recipient")?,
+            status: row.get("status")?,
+            attempts: row.get("attempts")?,
+            message_id: row.get("message_id")?,
+            code: row.get("code")?,
+            error: row.get("error")?,
+            sent_at: row.get("sent_at")?,
+        })
+    };
+    rows.iter().map(read).collect()
 }
 
 /// The status of a delivery and the code of its last error.

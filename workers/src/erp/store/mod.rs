@@ -8,6 +8,7 @@
 //! | [`customers`] | `customers` |
 //! | [`orders`] | `sales_orders`, `sales_order_lines` |
 //! | [`invoices`] | `invoices`, `invoice_lines` |
+//! | [`products`] | `products`, as orders need them |
 //! | [`sequences`] | `number_sequences` |
 //! | [`notifications`] | `notifications` |
 //! | [`deliveries`] | `notification_deliveries` |
@@ -18,6 +19,7 @@ pub mod invoices;
 pub mod notifications;
 pub mod orders;
 pub mod people;
+pub mod products;
 pub mod profiles;
 pub mod sequences;
 

@@ -1,0 +1,216 @@
+//! `erp order list|create|approve|cancel`.
+
+use std::str::FromStr;
+
+use clap::Subcommand;
+use fairlane::cli::{CommandEnv, Page, Record};
+use fairlane::{Error, Tenant, Transaction};
+use rust_decimal::Decimal;
+
+use super::{Limit, reading};
+use crate::erp::services::orders::{self, NewLine};
+use crate::erp::store::orders::Order as Row;
+use crate::erp::store::{self, people};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Order {
+    /// List the newest orders
+    List {
+        #[command(flatten)]
+        limit: Limit,
+    },
+    /// Enter an order as a draft
+    Create {
+        /// The customer's code
+        #[arg(long, value_name = "CODE")]
+        customer: String,
+        /// A line, ITEM=QUANTITY or ITEM=QUANTITY@PRICE: ITEM is a product's code, or, with a price, any text
+        #[arg(long = "line", required = true, value_name = "ITEM=QUANTITY[@PRICE]")]
+        lines: Vec<TypedLine>,
+        /// Tax of every line, in percent
+        #[arg(long, default_value = "0", value_name = "PERCENT")]
+        tax: Decimal,
+        /// Approve it at once
+        #[arg(long)]
+        approve: bool,
+    },
+    /// Approve a draft: its invoice and the mail to the customer follow
+    Approve {
+        /// The order's number: SO-2026-00001
+        number: String,
+        /// The address of the user who approves it
+        #[arg(long, value_name = "EMAIL")]
+        user: Option<String>,
+    },
+    /// Call an order off, as long as it is neither delivered nor billed
+    Cancel {
+        /// The order's number: SO-2026-00001
+        number: String,
+    },
+}
+
+/// `Tiles=3@33.50`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct TypedLine {
+    item: String,
+    quantity: Decimal,
+    price: Option<Decimal>,
+}
+
+impl FromStr for TypedLine {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (item, numbers) = text
+            .rsplit_once('=')
+            .ok_or("it has no \"=\"; write ITEM=QUANTITY or ITEM=QUANTITY@PRICE, such as Tiles=3@33.50")?;
+        let (quantity, price) = match numbers.split_once('@') {
+            Some((quantity, price)) => (quantity, Some(price)),
+            None => (numbers, None),
+        };
+        let number = |text: &str| {
+            text.trim().parse().map_err(|_| format!("\"{text}\" is no number; write it like 3 or 33.50"))
+        };
+        Ok(Self {
+            item: item.trim().into(),
+            quantity: number(quantity)?,
+            price: price.map(number).transpose()?,
+        })
+    }
+}
+
+impl TypedLine {
+    /// A product's line where the catalogue has the code; else a text with a price.
+    async fn resolve(
+        &self,
+        tx: &mut Transaction,
+        tenant: &Tenant,
+        tax: Decimal,
+    ) -> fairlane::Result<NewLine> {
+        let product = orders::catalogue_product(tx, tenant, &self.item).await?;
+        let (sku, description, listed) = match product {
+            Some(product) => (Some(product.sku), product.name, product.price),
+            None if self.price.is_none() => {
+                return Err(Error::Invalid {
+                    what: format!("the line \"{}={}\"", self.item, self.quantity),
+                    why: format!(
+                        "the catalogue has no such product; for anything else name a price: {}={}@9.90",
+                        self.item, self.quantity
+                    ),
+                });
+            }
+            None => (None, self.item.clone(), None),
+        };
+        let unit_price = self.price.or(listed).ok_or_else(|| orders::no_price(&self.item))?;
+        Ok(NewLine {
+            sku,
+            description,
+            quantity: self.quantity,
+            unit_price,
+            discount: Decimal::ZERO,
+            tax_rate: tax,
+        })
+    }
+}
+
+impl Record for Row {
+    const COLUMNS: &'static [&'static str] = &["NUMBER", "CUSTOMER", "NAME", "STATUS", "TOTAL", "ENTERED"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.number.clone(),
+            self.customer_code.clone(),
+            self.customer_name.clone(),
+            self.status.to_string(),
+            format!("{} {}", self.total, self.currency),
+            fairlane::cli::ago(self.ordered_at, chrono::Utc::now()),
+        ]
+    }
+
+    fn id(&self) -> String {
+        self.number.clone()
+    }
+}
+
+pub(super) async fn run(verb: &Order, tenant: &Tenant, env: &CommandEnv) -> anyhow::Result<()> {
+    let id = tenant.id().await?;
+    match verb {
+        Order::List { limit } => {
+            let mut tx = reading(tenant).await?;
+            let rows = store::orders::list(&mut tx.conn(), id, limit.limit.into()).await?;
+            let empty = "No orders yet. Enter one: fairlane erp order create --customer CODE --line ITEM=1@9.90 -t TENANT";
+            env.output.page(&Page::from(rows), empty)?;
+        }
+        Order::Create { customer, lines, tax, approve } => {
+            let mut tx = tenant.begin().await?;
+            let mut resolved = Vec::with_capacity(lines.len());
+            for line in lines {
+                resolved.push(line.resolve(&mut tx, tenant, *tax).await?);
+            }
+            let mut order = orders::create(&mut tx, tenant, customer, &resolved).await?;
+            if *approve {
+                order = orders::approve(&mut tx, tenant, order.id, None).await?;
+            }
+            tx.commit().await?;
+            show(&order, if *approve { "entered and approved" } else { "entered" }, *approve, env)?;
+        }
+        Order::Approve { number, user } => {
+            let mut tx = tenant.begin().await?;
+            let user = match user {
+                Some(email) => Some(user_by_email(&mut tx, id, email).await?),
+                None => None,
+            };
+            let order = orders::named(&mut tx.conn(), id, number).await?;
+            let order = orders::approve(&mut tx, tenant, order.id, user).await?;
+            tx.commit().await?;
+            show(&order, "approved", true, env)?;
+        }
+        Order::Cancel { number } => {
+            let mut tx = tenant.begin().await?;
+            let order = orders::named(&mut tx.conn(), id, number).await?;
+            let order = orders::cancel(&mut tx, tenant, order.id).await?;
+            tx.commit().await?;
+            show(&order, "cancelled", false, env)?;
+        }
+    }
+    Ok(())
+}
+
+async fn user_by_email(tx: &mut Transaction, tenant: i64, email: &str) -> fairlane::Result<i64> {
+    let user = people::find_by_email(&mut tx.conn(), tenant, email).await?;
+    user.ok_or_else(|| Error::NotFound { what: "user", name: email.to_owned() })
+}
+
+fn show(order: &Row, what: &str, approved: bool, env: &CommandEnv) -> anyhow::Result<()> {
+    let total = format!("{} {}", order.total, order.currency);
+    let mut lines = vec![format!("Order {} of {} {what}: {total}.", order.number, order.customer_code)];
+    if approved {
+        lines.push(
+            "Its invoice and the mail follow where a worker runs: fairlane work --stop-when-empty".into(),
+        );
+    }
+    Ok(env.output.result(order, Some(&order.number), &lines)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_typed_line_is_an_item_a_quantity_and_perhaps_a_price() {
+        let line: TypedLine = "Tiles, a=b=3@33.50".parse().unwrap();
+        assert_eq!(line.item, "Tiles, a=b");
+        assert_eq!((line.quantity, line.price), ("3".parse().unwrap(), Some("33.50".parse().unwrap())));
+        assert_eq!("T-1=2.5".parse::<TypedLine>().unwrap().price, None);
+    }
+
+    #[test]
+    fn a_typed_line_that_is_none_says_how_to_write_one() {
+        for (text, part) in
+            [("Tiles", "ITEM=QUANTITY"), ("Tiles=", "is no number"), ("T=1@x", "\"x\" is no number")]
+        {
+            let why = text.parse::<TypedLine>().unwrap_err();
+            assert!(why.contains(part), "{text}: {why}");
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! `fairlane demo`: real work through the queue, on the database every other verb looks at.
+//!
+//! Nothing here is made up for the show: the same services, jobs and listeners that an application calls. Repeating it
+//! changes nothing that is there already.
+
+mod story;
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use clap::{ArgMatches, Args, FromArgMatches};
+use fairlane::cli::{CommandEnv, DomainCommand, Failure};
+use fairlane::db::Dialect;
+use fairlane::worker::{WorkerOptions, listen_to_signals};
+use fairlane::{Error, store};
+use futures::future::BoxFuture;
+
+use story::Story;
+
+/// The tenant of the demo.
+const TENANT: &str = "acme";
+
+/// `fairlane demo [--once]`.
+#[derive(Debug)]
+pub struct DemoCommand;
+
+#[derive(Debug, Args)]
+struct DemoArgs {
+    /// Stop when everything is done, instead of working on until Ctrl-C
+    #[arg(long)]
+    once: bool,
+}
+
+impl DomainCommand for DemoCommand {
+    fn command(&self) -> clap::Command {
+        let command = clap::Command::new("demo")
+            .about("A guided demo: an import, orders, invoices, mails, and one job that fails for a real reason");
+        DemoArgs::augment_args(command)
+    }
+
+    fn brings_schema(&self) -> bool {
+        true
+    }
+
+    fn run(&self, matches: ArgMatches, env: CommandEnv) -> BoxFuture<'static, anyhow::Result<ExitCode>> {
+        Box::pin(async move {
+            let args = DemoArgs::from_arg_matches(&matches)?;
+            demo(&args, &env).await?;
+            Ok(ExitCode::SUCCESS)
+        })
+    }
+}
+
+async fn demo(args: &DemoArgs, env: &CommandEnv) -> anyhow::Result<()> {
+    if env.tenant.as_deref().is_some_and(|tenant| tenant != TENANT) {
+        return Err(Failure::usage(format!("the demo's tenant is {TENANT}")).hint("leave -t away").into());
+    }
+    let out = env.output;
+    let place = match env.fairlane.db().dialect() {
+        Dialect::Sqlite => "embedded SQLite",
+        Dialect::Postgres => "PostgreSQL",
+    };
+    out.line(&format!("\n   Fairlane {} demo on {place}   {}\n", env!("CARGO_PKG_VERSION"), env.config.text("database.url")?))?;
+
+    let since = Instant::now();
+    let applied = env.migrate().await?;
+    let schema = if applied.is_empty() { "up to date".into() } else { format!("{} migrations", applied.len()) };
+    out.line(&done("schema ready", &schema, since))?;
+    add_tenant(env).await?;
+    env.fairlane.announce().await?;
+
+    let story = Story::begin(env.clone()).await?;
+    let since = Instant::now();
+    let import = story.hand_in_products().await?;
+    work(env, true).await?;
+    out.line(&done("import products.csv", &story.import_summary(import).await?, since))?;
+
+    let since = Instant::now();
+    let approved = story.approve_orders().await?;
+    work(env, true).await?;
+    out.line(&done("orders approved", &story.order_summary(approved).await?, since))?;
+    for line in story.what_next().await? {
+        out.line(&line)?;
+    }
+    if !args.once {
+        out.line("\n   Working on until Ctrl-C. Queue something from another terminal: fairlane erp order --help")?;
+        work(env, false).await?;
+    }
+    Ok(())
+}
+
+fn done(what: &str, result: &str, since: Instant) -> String {
+    format!("   ✓ {what:<22} {result}   {:.1}s", since.elapsed().as_secs_f64())
+}
+
+async fn add_tenant(env: &CommandEnv) -> anyhow::Result<()> {
+    if env.fairlane.tenant(TENANT).id().await.is_ok() {
+        return Ok(());
+    }
+    let mut tx = env.fairlane.db().begin().await?;
+    match store::tenants::add(&mut tx.conn(), TENANT, "Acme Ltd").await {
+        Ok(_) => tx.commit().await?,
+        // Another demo was quicker.
+        Err(Error::Refused { .. }) => tx.rollback().await?,
+        Err(error) => return Err(error.into()),
+    }
+    Ok(())
+}
+
+/// A worker in this process, until nothing is due or until Ctrl-C.
+async fn work(env: &CommandEnv, until_empty: bool) -> anyhow::Result<()> {
+    let options = WorkerOptions {
+        name: "demo".into(),
+        concurrency: 4,
+        poll: Duration::from_millis(100),
+        stop_when_empty: until_empty,
+        ..WorkerOptions::default()
+    };
+    let worker = env.worker().options(options);
+    if !until_empty {
+        listen_to_signals(worker.control())?;
+    }
+    worker.run_until(std::future::pending()).await?;
+    Ok(())
+}
