@@ -19,9 +19,9 @@ pub(super) struct Failed {
     #[arg(long, value_enum)]
     by: Option<By>,
     #[command(flatten)]
-    filters: FailureFilters,
-    #[command(flatten)]
     paging: Paging,
+    #[command(flatten)]
+    filters: FailureFilters,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]

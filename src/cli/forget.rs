@@ -18,13 +18,13 @@ use crate::store::failed::{self, FailedFilter};
 pub(super) struct Forget {
     /// Ids, or the ends of ids
     ids: Vec<String>,
-    #[command(flatten)]
-    filters: FailureFilters,
     /// Why
     #[arg(long)]
     reason: Option<String>,
     #[command(flatten)]
     consent: Consent,
+    #[command(flatten)]
+    filters: FailureFilters,
 }
 
 #[derive(Debug, Args)]

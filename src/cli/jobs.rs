@@ -21,17 +21,15 @@ pub(super) struct Jobs {
     #[arg(long, value_delimiter = ',', value_parser = clap::builder::ValueParser::new(state))]
     state: Vec<JobState>,
     #[command(flatten)]
-    filters: Filters,
-    #[command(flatten)]
     paging: Paging,
+    #[command(flatten)]
+    filters: Filters,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct Cancel {
     /// Ids, or the ends of ids
     ids: Vec<String>,
-    #[command(flatten)]
-    filters: Filters,
     /// In this state; several with commas
     #[arg(long, value_delimiter = ',', value_parser = clap::builder::ValueParser::new(state))]
     state: Vec<JobState>,
@@ -40,6 +38,8 @@ pub(super) struct Cancel {
     reason: Option<String>,
     #[command(flatten)]
     consent: Consent,
+    #[command(flatten)]
+    filters: Filters,
 }
 
 fn state(word: &str) -> Result<JobState, String> {

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal, Write};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use clap::ValueEnum;
-use comfy_table::{ContentArrangement, Table};
+use comfy_table::{Attribute, Cell, ContentArrangement, Table};
 use serde::Serialize;
 
 use crate::store::listing::DamagedRow;
@@ -129,7 +129,14 @@ impl Output {
         }
         let mut table = Table::new();
         table.load_style(comfy_table::presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
-        table.set_header(columns.to_vec());
+        let heading = |name: &&str| match self.colors {
+            true => Cell::new(name).add_attribute(Attribute::Bold),
+            false => Cell::new(name),
+        };
+        table.set_header(columns.iter().map(heading).collect::<Vec<_>>());
+        if self.colors {
+            table.enforce_styling();
+        }
         table.add_rows(rows);
         table.column_iter_mut().for_each(|column| {
             column.set_padding((0, 2));

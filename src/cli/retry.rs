@@ -20,14 +20,14 @@ const SHOWN_FROM: i64 = 2000;
 pub(super) struct Retry {
     /// Ids or the ends of ids; `all` for everything (of the tenant, with -t)
     ids: Vec<String>,
-    #[command(flatten)]
-    filters: FailureFilters,
     /// Only say what would be retried
     #[arg(long)]
     dry_run: bool,
     /// Why
     #[arg(long)]
     reason: Option<String>,
+    #[command(flatten)]
+    filters: FailureFilters,
 }
 
 pub(super) async fn retry(verb: &Retry, session: &Session) -> anyhow::Result<Exit> {

@@ -11,12 +11,33 @@ use super::{
     tenants, work, workers,
 };
 
+const WORK_EXAMPLES: &str = "\
+Examples:
+  fairlane work
+  fairlane work --queue high,default --concurrency 32
+  fairlane work --stop-when-empty
+Signals: TERM, INT, QUIT finish the running jobs (twice: stop at once); USR2 pauses, CONT resumes.";
+
+const ENQUEUE_EXAMPLES: &str = "\
+Examples:
+  fairlane enqueue erp.process_bulk_import -t acme --payload '{\"import_id\": 7}'
+  fairlane enqueue erp.generate_reports -t acme --payload @request.json --delay 5m --unique sales-2026";
+
+const RETRY_EXAMPLES: &str = "\
+Examples:
+  fairlane retry 8eadbeef
+  fairlane retry -t acme --since 2h --error \"timed out\" --dry-run
+  fairlane retry --group 7f3a
+  fairlane retry all -t acme --reason \"the ERP is back\"
+A retried job keeps its id and its history and starts with attempt one.";
+
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
     /// Run jobs until told to stop
-    #[command(alias = "queue:work", alias = "queue:listen")]
+    #[command(alias = "queue:work", alias = "queue:listen", after_long_help = WORK_EXAMPLES)]
     Work(work::Work),
     /// Queue one job
+    #[command(after_long_help = ENQUEUE_EXAMPLES)]
     Enqueue(enqueue::Enqueue),
     /// List jobs
     Jobs(jobs::Jobs),
@@ -26,7 +47,7 @@ pub(super) enum Verb {
     #[command(alias = "queue:failed")]
     Failed(failed::Failed),
     /// Try failed jobs again
-    #[command(alias = "queue:retry")]
+    #[command(alias = "queue:retry", after_long_help = RETRY_EXAMPLES)]
     Retry(retry::Retry),
     /// Call jobs off: waiting ones at once, running ones through their worker
     Cancel(jobs::Cancel),

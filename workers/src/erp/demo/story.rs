@@ -1,6 +1,5 @@
 //! What happens in the demo, through the ERP's own services.
 
-
 use anyhow::Context as _;
 use fairlane::cli::{CommandEnv, short};
 use fairlane::db::{Dialect, Tx, query};
@@ -37,7 +36,8 @@ impl Story {
         let tenant = env.fairlane.tenant(TENANT);
         let story = Self { env, tenant };
         let mut tx = story.tenant.begin().await?;
-        users::ensure(&mut tx, &story.tenant, "Finance desk", "finance@acme.example", &["billing.view"]).await?;
+        users::ensure(&mut tx, &story.tenant, "Finance desk", "finance@acme.example", &["billing.view"])
+            .await?;
         tx.commit().await?;
         Ok(story)
     }
@@ -63,7 +63,8 @@ impl Story {
 
     pub(super) async fn import_summary(&self, import: i64) -> anyhow::Result<String> {
         let mut tx = self.reading().await?;
-        let log = log::find(&mut tx.conn(), self.tenant.id().await?, import).await?.context("the import's log")?;
+        let log =
+            log::find(&mut tx.conn(), self.tenant.id().await?, import).await?.context("the import's log")?;
         let counts = log.counts;
         Ok(format!(
             "{} rows: {} created, {} updated, {} unchanged, {} refused",
@@ -106,11 +107,13 @@ impl Story {
 
     async fn has_order(&self, customer: &str) -> anyhow::Result<bool> {
         let mut tx = self.reading().await?;
-        let row = query(sql!("select exists (select 1 from customers where tenant_id = $1 and code = $2) as known"))
-            .bind(self.tenant.id().await?)
-            .bind(customer)
-            .fetch_one(&mut tx.conn())
-            .await?;
+        let row = query(sql!(
+            "select exists (select 1 from customers where tenant_id = $1 and code = $2) as known"
+        ))
+        .bind(self.tenant.id().await?)
+        .bind(customer)
+        .fetch_one(&mut tx.conn())
+        .await?;
         Ok(row.get("known")?)
     }
 
@@ -142,7 +145,8 @@ impl Story {
         let Some(failed) = failed else {
             return Ok(vec![
                 "   ✓ nothing has failed: the demo's failed job was repaired".into(),
-                "\n   Look           cargo run -- jobs --state completed    cargo run -- events list -t acme".into(),
+                "\n   Look           cargo run -- jobs --state completed    cargo run -- events list -t acme"
+                    .into(),
             ]);
         };
         let id: Uuid = failed.get("id")?;
@@ -152,7 +156,8 @@ impl Story {
             format!("     {}\n", fairlane::cli::printable(&error)),
             "   Look           cargo run -- failed".into(),
             format!("                  cargo run -- show {}", short(id)),
-            "   Mend           cargo run -- erp customer set-email HARBOUR accounts@harbour.example -t acme".into(),
+            "   Mend           cargo run -- erp customer set-email HARBOUR accounts@harbour.example -t acme"
+                .into(),
             format!("   Try again      cargo run -- retry {}", short(id)),
             "                  cargo run -- work --stop-when-empty".into(),
             format!("   The mail       ls {}", self.outbox()?),
