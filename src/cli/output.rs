@@ -9,6 +9,9 @@ use serde::Serialize;
 
 use crate::store::listing::DamagedRow;
 
+/// The narrowest terminal whose width tables are fitted into.
+const NARROWEST: u16 = 60;
+
 /// The shape of a command's output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Default)]
 pub enum Format {
@@ -128,7 +131,12 @@ impl Output {
             return rows.into_iter().try_for_each(|cells| self.line(&cells.join("\t")));
         }
         let mut table = Table::new();
-        table.load_style(comfy_table::presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+        // Some terminals tell no width, or none that a table fits into: better a long line than a letter a line.
+        let arrangement = match table.width() {
+            Some(NARROWEST..) => ContentArrangement::Dynamic,
+            _ => ContentArrangement::Disabled,
+        };
+        table.load_style(comfy_table::presets::NOTHING).set_content_arrangement(arrangement);
         let heading = |name: &&str| match self.colors {
             true => Cell::new(name).add_attribute(Attribute::Bold),
             false => Cell::new(name),
