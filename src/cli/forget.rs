@@ -10,6 +10,7 @@ use super::confirm::confirm;
 use super::exit::{Exit, Failure};
 use super::filters::{FailureFilters, resolve_ids};
 use super::output::{counted, rfc3339};
+use super::progress::progress;
 use super::session::Session;
 use crate::admin::failed::forget as forget_jobs;
 use crate::store::failed::{self, FailedFilter};
@@ -128,7 +129,10 @@ async fn remove(
     if count > 0 {
         confirm(session, consent, &format!("remove {} for good", counted(count, "failed job")))?;
     }
-    let gone = forget_jobs(fairlane, filter, target, &session.operator(reason), |_| {}).await?;
+    let bar = progress(session, "Forget", count);
+    let operator = session.operator(reason);
+    let gone = forget_jobs(fairlane, filter, target, &operator, |gone| bar.set_position(gone)).await?;
+    bar.finish_and_clear();
     let result = serde_json::json!({ "forgotten": gone });
     session.out.result(&result, None, &[format!("{} removed.", counted(gone, "failed job"))])?;
     Ok(gone)

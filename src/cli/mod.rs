@@ -26,6 +26,7 @@ mod jobs;
 mod migrate;
 mod monitor;
 mod output;
+mod progress;
 mod queues;
 mod retry;
 mod schedules;

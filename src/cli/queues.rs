@@ -10,8 +10,9 @@ use super::confirm::confirm;
 use super::exit::{Exit, Failure};
 use super::filters::known_queue;
 use super::output::{Page, Record, ago, counted, json as as_json, span};
+use super::progress::progress;
 use super::session::Session;
-use crate::admin::jobs::{CallOff, cancel};
+use crate::admin::jobs::{CallOff, CancelCounts, cancel};
 use crate::admin::{queues as admin, tenants};
 use crate::state::JobState;
 use crate::store::job_lists::{self, JobFilter};
@@ -269,7 +270,10 @@ pub(super) async fn clear(verb: &Clear, session: &Session) -> anyhow::Result<Exi
     let mut target = format!("queue:{queue}");
     target.extend(session.globals.tenant.iter().map(|tenant| format!(" tenant:{tenant}")));
     let call_off = CallOff { action: "queue.clear", target: &target };
-    let counts = cancel(fairlane.db(), &filter, call_off, &operator, |_| {}).await?;
+    let bar = progress(session, "Clear", count);
+    let looked = |so_far: CancelCounts| bar.set_position(so_far.cancelled);
+    let counts = cancel(fairlane.db(), &filter, call_off, &operator, looked).await?;
+    bar.finish_and_clear();
     let result = json!({ "queue": queue, "cleared": counts.cancelled });
     let line =
         format!("{} of queue {queue} called off; running ones go on.", counted(counts.cancelled, "job"));

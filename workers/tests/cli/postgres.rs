@@ -7,7 +7,7 @@ use super::support::{Cli, ids};
 /// A database of the test's own; `None` where there is no server, which is said loudly.
 fn database(test: &str) -> Option<(TestDb, tokio::runtime::Runtime)> {
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let t = runtime.block_on(TestDb::postgres(test, || vec![])).unwrap()?;
+    let t = runtime.block_on(TestDb::postgres(test, Vec::new)).unwrap()?;
     Some((t, runtime))
 }
 
@@ -40,6 +40,7 @@ fn the_verbs_work_on_postgresql() {
         let ended = run(line);
         assert_eq!(ended.code, code, "{line:?}: {ended:#?}");
     }
+    cli.run(&["-d", &t.url, "migrate", "status"]).expect(7).says("permission denied");
     cli.run(&["-d", &t.url, "restart"]).expect(0);
     cli.run(&["-d", &t.url, "tenants", "add", "globex"]).expect(0);
 }
