@@ -7,7 +7,8 @@ use fairlane::sql;
 use fairlane::testing::TestDb;
 
 /// What only PostgreSQL has: the order of the log and the writer's transaction, which SQLite's one writer makes needless.
-const ONLY_ON_POSTGRES: [&str; 2] = ["column fairlane_events.seq integer not null", "column fairlane_events.txid integer not null"];
+const ONLY_ON_POSTGRES: [&str; 2] =
+    ["column fairlane_events.seq integer not null", "column fairlane_events.txid integer not null"];
 
 async fn lines(t: &TestDb, statement: &'static str) -> BTreeSet<String> {
     let mut tx = t.db.read().await.unwrap();

@@ -73,7 +73,11 @@ async fn a_tenants_transaction_sees_its_own_rows_in_every_table_and_no_others() 
         assert!(own > 0 && own * 2 == all, "{table}: {own} of {all}");
     }
     assert_eq!(visible(&mut tx, "fairlane_tenants").await, 1);
-    assert_eq!((visible(&mut tx, "jobs").await, visible(&mut tx, "failed_jobs").await), (1, 1), "the views too");
+    assert_eq!(
+        (visible(&mut tx, "jobs").await, visible(&mut tx, "failed_jobs").await),
+        (1, 1),
+        "the views too"
+    );
 }
 
 #[tokio::test]
@@ -100,8 +104,7 @@ async fn every_engine_table_that_names_a_tenant_is_under_forced_row_security() {
 async fn a_tenants_transaction_changes_no_foreign_row() {
     let Some(t) = postgres("row security: writing").await else { return };
     two_tenants(&t).await;
-    let (own, foreign) =
-        (acme(&t).id().await.unwrap(), t.fairlane.tenant("globex").id().await.unwrap());
+    let (own, foreign) = (acme(&t).id().await.unwrap(), t.fairlane.tenant("globex").id().await.unwrap());
     let mut tx = t.db.begin_for(own).await.unwrap();
     for statement in [
         sql!("update fairlane_jobs set priority = 0 where tenant_id = $1"),
@@ -117,10 +120,14 @@ async fn a_tenants_transaction_changes_no_foreign_row() {
     drop(tx);
     for statement in [
         sql!("update fairlane_jobs set tenant_id = $1"),
-        sql!("insert into fairlane_unique_keys (tenant_id, scope, key, job_id, expires_at)
-              values ($1, 's', 'k', gen_random_uuid(), now())"),
-        sql!("insert into fairlane_events (id, tenant_id, name, priority, payload)
-              values (gen_random_uuid(), $1, 'a.b.c', 5, '{}')"),
+        sql!(
+            "insert into fairlane_unique_keys (tenant_id, scope, key, job_id, expires_at)
+              values ($1, 's', 'k', gen_random_uuid(), now())"
+        ),
+        sql!(
+            "insert into fairlane_events (id, tenant_id, name, priority, payload)
+              values (gen_random_uuid(), $1, 'a.b.c', 5, '{}')"
+        ),
     ] {
         let mut tx = t.db.begin_for(own).await.unwrap();
         let refused = query(statement).bind(foreign).execute(&mut tx.conn()).await;

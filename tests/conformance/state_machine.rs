@@ -188,8 +188,18 @@ async fn run(t: TestDb, steps: &[(T, bool)]) -> Result<TestDb, TestCaseError> {
         }
         prop_assert_eq!(places(&real.t, id).await, vec![model.state.to_string()], "after step {}", step);
         if !model.state.is_terminal() {
-            prop_assert_eq!(column::<i64>(&real.t, id, "attempt").await, model.attempt, "after step {}", step);
-            prop_assert_eq!(column::<i64>(&real.t, id, "crashes").await, model.crashes, "after step {}", step);
+            prop_assert_eq!(
+                column::<i64>(&real.t, id, "attempt").await,
+                model.attempt,
+                "after step {}",
+                step
+            );
+            prop_assert_eq!(
+                column::<i64>(&real.t, id, "crashes").await,
+                model.crashes,
+                "after step {}",
+                step
+            );
         }
     }
     Ok(real.t)
@@ -216,7 +226,9 @@ fn any_sequence_of_steps_leaves_the_state_that_the_table_says() {
     let t = place.into_inner().unwrap();
     let strays = runtime.block_on(async {
         let mut tx = t.db.read().await.unwrap();
-        let row = query(sql!("select count(*) as n from fairlane_jobs where state = 'executing' and token is null"));
+        let row = query(sql!(
+            "select count(*) as n from fairlane_jobs where state = 'executing' and token is null"
+        ));
         row.fetch_one(&mut tx.conn()).await.unwrap().get::<i64>("n").unwrap()
     });
     assert_eq!(strays, 0);

@@ -33,8 +33,9 @@ struct DemoArgs {
 
 impl DomainCommand for DemoCommand {
     fn command(&self) -> clap::Command {
-        let command = clap::Command::new("demo")
-            .about("A guided demo: an import, orders, invoices, mails, and one job that fails for a real reason");
+        let command = clap::Command::new("demo").about(
+            "A guided demo: an import, orders, invoices, mails, and one job that fails for a real reason",
+        );
         DemoArgs::augment_args(command)
     }
 
@@ -60,11 +61,16 @@ async fn demo(args: &DemoArgs, env: &CommandEnv) -> anyhow::Result<()> {
         Dialect::Sqlite => "embedded SQLite",
         Dialect::Postgres => "PostgreSQL",
     };
-    out.line(&format!("\n   Fairlane {} demo on {place}   {}\n", env!("CARGO_PKG_VERSION"), env.config.url("database.url")?))?;
+    out.line(&format!(
+        "\n   Fairlane {} demo on {place}   {}\n",
+        env!("CARGO_PKG_VERSION"),
+        env.config.url("database.url")?
+    ))?;
 
     let since = Instant::now();
     let applied = env.migrate().await?;
-    let schema = if applied.is_empty() { "up to date".into() } else { format!("{} migrations", applied.len()) };
+    let schema =
+        if applied.is_empty() { "up to date".into() } else { format!("{} migrations", applied.len()) };
     out.line(&done("schema ready", &schema, since))?;
     add_tenant(env).await?;
     env.fairlane.announce().await?;
@@ -83,7 +89,9 @@ async fn demo(args: &DemoArgs, env: &CommandEnv) -> anyhow::Result<()> {
         out.line(&line)?;
     }
     if !args.once {
-        out.line("\n   Working on until Ctrl-C. Queue something from another terminal: fairlane erp order --help")?;
+        out.line(
+            "\n   Working on until Ctrl-C. Queue something from another terminal: fairlane erp order --help",
+        )?;
         work(env, false).await?;
     }
     Ok(())
