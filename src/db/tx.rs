@@ -2,9 +2,8 @@
 
 use sqlx::pool::PoolConnection;
 use sqlx::{AssertSqlSafe, PgPool, Postgres, Sqlite, Transaction};
-use tokio::sync::OwnedMutexGuard;
 
-use super::sqlite::{SqliteDb, Writer};
+use super::sqlite::{Seat, SqliteDb};
 use super::{Conn, Db, DbKind, Link, Pooler};
 use crate::error::{Error, Result};
 
@@ -28,7 +27,7 @@ enum Session {
 /// The writer, for as long as this transaction has it.
 #[derive(Debug)]
 struct SqliteWrite {
-    writer: OwnedMutexGuard<Writer>,
+    writer: Seat,
     db: SqliteDb,
     group: bool,
 }
@@ -47,13 +46,6 @@ impl SqliteWrite {
         told.await
             .map_err(|_| Error::Unreachable("the database was closed before the commit".into()))?
             .map_err(Error::Unreachable)
-    }
-}
-
-/// The committer ends what was left open: the group's commit, or the rollback of a transaction that was dropped.
-impl Drop for SqliteWrite {
-    fn drop(&mut self) {
-        self.db.wake_committer();
     }
 }
 
