@@ -9,6 +9,8 @@ fn main() -> ExitCode {
     run(App::new("fairlane", env!("CARGO_PKG_VERSION"))
         .settings(erp::settings::settings())
         .migrations(erp::migrations())
+        .command(erp::cli::ImportCommand)
+        .command(erp::cli::ImportsCommand)
         .command(erp::cli::ErpCommand)
         .command(erp::demo::DemoCommand)
         .domain(async |setup: Setup| Ok((erp::registry(), Erp::from_config(&setup.config)?))))

@@ -1,6 +1,9 @@
 //! The verbs a person tries the ERP with: `fairlane erp customer|order|invoice|user|profile ...`.
 
 mod customer;
+mod import;
+mod import_follow;
+mod imports;
 mod invoice;
 mod order;
 mod people;
@@ -12,6 +15,9 @@ use fairlane::Tenant;
 use fairlane::cli::{CommandEnv, DomainCommand};
 use fairlane::db::{Dialect, Tx};
 use futures::future::BoxFuture;
+
+pub use import::ImportCommand;
+pub use imports::ImportsCommand;
 
 /// `fairlane erp ...`: every verb needs a tenant (`-t`).
 #[derive(Debug)]

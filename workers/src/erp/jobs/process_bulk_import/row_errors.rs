@@ -27,6 +27,16 @@ pub enum Outcome {
     Skipped,
 }
 
+impl Outcome {
+    /// The word in the column `outcome`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::Skipped => "skipped",
+        }
+    }
+}
+
 /// A row that was not stored, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {

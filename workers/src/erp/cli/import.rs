@@ -1,0 +1,295 @@
+//! `fairlane import FILE`: hands a file in, or tries it out; `--follow` stays until it is done.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::str::FromStr;
+
+use clap::{ArgMatches, Args, FromArgMatches};
+use fairlane::Tenant;
+use fairlane::cli::{CommandEnv, DomainCommand, Exit, Failure};
+use futures::future::BoxFuture;
+use serde::Serialize;
+use serde_json::json;
+
+use super::import_follow::follow;
+use crate::erp::jobs::process_bulk_import::dry_run::{self, DryRun, DryRunError};
+use crate::erp::jobs::process_bulk_import::log::ImportLog;
+use crate::erp::jobs::process_bulk_import::options::{ImportOptions, MaxFailed, Mode};
+use crate::erp::jobs::process_bulk_import::submit::{Inspected, Submission, SubmitError, inspect, submit};
+use crate::erp::jobs::process_bulk_import::tabular::date::DateFormat;
+use crate::erp::jobs::process_bulk_import::tabular::number::DecimalMark;
+use crate::erp::jobs::process_bulk_import::tabular::{Delimiter, HeaderChoice, Overrides, TextEncoding};
+use crate::erp::jobs::process_bulk_import::types::{IMPORT_TYPES, with_import_type};
+use crate::erp::settings::ImportSettings;
+
+/// `fairlane import`.
+#[derive(Debug)]
+pub struct ImportCommand;
+
+#[derive(Debug, Args)]
+struct ImportArgs {
+    /// The file: delimited text of any encoding
+    file: PathBuf,
+    // The id of the global --as (who does it), which gives way here.
+    /// What the rows are
+    #[arg(id = "actor", long = "as", value_name = "TYPE", value_parser = clap::builder::PossibleValuesParser::new(IMPORT_TYPES))]
+    import_type: String,
+    /// A field and the column it is read from; columns named like their field need none
+    #[arg(long = "map", value_name = "FIELD=COLUMN")]
+    mapping: Vec<Pair>,
+    /// A ready-made mapping: shopify, woocommerce, odoo, erpnext, openboxes
+    #[arg(long)]
+    preset: Option<String>,
+    /// upsert creates and changes, create refuses what exists, update leaves out what does not
+    #[arg(long, default_value = "upsert", value_name = "MODE")]
+    mode: Mode,
+    /// Say what would happen and store nothing
+    #[arg(long, conflicts_with = "follow")]
+    dry_run: bool,
+    /// The file's encoding, instead of the detected one
+    #[arg(long)]
+    encoding: Option<TextEncoding>,
+    /// The sign between fields: comma, semicolon, tab, pipe or the sign itself
+    #[arg(long)]
+    delimiter: Option<Delimiter>,
+    /// The line on which the column names stand; 0 for a file without
+    #[arg(long, value_name = "LINE")]
+    header_line: Option<u64>,
+    /// How dates are written, such as DD/MM/YYYY
+    #[arg(long, value_name = "FORMAT")]
+    date_format: Option<DateFormat>,
+    /// The sign before decimals: point or comma
+    #[arg(long, value_name = "MARK")]
+    decimal: Option<DecimalMark>,
+    /// Import a file that was imported before once more
+    #[arg(long)]
+    again: bool,
+    /// Give up when more rows have failed than this number, or share of those read (20%)
+    #[arg(long, value_name = "N|P%")]
+    max_failed: Option<MaxFailed>,
+    /// Show how far it is, and end with the counts
+    #[arg(long)]
+    follow: bool,
+}
+
+/// `name=Product Name`.
+#[derive(Debug, Clone)]
+struct Pair {
+    field: String,
+    column: String,
+}
+
+impl FromStr for Pair {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split_once('=') {
+            Some((field, column)) if !field.trim().is_empty() && !column.trim().is_empty() => {
+                Ok(Self { field: field.trim().to_owned(), column: column.trim().to_owned() })
+            }
+            _ => Err("write FIELD=COLUMN, such as name=\"Product Name\"".to_owned()),
+        }
+    }
+}
+
+impl DomainCommand for ImportCommand {
+    fn command(&self) -> clap::Command {
+        let command = clap::Command::new("import").about("Import a file of rows").after_help(
+            "Exit codes: 0 every row is stored, 5 some were refused, 1 the import failed or was cancelled.\n\
+             -o json prints one document: {import_id, job_id, file, mapping}, with --follow the import as\n\
+             `imports show` has it, with --dry-run {counts, refusals, gives_up, file, mapping}.",
+        );
+        ImportArgs::augment_args(command)
+    }
+
+    fn run(&self, matches: ArgMatches, env: CommandEnv) -> BoxFuture<'static, anyhow::Result<ExitCode>> {
+        Box::pin(async move {
+            let args = ImportArgs::from_arg_matches(&matches)?;
+            let tenant = env.fairlane.tenant(env.required_tenant()?);
+            let settings = ImportSettings::read(&env.config)?;
+            if args.dry_run {
+                return try_out(&args, &tenant, &settings, &env).await;
+            }
+            hand_in(&args, &tenant, &settings, &env).await
+        })
+    }
+}
+
+impl ImportArgs {
+    fn submission(&self) -> Submission<'_> {
+        let header = self.header_line.map(|line| match line {
+            0 => HeaderChoice::None,
+            line => HeaderChoice::Line(line),
+        });
+        Submission {
+            path: &self.file,
+            mode: self.mode,
+            mapping: self.mapping.iter().map(|pair| (pair.field.clone(), pair.column.clone())).collect(),
+            preset: self.preset.clone(),
+            options: ImportOptions {
+                file: Overrides { encoding: self.encoding, delimiter: self.delimiter, header },
+                decimal_mark: self.decimal,
+                date_format: self.date_format,
+                max_failed: self.max_failed,
+            },
+            again: self.again,
+            user_id: None,
+        }
+    }
+}
+
+async fn hand_in(
+    args: &ImportArgs,
+    tenant: &Tenant,
+    settings: &ImportSettings,
+    env: &CommandEnv,
+) -> anyhow::Result<ExitCode> {
+    let submission = args.submission();
+    let name = args.import_type.as_str();
+    let submitted = with_import_type!(
+        name,
+        T => submit::<T>(tenant, settings, &submission).await,
+        else Err(unknown_type(name))
+    )
+    .map_err(|error| explain(error, args, tenant))?;
+    let (out, id) = (env.output, submitted.import_id);
+    if args.follow {
+        describe(&submitted.inspected).iter().for_each(|line| out.remark(line));
+        out.remark(&format!("import {id}, job {}", fairlane::cli::short(submitted.job_id)));
+        let log = follow(tenant, env, id).await?;
+        out.result(&log, Some(&id.to_string()), &ending(&log, tenant))?;
+        return Ok(exit_of(&log).into());
+    }
+    let value = json!({
+        "import_id": id, "job_id": submitted.job_id,
+        "file": submitted.inspected.sniffed, "mapping": submitted.inspected.mapping,
+    });
+    let mut lines = describe(&submitted.inspected);
+    lines.push(format!("import {id} is queued; follow it: fairlane imports show {id} -t {}", tenant.slug()));
+    out.result(&value, Some(&id.to_string()), &lines)?;
+    Ok(Exit::Done.into())
+}
+
+async fn try_out(
+    args: &ImportArgs,
+    tenant: &Tenant,
+    settings: &ImportSettings,
+    env: &CommandEnv,
+) -> anyhow::Result<ExitCode> {
+    let submission = args.submission();
+    let name = args.import_type.as_str();
+    let (inspected, dry) = with_import_type!(
+        name,
+        T => {
+            let inspected =
+                inspect::<T>(settings, &submission).map_err(|error| explain(error, args, tenant))?;
+            let plan = inspected.plan(settings, args.mode);
+            let dry = dry_run::run::<T>(tenant, &args.file, &plan, args.max_failed).await;
+            (inspected, dry.map_err(explain_dry)?)
+        },
+        else return Err(explain(unknown_type(name), args, tenant).into())
+    );
+    let DryRun { counts, refusals, gives_up } = &dry;
+    #[derive(Serialize)]
+    struct Shown<'a, R, F, M> {
+        counts: &'a crate::erp::jobs::process_bulk_import::counts::Counts,
+        refusals: &'a R,
+        gives_up: bool,
+        file: &'a F,
+        mapping: &'a M,
+    }
+    let mut lines = describe(&inspected);
+    lines.extend(refusals.iter().map(|refusal| {
+        let column = refusal.column.as_deref().map(|column| format!(", {column}")).unwrap_or_default();
+        format!("  line {}{column}: {} ({})", refusal.line, refusal.message, refusal.code)
+    }));
+    lines.push(format!(
+        "nothing was stored; it would be: {} rows, {} created, {} updated, {} unchanged, {} left out, {} refused",
+        counts.total, counts.created, counts.updated, counts.unchanged, counts.skipped, counts.failed
+    ));
+    if *gives_up {
+        lines.push("the import would give up here: --max-failed is passed".to_owned());
+    }
+    let shown = Shown {
+        counts,
+        refusals,
+        gives_up: *gives_up,
+        file: &inspected.sniffed,
+        mapping: &inspected.mapping,
+    };
+    env.output.result(&shown, None, &lines)?;
+    Ok(match (gives_up, counts.failed) {
+        (true, _) => Exit::Failed,
+        (false, 0) => Exit::Done,
+        (false, _) => Exit::Partly,
+    }
+    .into())
+}
+
+/// How the file is read: encoding, dialect, and which column goes where.
+fn describe(inspected: &Inspected) -> Vec<String> {
+    let mapping = inspected.mapping.iter().map(|(field, column)| format!("{field} <- {column}"));
+    vec![format!("file: {}", inspected.sniffed), format!("map: {}", mapping.collect::<Vec<_>>().join(", "))]
+}
+
+/// The end of an import for a person: the counts, and what to do about the rest.
+pub(super) fn ending(log: &ImportLog, tenant: &Tenant) -> Vec<String> {
+    let counts = log.counts;
+    let mut lines = vec![format!(
+        "import {} {}: {} rows, {} created, {} updated, {} unchanged, {} left out, {} refused",
+        log.id,
+        log.result.as_deref().unwrap_or(&log.status),
+        counts.total,
+        counts.created,
+        counts.updated,
+        counts.unchanged,
+        counts.skipped,
+        counts.failed
+    )];
+    if let Some(failure) = &log.failure {
+        lines.push(format!("because: {failure}"));
+    }
+    if counts.failed > 0 {
+        lines.push(format!(
+            "the refused rows, to be corrected and imported: fairlane imports errors {} -t {} --csv failed.csv",
+            log.id,
+            tenant.slug()
+        ));
+    }
+    lines
+}
+
+fn exit_of(log: &ImportLog) -> Exit {
+    match log.result.as_deref() {
+        Some("completed") => Exit::Done,
+        Some("completed_with_errors") => Exit::Partly,
+        _ => Exit::Failed,
+    }
+}
+
+fn unknown_type(given: &str) -> SubmitError {
+    SubmitError::UnknownType { given: given.to_owned(), known: IMPORT_TYPES.to_vec() }
+}
+
+fn explain(error: SubmitError, args: &ImportArgs, tenant: &Tenant) -> anyhow::Error {
+    let file = args.file.display();
+    match error {
+        SubmitError::Database(error) => error.into(),
+        SubmitError::Repeated { import_id, .. } => Failure::new(Exit::Refused, error.to_string())
+            .hint(format!("look at it: fairlane imports show {import_id} -t {}", tenant.slug()))
+            .into(),
+        SubmitError::Mapping(_) => Failure::usage(format!("{file}: {error}"))
+            .hint("columns are matched without regard to case, spaces and underscores; try --dry-run first")
+            .into(),
+        error => Failure::usage(format!("{file}: {error}"))
+            .hint("--encoding, --delimiter and --header-line say what detection gets wrong")
+            .into(),
+    }
+}
+
+fn explain_dry(error: DryRunError) -> anyhow::Error {
+    match error {
+        DryRunError::Database(error) => error.into(),
+        DryRunError::Run(error) => Failure::usage(error.to_string()).hint("nothing was stored").into(),
+    }
+}

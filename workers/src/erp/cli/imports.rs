@@ -1,0 +1,218 @@
+//! `fairlane imports list|show|errors|cancel`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{ArgMatches, Args, FromArgMatches, Subcommand};
+use fairlane::Tenant;
+use fairlane::cli::{CommandEnv, DomainCommand, Exit, Failure, Page, Record, rfc3339};
+use futures::future::BoxFuture;
+use serde_json::json;
+
+use super::import::ending;
+use super::import_follow::find;
+use super::{Limit, reading};
+use crate::erp::jobs::process_bulk_import::failed_rows;
+use crate::erp::jobs::process_bulk_import::log::{self, ImportLog};
+use crate::erp::jobs::process_bulk_import::row_errors::{self, StoredRefusal};
+use crate::erp::settings::ImportSettings;
+
+/// `fairlane imports`.
+#[derive(Debug)]
+pub struct ImportsCommand;
+
+#[derive(Debug, Args)]
+struct ImportsArgs {
+    #[command(subcommand)]
+    verb: Imports,
+}
+
+#[derive(Debug, Subcommand)]
+enum Imports {
+    /// List the newest imports
+    List {
+        #[command(flatten)]
+        limit: Limit,
+    },
+    /// Show an import: how the file is read, what became of its rows
+    Show {
+        /// Its number
+        id: i64,
+    },
+    /// List the rows that were refused or left out, or write them as a CSV file
+    Errors {
+        /// Its number
+        id: i64,
+        /// Write the rows with their errors here: correct them and import the file
+        #[arg(long, value_name = "FILE")]
+        csv: Option<PathBuf>,
+        #[command(flatten)]
+        limit: Limit,
+        /// Go on behind this row
+        #[arg(long, default_value_t = 0, value_name = "ROW")]
+        after: u64,
+    },
+    /// Stop an import after the chunk it is at; what was imported is kept
+    Cancel {
+        /// Its number
+        id: i64,
+    },
+}
+
+impl DomainCommand for ImportsCommand {
+    fn command(&self) -> clap::Command {
+        ImportsArgs::augment_args(
+            clap::Command::new("imports").about("Look at imports, their errors, stop them"),
+        )
+    }
+
+    fn run(&self, matches: ArgMatches, env: CommandEnv) -> BoxFuture<'static, anyhow::Result<ExitCode>> {
+        Box::pin(async move {
+            let tenant = env.fairlane.tenant(env.required_tenant()?);
+            match ImportsArgs::from_arg_matches(&matches)?.verb {
+                Imports::List { limit } => list(&tenant, &env, limit).await?,
+                Imports::Show { id } => show(&tenant, &env, id).await?,
+                Imports::Errors { id, csv: Some(path), .. } => write_csv(&tenant, &env, id, &path).await?,
+                Imports::Errors { id, limit, after, csv: None } => {
+                    errors(&tenant, &env, id, limit, after).await?
+                }
+                Imports::Cancel { id } => cancel(&tenant, &env, id).await?,
+            }
+            Ok(ExitCode::SUCCESS)
+        })
+    }
+}
+
+impl Record for ImportLog {
+    const COLUMNS: &'static [&'static str] = &[
+        "ID",
+        "TYPE",
+        "FILE",
+        "STATUS",
+        "ROWS",
+        "CREATED",
+        "UPDATED",
+        "UNCHANGED",
+        "LEFT OUT",
+        "REFUSED",
+        "AT",
+    ];
+
+    fn cells(&self) -> Vec<String> {
+        let counts = self.counts;
+        vec![
+            self.id.to_string(),
+            self.import_type.clone(),
+            self.file_name.clone(),
+            self.result.clone().unwrap_or_else(|| self.status.clone()),
+            counts.total.to_string(),
+            counts.created.to_string(),
+            counts.updated.to_string(),
+            counts.unchanged.to_string(),
+            counts.skipped.to_string(),
+            counts.failed.to_string(),
+            rfc3339(self.created_at),
+        ]
+    }
+
+    fn id(&self) -> String {
+        self.id.to_string()
+    }
+}
+
+impl Record for StoredRefusal {
+    const COLUMNS: &'static [&'static str] =
+        &["ROW", "LINE", "OUTCOME", "COLUMN", "VALUE", "CODE", "MESSAGE"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.record.to_string(),
+            self.line.to_string(),
+            self.outcome.as_str().to_owned(),
+            self.column.clone().unwrap_or_default(),
+            self.value.clone().unwrap_or_default(),
+            self.code.clone(),
+            self.message.clone(),
+        ]
+    }
+
+    fn id(&self) -> String {
+        self.record.to_string()
+    }
+}
+
+async fn list(tenant: &Tenant, env: &CommandEnv, limit: Limit) -> anyhow::Result<()> {
+    let mut tx = reading(tenant).await?;
+    let logs = log::list(&mut tx.conn(), tenant.id().await?, i64::from(limit.limit)).await?;
+    env.output.page(&Page::from(logs), "no imports yet; fairlane import FILE --as products starts one")?;
+    Ok(())
+}
+
+async fn show(tenant: &Tenant, env: &CommandEnv, id: i64) -> anyhow::Result<()> {
+    let log = find(tenant, id).await?;
+    let mapping: Vec<String> =
+        log.mapping.iter().map(|(field, column)| format!("{field} <- {column}")).collect();
+    let mut lines = ending(&log, tenant);
+    lines.extend([
+        format!(
+            "file: {}, {} bytes, {}, {}",
+            log.file_name, log.file_size, log.format.text.encoding, log.format.text.dialect
+        ),
+        format!("map: {}", mapping.join(", ")),
+        format!("mode {}, {} of {} bytes read", log.mode, log.read_bytes, log.file_size),
+    ]);
+    env.output.result(&log, Some(&id.to_string()), &lines)?;
+    Ok(())
+}
+
+async fn errors(tenant: &Tenant, env: &CommandEnv, id: i64, limit: Limit, after: u64) -> anyhow::Result<()> {
+    find(tenant, id).await?;
+    let wanted = usize::try_from(limit.limit).unwrap_or(usize::MAX);
+    let mut tx = reading(tenant).await?;
+    let mut rows =
+        row_errors::list(&mut tx.conn(), tenant.id().await?, id, after, i64::from(limit.limit) + 1).await?;
+    let more = rows.len() > wanted;
+    rows.truncate(wanted);
+    if let Some(last) = rows.last().filter(|_| more) {
+        env.output.remark(&format!("more with --after {}", last.record));
+    }
+    env.output.page(&Page::from(rows), "no row was refused")?;
+    Ok(())
+}
+
+async fn write_csv(tenant: &Tenant, env: &CommandEnv, id: i64, path: &std::path::Path) -> anyhow::Result<()> {
+    let log = find(tenant, id).await?;
+    let settings = ImportSettings::read(&env.config)?;
+    let refuse = |why: String| Failure::new(Exit::Failed, why).hint("choose another file with --csv");
+    let file = std::fs::File::create(path)
+        .map_err(|why| refuse(format!("cannot write {}: {why}", path.display())))?;
+    let output = std::io::BufWriter::new(file);
+    let rows = failed_rows::write(tenant, &settings, &log, output).await?;
+    let lines = [format!("{rows} rows written to {}; correct them and import the file", path.display())];
+    env.output.result(
+        &json!({ "import_id": id, "rows": rows, "file": path }),
+        Some(&id.to_string()),
+        &lines,
+    )?;
+    Ok(())
+}
+
+async fn cancel(tenant: &Tenant, env: &CommandEnv, id: i64) -> anyhow::Result<()> {
+    let log = find(tenant, id).await?;
+    let mut tx = tenant.begin().await?;
+    let asked = log::request_cancel(&mut tx.conn(), tenant.id().await?, id).await?;
+    tx.commit().await?;
+    if !asked {
+        let state = log.result.unwrap_or(log.status);
+        return Err(Failure::new(Exit::Refused, format!("import {id} is {state} already"))
+            .hint(format!("look at it: fairlane imports show {id} -t {}", tenant.slug()))
+            .into());
+    }
+    let lines = [format!("import {id} stops after the chunk it is at; what was imported is kept")];
+    env.output.result(
+        &json!({ "import_id": id, "cancel_requested": true }),
+        Some(&id.to_string()),
+        &lines,
+    )?;
+    Ok(())
+}
