@@ -123,7 +123,7 @@ impl Dispatch {
 
     /// Queues it as part of the caller's transaction: an `sqlx` one, or Fairlane's own.
     pub async fn in_tx<'c>(self, tx: impl Into<Conn<'c>>) -> Result<Dispatched> {
-        let mut conn = tx.into();
+        let mut conn = self.tenant.fairlane.adopt(tx.into());
         let dispatched = self.insert(&mut conn).await?;
         if let Some(wakes) = &mut conn.wakes {
             wakes.extend(dispatched.wake.queues().cloned());

@@ -118,6 +118,12 @@ impl Fairlane {
         self.inner.waker.fire(queues);
     }
 
+    /// A connection of the caller's, treated as this client's database wants it.
+    pub(crate) fn adopt<'c>(&self, mut conn: Conn<'c>) -> Conn<'c> {
+        conn.keeps_statements &= self.db().keeps_statements();
+        conn
+    }
+
     /// A tenant's number; looked up once.
     pub(crate) async fn tenant_id(&self, slug: &str, conn: Option<&mut Conn<'_>>) -> Result<i64> {
         if let Some(id) = self.inner.tenants.read().unwrap_or_else(|p| p.into_inner()).get(slug) {

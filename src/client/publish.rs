@@ -69,7 +69,7 @@ impl Publish {
 
     /// Publishes it as part of the caller's transaction: event and listener jobs commit with it, or never were.
     pub async fn in_tx<'c>(self, tx: impl Into<Conn<'c>>) -> Result<Published> {
-        let mut conn = tx.into();
+        let mut conn = self.tenant.fairlane.adopt(tx.into());
         let published = self.insert(&mut conn).await?;
         if let Some(wakes) = &mut conn.wakes {
             wakes.extend(published.wake.queues().cloned());

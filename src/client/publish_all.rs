@@ -60,7 +60,7 @@ impl PublishAll {
 
     /// Publishes them as part of the caller's transaction; returns how many listener jobs that made.
     pub async fn in_tx<'c>(self, tx: impl Into<Conn<'c>>) -> Result<u64> {
-        let mut conn = tx.into();
+        let mut conn = self.tenant.fairlane.adopt(tx.into());
         let mut events = self.events?;
         if events.is_empty() {
             return Ok(0);

@@ -95,6 +95,11 @@ impl Db {
         Arc::ptr_eq(&self.clock_offset, &other.clock_offset)
     }
 
+    /// Whether prepared statements may outlive their transaction: not behind a transaction pooler.
+    pub(crate) fn keeps_statements(&self) -> bool {
+        self.options.pooler == Pooler::None
+    }
+
     pub(crate) fn clock_offset(&self) -> i64 {
         self.clock_offset.load(Ordering::Relaxed)
     }
@@ -141,6 +146,8 @@ pub struct Conn<'c> {
     pub(crate) tenant: Option<i64>,
     /// Where queues are noted that got work, for the wake-up after the commit.
     pub(crate) wakes: Option<&'c mut BTreeSet<String>>,
+    /// Whether prepared statements may outlive their transaction on this connection.
+    pub(crate) keeps_statements: bool,
 }
 
 #[derive(Debug)]
@@ -164,19 +171,31 @@ impl Conn<'_> {
             Link::Postgres(link) => Link::Postgres(link),
             Link::Sqlite(link) => Link::Sqlite(link),
         };
-        Conn { link, clock_offset: self.clock_offset, tenant: self.tenant, wakes: self.wakes.as_deref_mut() }
+        Conn {
+            link,
+            clock_offset: self.clock_offset,
+            tenant: self.tenant,
+            wakes: self.wakes.as_deref_mut(),
+            keeps_statements: self.keeps_statements,
+        }
     }
 }
 
 impl<'c> From<&'c mut PgConnection> for Conn<'c> {
     fn from(link: &'c mut PgConnection) -> Self {
-        Self { link: Link::Postgres(link), clock_offset: 0, tenant: None, wakes: None }
+        Self {
+            link: Link::Postgres(link),
+            clock_offset: 0,
+            tenant: None,
+            wakes: None,
+            keeps_statements: true,
+        }
     }
 }
 
 impl<'c> From<&'c mut SqliteConnection> for Conn<'c> {
     fn from(link: &'c mut SqliteConnection) -> Self {
-        Self { link: Link::Sqlite(link), clock_offset: 0, tenant: None, wakes: None }
+        Self { link: Link::Sqlite(link), clock_offset: 0, tenant: None, wakes: None, keeps_statements: true }
     }
 }
 

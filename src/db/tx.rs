@@ -14,6 +14,7 @@ pub struct Tx {
     session: Session,
     clock_offset: i64,
     tenant: Option<i64>,
+    keeps_statements: bool,
 }
 
 #[derive(Debug)]
@@ -58,6 +59,10 @@ impl Drop for SqliteWrite {
 }
 
 impl Tx {
+    fn new(db: &Db, session: Session, tenant: Option<i64>) -> Self {
+        Self { session, clock_offset: db.clock_offset(), tenant, keeps_statements: db.keeps_statements() }
+    }
+
     pub(super) async fn begin(db: &Db, tenant: Option<i64>) -> Result<Self> {
         crate::context::refuse_second_writer(db)?;
         let session = match &db.kind {
@@ -68,7 +73,7 @@ impl Tx {
                 group: false,
             }),
         };
-        Ok(Self { session, clock_offset: db.clock_offset(), tenant })
+        Ok(Self::new(db, session, tenant))
     }
 
     pub(super) async fn single(db: &Db) -> Result<Self> {
@@ -85,14 +90,14 @@ impl Tx {
                 group: true,
             }),
         };
-        Ok(Self { session, clock_offset: db.clock_offset(), tenant: None })
+        Ok(Self::new(db, session, None))
     }
 
     pub(super) async fn read(db: &Db) -> Result<Self> {
         let DbKind::Sqlite(sqlite) = &db.kind else { return Self::single(db).await };
         let Some(readers) = sqlite.readers() else { return Self::single(db).await };
         let session = Session::SqliteRead(readers.acquire().await?);
-        Ok(Self { session, clock_offset: db.clock_offset(), tenant: None })
+        Ok(Self::new(db, session, None))
     }
 
     /// The connection, to run statements on.
@@ -103,7 +108,13 @@ impl Tx {
             Session::Sqlite(write) => Link::Sqlite(write.writer.connection()),
             Session::SqliteRead(conn) => Link::Sqlite(&mut **conn),
         };
-        Conn { link, clock_offset: self.clock_offset, tenant: self.tenant, wakes: None }
+        Conn {
+            link,
+            clock_offset: self.clock_offset,
+            tenant: self.tenant,
+            wakes: None,
+            keeps_statements: self.keeps_statements,
+        }
     }
 
     /// The application's own view of a PostgreSQL transaction, for statements of its own.
