@@ -3,7 +3,12 @@
 //! PostgreSQL explains the very statements as they run (`auto_explain`); on SQLite their texts are taken from the
 //! driver's log and explained.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "support functions fail as tests do")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "support functions fail as tests do"
+)]
 
 use std::fmt::Write as _;
 use std::sync::{Mutex, OnceLock};
@@ -236,7 +241,9 @@ async fn no_hot_statement_reads_all_jobs_on_sqlite() {
     let mut scans = Vec::new();
     for statement in &statements {
         for step in explain(&db, statement).await {
-            let table = ["fairlane_jobs", "j", "head"].into_iter().any(|name| step == format!("SCAN {name}") || step.starts_with(&format!("SCAN {name} ")));
+            let table = ["fairlane_jobs", "j", "head"]
+                .into_iter()
+                .any(|name| step == format!("SCAN {name}") || step.starts_with(&format!("SCAN {name} ")));
             if table {
                 scans.push(format!("{step}\n{statement}"));
             }

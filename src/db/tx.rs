@@ -103,10 +103,10 @@ impl Tx {
     /// The connection, to run statements on.
     pub fn conn(&mut self) -> Conn<'_> {
         let link = match &mut self.session {
-            Session::Postgres(tx) => Link::Postgres(&mut **tx),
-            Session::PostgresSingle(conn) => Link::Postgres(&mut **conn),
+            Session::Postgres(tx) => Link::Postgres(tx),
+            Session::PostgresSingle(conn) => Link::Postgres(conn),
             Session::Sqlite(write) => Link::Sqlite(write.writer.connection()),
-            Session::SqliteRead(conn) => Link::Sqlite(&mut **conn),
+            Session::SqliteRead(conn) => Link::Sqlite(conn),
         };
         Conn {
             link,
