@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{Tenant, Wake, encode_payload};
 use crate::Event;
 use crate::db::Conn;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::store::events::{self, NewEvent};
 
 /// An event on its way to its listeners: `.await` it, or put it `.in_tx(&mut tx)`.
@@ -80,12 +80,7 @@ impl Publish {
     async fn insert(self, conn: &mut Conn<'_>) -> Result<Published> {
         let Self { tenant, event } = self;
         let mut event = event?;
-        event.tenant_id = match tenant.fairlane.tenant_id(&tenant.slug, None).await {
-            Err(Error::UnknownTenant { .. } | Error::WouldDeadlock) => {
-                tenant.fairlane.tenant_id(&tenant.slug, Some(conn)).await?
-            }
-            found => found?,
-        };
+        event.tenant_id = tenant.fairlane.tenant_id_on(&tenant.slug, conn).await?;
         let fanned = events::publish(conn, &event).await?;
         Ok(Published {
             id: event.id,

@@ -70,7 +70,7 @@ impl Db {
     /// Connections of their own to the same database, for a thread with a runtime of its own. `None` in memory, where
     /// a second connection would see another database.
     pub(crate) async fn reopen(&self, max_connections: u32) -> Result<Option<Self>> {
-        if self.options.url.contains(":memory:") {
+        if self.is_in_memory() {
             return Ok(None);
         }
         let mut again = Self::open(&DbOptions { max_connections, ..self.options().clone() }).await?;
@@ -93,6 +93,11 @@ impl Db {
 
     pub(crate) fn same_as(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.clock_offset, &other.clock_offset)
+    }
+
+    /// Whether a second connection would see another database.
+    pub(crate) fn is_in_memory(&self) -> bool {
+        matches!(&self.kind, DbKind::Sqlite(sqlite) if sqlite.readers().is_none())
     }
 
     /// Whether prepared statements may outlive their transaction: not behind a transaction pooler.

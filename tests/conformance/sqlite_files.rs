@@ -1,8 +1,8 @@
 //! What only SQLite's files can show: several processes on one, and a disk that is full.
 
 use fairlane::db::{Db, DbOptions, query};
-use fairlane::testing::TestDb;
-use fairlane::{ClientSettings, Error, Fairlane, sql};
+use fairlane::testing::{Sandbox, TestDb};
+use fairlane::{ClientSettings, Error, Fairlane, Registry, sql, store};
 
 use crate::support::*;
 
@@ -84,4 +84,15 @@ async fn a_full_disk_is_an_error_and_writing_goes_on_when_there_is_room_again() 
     limit("pragma max_page_count = 1000000").await;
     dispatch(&acme(&t), 1).await;
     assert_eq!(count(&t, "select count(*) as n from fairlane_jobs").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_memory_a_transaction_finds_a_tenant_without_waiting_for_itself() {
+    let sandbox = Sandbox::new(Registry::new().job::<Work>(), ()).await.unwrap();
+    let client = sandbox.fairlane();
+    try_write(client.db(), async |conn| store::tenants::add(conn, "fresh", "Fresh").await).await.unwrap();
+    let mut tx = client.begin().await.unwrap();
+    let dispatch = client.tenant("fresh").dispatch(Work { number: 1 }).in_tx(&mut tx);
+    tokio::time::timeout(std::time::Duration::from_secs(10), dispatch).await.expect("no deadlock").unwrap();
+    tx.commit().await.unwrap();
 }
