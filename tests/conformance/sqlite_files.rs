@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use fairlane::db::{Db, DbOptions, query};
-use fairlane::testing::TestDb;
-use fairlane::{ClientSettings, Error, Fairlane, sql};
+use fairlane::testing::{Sandbox, TestDb};
+use fairlane::{ClientSettings, Error, Fairlane, Registry, sql, store};
 
 use crate::support::*;
 
@@ -103,4 +103,15 @@ async fn a_begin_that_was_given_up_does_not_keep_the_file_locked() {
         other.begin().await
     });
     next.await.expect("in time").expect("the lock is free again");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_memory_a_transaction_finds_a_tenant_without_waiting_for_itself() {
+    let sandbox = Sandbox::new(Registry::new().job::<Work>(), ()).await.unwrap();
+    let client = sandbox.fairlane();
+    try_write(client.db(), async |conn| store::tenants::add(conn, "fresh", "Fresh").await).await.unwrap();
+    let mut tx = client.begin().await.unwrap();
+    let dispatch = client.tenant("fresh").dispatch(Work { number: 1 }).in_tx(&mut tx);
+    tokio::time::timeout(std::time::Duration::from_secs(10), dispatch).await.expect("no deadlock").unwrap();
+    tx.commit().await.unwrap();
 }
