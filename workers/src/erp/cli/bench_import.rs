@@ -84,10 +84,7 @@ async fn bench(args: &BenchArgs, env: &CommandEnv) -> anyhow::Result<()> {
     let _ = std::fs::remove_file(&path);
     let measured = measured?;
     let lines = [
-        format!(
-            "import  {:>9.0} rows/s   {:?} s",
-            measured.import_rows_per_second, measured.import_seconds
-        ),
+        format!("import  {:>9.0} rows/s   {:?} s", measured.import_rows_per_second, measured.import_seconds),
         format!("floor   {:>9.0} rows/s   {:?} s", measured.floor_rows_per_second, measured.floor_seconds),
         format!(
             "ratio   {:>9.2}          peak memory {:.0} MB while importing {} rows ({:.1} MB) on {}",

@@ -36,7 +36,16 @@ async fn insert_products(conn: &mut Conn<'_>, tenant_id: i64, rows: &[SampleRow]
             .iter()
             .map(|row| {
                 let (price, cost) = (amount(row.price), amount(row.standard_cost));
-                (&row.sku, &row.barcode, &row.name, row.category, row.unit, price, cost, row.reorder_level.to_string())
+                (
+                    &row.sku,
+                    &row.barcode,
+                    &row.name,
+                    row.category,
+                    row.unit,
+                    price,
+                    cost,
+                    row.reorder_level.to_string(),
+                )
             })
             .collect();
         let statement = sql!(
@@ -95,7 +104,8 @@ async fn insert_events(
     let payloads: Vec<String> = (first..).zip(rows).map(payload).collect();
     let ids: Vec<Uuid> = rows.iter().map(|_| Uuid::now_v7()).collect();
     let numbers: Vec<String> = (first..).take(rows.len()).map(|number| number.to_string()).collect();
-    let head = |query: Query| query.bind(tenant_id).bind("catalog.product.created").bind("import").bind("product");
+    let head =
+        |query: Query| query.bind(tenant_id).bind("catalog.product.created").bind("import").bind("product");
     if conn.dialect() == Dialect::Sqlite {
         let rows: Vec<_> = ids.iter().zip(&payloads).zip(&numbers).collect();
         let statement = sql!(
