@@ -9,11 +9,15 @@ use super::{BATCH, Deed, Operator};
 use crate::client::Fairlane;
 use crate::db::Db;
 use crate::error::{Error, Result};
-use crate::store::failed::{self, FailedFilter, KeyTaken, Page, Revived};
+use crate::store::failed::{self, FailedFilter, Page};
 use crate::store::job_lists;
+use crate::store::revive::{self, KeyTaken, Revived};
 
 /// The most names of left-over jobs that a result carries: memory stays bounded at a million.
 const NAMED: usize = 100;
+
+/// Refusals in a row after which the database, not the rows, is taken to be wrong.
+const GIVE_UP_AFTER: u64 = 100;
 
 /// What a retry did.
 #[derive(Debug, Default, Clone)]
@@ -47,7 +51,7 @@ pub async fn retry(
         let batch = Batch { fairlane, filter: &set.filter, target, operator };
         let (revived, page) = match batch.run(after, BATCH).await {
             // One row spoils its whole batch: take them one by one, so that it spoils itself alone.
-            Err(Error::Database(_) | Error::Damaged(_)) => batch.one_by_one(after, &mut done).await?,
+            Err(why) if is_of_one_row(&why) => batch.one_by_one(after, &mut done).await?,
             done => done?,
         };
         done.add(revived);
@@ -101,7 +105,7 @@ impl Batch<'_> {
         if ids.is_empty() {
             return Ok(Revived::default());
         }
-        let revived = failed::revive(&mut tx.conn(), ids).await?;
+        let revived = revive::revive(&mut tx.conn(), ids).await?;
         if !revived.ids.is_empty() {
             let deed = Deed {
                 tenant_id: self.filter.tenant_id,
@@ -129,17 +133,25 @@ impl Batch<'_> {
                     all.ids.extend(revived.ids);
                     all.taken.extend(revived.taken);
                 }
-                Err(why @ (Error::Database(_) | Error::Damaged(_))) => {
+                // When none of many goes, it is no single row that is wrong.
+                Err(why) if !is_of_one_row(&why) || done.refused >= GIVE_UP_AFTER && all.ids.is_empty() => {
+                    return Err(why);
+                }
+                Err(why) => {
                     done.refused += 1;
                     if done.refusals.len() < NAMED {
                         done.refusals.push((*id, why.to_string()));
                     }
                 }
-                Err(why) => return Err(why),
             }
         }
         Ok((all, page))
     }
+}
+
+/// Whether an error may be the fault of a damaged row; an outage is nobody's.
+fn is_of_one_row(error: &Error) -> bool {
+    matches!(error, Error::Database(_) | Error::Damaged(_))
 }
 
 /// Removes failed jobs for good: all that the filter means and that failed before now. Returns how many went.

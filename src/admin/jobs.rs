@@ -1,45 +1,16 @@
-//! Jobs: find one by a short id, say why it waits, call some off.
+//! Jobs: say why one waits, call some off.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{BATCH, Deed, Operator};
-use crate::db::{Conn, Db};
-use crate::error::{Error, Result};
-use crate::store::job_lists::{self, IdText, JobDetail, JobFilter};
+use crate::db::Db;
+use crate::error::Result;
+use crate::store::cancel;
+use crate::store::job_lists::{self, JobDetail, JobFilter};
 use crate::store::queues::QueueRow;
 use crate::store::tenants::TenantRow;
 use crate::store::workers::WorkerRow;
-use crate::store::{cancel, event_log};
-
-/// The id that a person means: the whole of it, or its last digits if only one job ends so.
-pub async fn resolve(conn: &mut Conn<'_>, tenant_id: Option<i64>, text: &str) -> Result<Uuid> {
-    match job_lists::parse_id(text)? {
-        IdText::Whole(id) => Ok(id),
-        IdText::Suffix(digits) => {
-            only("job", text, job_lists::ids_by_suffix(conn, tenant_id, &digits).await?)
-        }
-    }
-}
-
-/// The event that a person means.
-pub async fn resolve_event(conn: &mut Conn<'_>, tenant_id: Option<i64>, text: &str) -> Result<Uuid> {
-    let missing = || Error::NotFound { what: "event", name: text.to_owned() };
-    match job_lists::parse_id(text).map_err(|_| missing())? {
-        IdText::Whole(id) => Ok(id),
-        IdText::Suffix(digits) => {
-            only("event", text, event_log::ids_by_suffix(conn, tenant_id, &digits).await?)
-        }
-    }
-}
-
-fn only(what: &'static str, text: &str, found: Vec<Uuid>) -> Result<Uuid> {
-    match found.as_slice() {
-        [] => Err(Error::NotFound { what, name: text.to_owned() }),
-        [one] => Ok(*one),
-        several => Err(Error::Ambiguous { what, name: text.to_owned(), count: several.len() as i64 }),
-    }
-}
 
 /// What a job's waiting can depend on.
 #[derive(Debug)]

@@ -3,7 +3,8 @@
 //! | module | operations |
 //! |---|---|
 //! | [`failed`] | retry, forget |
-//! | [`jobs`] | find, why is it waiting, cancel, clear a queue |
+//! | [`ids`] | which job or event a short id means |
+//! | [`jobs`] | why is it waiting, cancel, clear a queue |
 //! | [`queues`] | pause, resume, over a limit |
 //! | [`tenants`] | add, pause, resume |
 //! | [`schedules`] | add, remove, pause, resume, run now |
@@ -13,6 +14,7 @@
 //! memory and locks stay bounded, and jobs that fail meanwhile are not swept in.
 
 pub mod failed;
+pub mod ids;
 pub mod jobs;
 pub mod queues;
 pub mod schedules;

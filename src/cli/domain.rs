@@ -154,3 +154,46 @@ pub(super) async fn run(
     };
     command.run(matches, env).await
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::App;
+
+    struct Verb(&'static str, Option<&'static str>);
+
+    impl DomainCommand for Verb {
+        fn command(&self) -> clap::Command {
+            clap::Command::new(self.0).arg(clap::Arg::new("file"))
+        }
+
+        fn run(
+            &self,
+            _: ArgMatches,
+            _: CommandEnv,
+        ) -> BoxFuture<'static, anyhow::Result<std::process::ExitCode>> {
+            Box::pin(async { Ok(std::process::ExitCode::SUCCESS) })
+        }
+
+        fn group(&self) -> Option<&'static str> {
+            self.1
+        }
+    }
+
+    #[test]
+    fn a_domain_adds_verbs_beside_the_engines_and_below_a_group() {
+        let app = App::new("fairlane", "0")
+            .command(Verb("import", None))
+            .command(Verb("import", Some("bench")))
+            .command(Verb("jobs", Some("bench")));
+        app.clap().debug_assert();
+        let found = |line: &str| {
+            let matches = app.clap().try_get_matches_from(line.split(' ')).unwrap();
+            find(&app.commands, &matches).map(|(index, _)| index)
+        };
+        assert_eq!(found("fairlane import f.csv"), Some(0));
+        assert_eq!(found("fairlane bench import f.csv -t acme"), Some(1));
+        assert_eq!(found("fairlane bench jobs"), Some(2));
+        assert_eq!(found("fairlane jobs"), None);
+    }
+}

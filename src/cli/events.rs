@@ -11,7 +11,7 @@ use super::exit::{Exit, Failure};
 use super::jobs::{cursor, state_word};
 use super::output::{Page, Record, ago, json as as_json, printable, rfc3339, short};
 use super::session::Session;
-use crate::admin::jobs::resolve_event;
+use crate::admin::ids::resolve_event;
 use crate::error::Error;
 use crate::store::event_log::{self, Delivery, EventDetail, EventFilter, EventRow};
 

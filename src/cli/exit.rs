@@ -78,7 +78,11 @@ impl Failure {
                 } else {
                     source.to_string()
                 };
-                return Some(Self { exit: exit_of(source), message, hint: source.hint() });
+                let exit = exit_of(source);
+                let forbidden = (exit == Exit::NotPermitted).then(|| {
+                    "this login may not do it: name another in the URL (-d), or ask an administrator".into()
+                });
+                return Some(Self { exit, message, hint: source.hint().or(forbidden) });
             }
             if let Some(source) = cause.downcast_ref::<ConfigError>() {
                 return Some(Self::usage(source.to_string()).hint(source.hint()));

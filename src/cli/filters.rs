@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::args::{Attempts, attempts, duration, past};
 use super::exit::{Exit, Failure};
 use super::session::{Session, did_you_mean};
-use crate::admin::jobs::resolve;
+use crate::admin::ids::resolve;
 use crate::error::Error;
 use crate::state::JobState;
 use crate::store::failed::FailedFilter;

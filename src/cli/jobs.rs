@@ -10,8 +10,9 @@ use super::confirm::confirm;
 use super::exit::{Exit, Failure};
 use super::filters::{Filters, resolve_ids};
 use super::output::{Page, Record, ago, counted, json, short};
+use super::progress::progress;
 use super::session::Session;
-use crate::admin::jobs::{CallOff, cancel as cancel_jobs};
+use crate::admin::jobs::{CallOff, CancelCounts, cancel as cancel_jobs};
 use crate::state::JobState;
 use crate::store::job_lists::{self, JobRow};
 
@@ -21,17 +22,15 @@ pub(super) struct Jobs {
     #[arg(long, value_delimiter = ',', value_parser = clap::builder::ValueParser::new(state))]
     state: Vec<JobState>,
     #[command(flatten)]
-    filters: Filters,
-    #[command(flatten)]
     paging: Paging,
+    #[command(flatten)]
+    filters: Filters,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct Cancel {
     /// Ids, or the ends of ids
     ids: Vec<String>,
-    #[command(flatten)]
-    filters: Filters,
     /// In this state; several with commas
     #[arg(long, value_delimiter = ',', value_parser = clap::builder::ValueParser::new(state))]
     state: Vec<JobState>,
@@ -40,6 +39,8 @@ pub(super) struct Cancel {
     reason: Option<String>,
     #[command(flatten)]
     consent: Consent,
+    #[command(flatten)]
+    filters: Filters,
 }
 
 fn state(word: &str) -> Result<JobState, String> {
@@ -165,7 +166,10 @@ pub(super) async fn cancel(verb: &Cancel, session: &Session) -> anyhow::Result<E
     let target = verb.filters.in_words(session, &verb.ids);
     let operator = session.operator(verb.reason.as_deref());
     let call_off = CallOff { action: "job.cancel", target: &target };
-    let counts = cancel_jobs(fairlane.db(), &filter, call_off, &operator, |_| {}).await?;
+    let bar = progress(session, "Cancel", count);
+    let looked = |so_far: CancelCounts| bar.set_position(so_far.cancelled + so_far.requested);
+    let counts = cancel_jobs(fairlane.db(), &filter, call_off, &operator, looked).await?;
+    bar.finish_and_clear();
     let result = serde_json::json!({
         "cancelled": counts.cancelled, "cancel_requested": counts.requested, "not_found": unknown,
     });

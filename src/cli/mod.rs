@@ -21,9 +21,12 @@ mod events;
 mod exit;
 mod failed;
 mod filters;
+mod forget;
 mod jobs;
 mod migrate;
+mod monitor;
 mod output;
+mod progress;
 mod queues;
 mod retry;
 mod schedules;
@@ -127,14 +130,14 @@ impl App {
     }
 
     fn clap(&self) -> clap::Command {
-        let mut root = clap::Command::new(self.name)
-            .version(self.version)
+        let root = clap::Command::new(self.name).version(self.version);
+        let root = Verb::augment_subcommands(Globals::augment_args(root))
             .about("A multi-tenant background job queue on PostgreSQL or SQLite")
+            .long_about(None::<&str>)
+            .after_long_help(EXIT_CODES)
             .subcommand_required(true)
             .arg_required_else_help(true)
-            .disable_help_subcommand(true)
-            .infer_long_args(false);
-        root = Verb::augment_subcommands(Globals::augment_args(root));
+            .disable_help_subcommand(true);
         domain::add_commands(root, &self.commands)
     }
 }
@@ -147,6 +150,12 @@ impl std::fmt::Debug for App {
             .finish_non_exhaustive()
     }
 }
+
+/// What `--help` says below the verbs.
+const EXIT_CODES: &str = "\
+Exit codes: 0 done, 1 failed, 2 the command line or the configuration is wrong, 3 not found, 4 refused by the state of \
+the thing, 5 partly done, 6 the database can't be reached, 7 not permitted, 8 a threshold is breached, 12 a worker \
+reached its memory limit";
 
 /// Runs the command line of this process: the `main()` of an application.
 pub fn run(app: App) -> std::process::ExitCode {

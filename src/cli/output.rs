@@ -4,10 +4,13 @@ use std::io::{self, IsTerminal, Write};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use clap::ValueEnum;
-use comfy_table::{ContentArrangement, Table};
+use comfy_table::{Attribute, Cell, ContentArrangement, Table};
 use serde::Serialize;
 
 use crate::store::listing::DamagedRow;
+
+/// The narrowest terminal whose width tables are fitted into.
+const NARROWEST: u16 = 60;
 
 /// The shape of a command's output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Default)]
@@ -128,8 +131,20 @@ impl Output {
             return rows.into_iter().try_for_each(|cells| self.line(&cells.join("\t")));
         }
         let mut table = Table::new();
-        table.load_style(comfy_table::presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
-        table.set_header(columns.to_vec());
+        // Some terminals tell no width, or none that a table fits into: better a long line than a letter a line.
+        let arrangement = match table.width() {
+            Some(NARROWEST..) => ContentArrangement::Dynamic,
+            _ => ContentArrangement::Disabled,
+        };
+        table.load_style(comfy_table::presets::NOTHING).set_content_arrangement(arrangement);
+        let heading = |name: &&str| match self.colors {
+            true => Cell::new(name).add_attribute(Attribute::Bold),
+            false => Cell::new(name),
+        };
+        table.set_header(columns.iter().map(heading).collect::<Vec<_>>());
+        if self.colors {
+            table.enforce_styling();
+        }
         table.add_rows(rows);
         table.column_iter_mut().for_each(|column| {
             column.set_padding((0, 2));

@@ -1,19 +1,18 @@
-//! `queues`, `pause`, `resume`, `clear`, `monitor`.
-
-use std::time::Duration;
+//! `queues`, `pause`, `resume`, `clear`.
 
 use chrono::{DateTime, Utc};
 use clap::Args;
 use serde::Serialize;
 use serde_json::json;
 
-use super::args::{Consent, duration, future};
+use super::args::{Consent, future};
 use super::confirm::confirm;
 use super::exit::{Exit, Failure};
 use super::filters::known_queue;
 use super::output::{Page, Record, ago, counted, json as as_json, span};
+use super::progress::progress;
 use super::session::Session;
-use crate::admin::jobs::{CallOff, cancel};
+use crate::admin::jobs::{CallOff, CancelCounts, cancel};
 use crate::admin::{queues as admin, tenants};
 use crate::state::JobState;
 use crate::store::job_lists::{self, JobFilter};
@@ -64,19 +63,6 @@ pub(super) struct Clear {
     consent: Consent,
 }
 
-#[derive(Debug, Args)]
-pub(super) struct Monitor {
-    /// The queues, with commas; without, all that are configured or in use
-    #[arg(value_delimiter = ',')]
-    queues: Vec<String>,
-    /// Most waiting jobs
-    #[arg(long, visible_alias = "max-depth", default_value_t = 1000)]
-    max: i64,
-    /// Longest time that a ready job may have waited
-    #[arg(long, value_parser = duration, value_name = "LENGTH")]
-    max_age: Option<Duration>,
-}
-
 /// A queue of a list.
 #[derive(Debug, Serialize)]
 struct QueueRecord {
@@ -117,7 +103,7 @@ impl QueueRecord {
     }
 }
 
-fn age(row: &QueueRow, now: DateTime<Utc>) -> Option<i64> {
+pub(super) fn age(row: &QueueRow, now: DateTime<Utc>) -> Option<i64> {
     row.oldest_ready_at.map(|at| (now - at).num_seconds().max(0))
 }
 
@@ -152,7 +138,7 @@ impl Record for QueueRecord {
 }
 
 /// Queues in the order workers serve them, then those that only have rows, by name.
-async fn all(session: &Session) -> anyhow::Result<(Vec<QueueRow>, DateTime<Utc>)> {
+pub(super) async fn all(session: &Session) -> anyhow::Result<(Vec<QueueRow>, DateTime<Utc>)> {
     let tenant_id = session.tenant_id().await?;
     let mut tx = session.fairlane().await?.db().read().await?;
     let now = job_lists::now(&mut tx.conn()).await?;
@@ -284,72 +270,13 @@ pub(super) async fn clear(verb: &Clear, session: &Session) -> anyhow::Result<Exi
     let mut target = format!("queue:{queue}");
     target.extend(session.globals.tenant.iter().map(|tenant| format!(" tenant:{tenant}")));
     let call_off = CallOff { action: "queue.clear", target: &target };
-    let counts = cancel(fairlane.db(), &filter, call_off, &operator, |_| {}).await?;
+    let bar = progress(session, "Clear", count);
+    let looked = |so_far: CancelCounts| bar.set_position(so_far.cancelled);
+    let counts = cancel(fairlane.db(), &filter, call_off, &operator, looked).await?;
+    bar.finish_and_clear();
     let result = json!({ "queue": queue, "cleared": counts.cancelled });
     let line =
         format!("{} of queue {queue} called off; running ones go on.", counted(counts.cancelled, "job"));
     session.out.result(&result, None, &[line])?;
     Ok(Exit::Done)
-}
-
-/// A queue and whether it is over its limit.
-#[derive(Debug, Serialize)]
-struct Watched {
-    queue: String,
-    size: i64,
-    pending: i64,
-    delayed: i64,
-    reserved: i64,
-    oldest_pending_seconds: Option<i64>,
-    status: &'static str,
-}
-
-impl Record for Watched {
-    const COLUMNS: &'static [&'static str] =
-        &["QUEUE", "SIZE", "PENDING", "DELAYED", "RESERVED", "OLDEST", "STATUS"];
-
-    fn cells(&self) -> Vec<String> {
-        vec![
-            self.queue.clone(),
-            self.size.to_string(),
-            self.pending.to_string(),
-            self.delayed.to_string(),
-            self.reserved.to_string(),
-            self.oldest_pending_seconds.map_or("-".to_owned(), span),
-            self.status.to_owned(),
-        ]
-    }
-
-    fn id(&self) -> String {
-        self.queue.clone()
-    }
-}
-
-pub(super) async fn monitor(verb: &Monitor, session: &Session) -> anyhow::Result<Exit> {
-    let (mut rows, now) = all(session).await?;
-    if !verb.queues.is_empty() {
-        // Laravel writes connection:queue; here there is one connection.
-        let wanted: Vec<&str> =
-            verb.queues.iter().map(|name| name.rsplit(':').next().unwrap_or(name)).collect();
-        for name in &wanted {
-            known_queue(session, name).await?;
-        }
-        rows.retain(|row| wanted.contains(&row.name.as_str()));
-    }
-    let threshold = admin::Threshold { max_waiting: verb.max, max_age: verb.max_age };
-    let watched: Vec<_> = rows
-        .into_iter()
-        .map(|row| Watched {
-            size: row.waiting() + row.running,
-            pending: row.ready,
-            delayed: row.scheduled + row.retryable,
-            reserved: row.running,
-            oldest_pending_seconds: age(&row, now),
-            status: if threshold.is_breached(&row, now) { "ALERT" } else { "OK" },
-            queue: row.name,
-        })
-        .collect();
-    let alert = watched.iter().any(|queue| queue.status == "ALERT");
-    session.out.page(&Page::from(watched), "No queues.")?;
-    Ok(if alert { Exit::Threshold } else { Exit::Done })
 }

@@ -1,33 +1,28 @@
 //! `retry`.
 
-use std::io::IsTerminal;
-
 use clap::Args;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 
 use super::exit::{Exit, Failure};
 use super::filters::{FailureFilters, resolve_ids};
 use super::output::counted;
+use super::progress::progress;
 use super::session::Session;
 use crate::admin::failed::{Retried, retry as retry_jobs};
 use crate::store::failed::{self, FailedFilter};
-
-/// Below this nobody needs a progress bar.
-const SHOWN_FROM: i64 = 2000;
 
 #[derive(Debug, Args)]
 pub(super) struct Retry {
     /// Ids or the ends of ids; `all` for everything (of the tenant, with -t)
     ids: Vec<String>,
-    #[command(flatten)]
-    filters: FailureFilters,
     /// Only say what would be retried
     #[arg(long)]
     dry_run: bool,
     /// Why
     #[arg(long)]
     reason: Option<String>,
+    #[command(flatten)]
+    filters: FailureFilters,
 }
 
 pub(super) async fn retry(verb: &Retry, session: &Session) -> anyhow::Result<Exit> {
@@ -63,7 +58,7 @@ pub(super) async fn retry(verb: &Retry, session: &Session) -> anyhow::Result<Exi
         return Ok(Exit::Done);
     }
     let target = verb.filters.in_words(session, typed);
-    let bar = bar(session, count);
+    let bar = progress(session, "Retry", count);
     let operator = session.operator(verb.reason.as_deref());
     let done =
         retry_jobs(fairlane, &filter, &target, &operator, |so_far| bar.set_position(so_far.retried)).await?;
@@ -100,16 +95,6 @@ fn nothing(session: &Session, typed: &[String], missing: Vec<String>) -> anyhow:
     let result = json!({ "retried": 0, "key_taken": [], "refused": [], "not_found": missing });
     session.out.result(&result, None, &["No retryable jobs found.".into()])?;
     Ok(Exit::Done)
-}
-
-fn bar(session: &Session, count: i64) -> ProgressBar {
-    let shown = count >= SHOWN_FROM && !session.out.quiet && std::io::stderr().is_terminal();
-    let target = if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-    let bar = ProgressBar::with_draw_target(u64::try_from(count).ok(), target);
-    if let Ok(style) = ProgressStyle::with_template("Retry {bar:30} {pos}/{len}  {per_sec}  eta {eta}") {
-        bar.set_style(style);
-    }
-    bar
 }
 
 fn report(session: &Session, done: &Retried, missing: &[String]) -> anyhow::Result<Exit> {

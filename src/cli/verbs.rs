@@ -7,16 +7,37 @@ use super::exit::Exit;
 use super::output::Output;
 use super::session::Session;
 use super::{
-    App, config, enqueue, events, failed, jobs, migrate, queues, retry, schedules, show, tenants, work,
-    workers,
+    App, config, enqueue, events, failed, forget, jobs, migrate, monitor, queues, retry, schedules, show,
+    tenants, work, workers,
 };
+
+const WORK_EXAMPLES: &str = "\
+Examples:
+  fairlane work
+  fairlane work --queue high,default --concurrency 32
+  fairlane work --stop-when-empty
+Signals: TERM, INT, QUIT finish the running jobs (twice: stop at once); USR2 pauses, CONT resumes.";
+
+const ENQUEUE_EXAMPLES: &str = "\
+Examples:
+  fairlane enqueue erp.process_bulk_import -t acme --payload '{\"import_id\": 7}'
+  fairlane enqueue erp.generate_reports -t acme --payload @request.json --delay 5m --unique sales-2026";
+
+const RETRY_EXAMPLES: &str = "\
+Examples:
+  fairlane retry 8eadbeef
+  fairlane retry -t acme --since 2h --error \"timed out\" --dry-run
+  fairlane retry --group 7f3a
+  fairlane retry all -t acme --reason \"the ERP is back\"
+A retried job keeps its id and its history and starts with attempt one.";
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
     /// Run jobs until told to stop
-    #[command(alias = "queue:work", alias = "queue:listen")]
+    #[command(alias = "queue:work", alias = "queue:listen", after_long_help = WORK_EXAMPLES)]
     Work(work::Work),
     /// Queue one job
+    #[command(after_long_help = ENQUEUE_EXAMPLES)]
     Enqueue(enqueue::Enqueue),
     /// List jobs
     Jobs(jobs::Jobs),
@@ -26,19 +47,19 @@ pub(super) enum Verb {
     #[command(alias = "queue:failed")]
     Failed(failed::Failed),
     /// Try failed jobs again
-    #[command(alias = "queue:retry")]
+    #[command(alias = "queue:retry", after_long_help = RETRY_EXAMPLES)]
     Retry(retry::Retry),
     /// Call jobs off: waiting ones at once, running ones through their worker
     Cancel(jobs::Cancel),
     /// Remove failed jobs for good
     #[command(visible_alias = "discard", alias = "queue:forget")]
-    Forget(failed::Forget),
+    Forget(forget::Forget),
     /// Remove failed jobs older than a time
     #[command(alias = "queue:prune-failed", alias = "prune-failed")]
-    Purge(failed::Purge),
+    Purge(forget::Purge),
     /// Remove all failed jobs
     #[command(alias = "queue:flush")]
-    Flush(failed::Flush),
+    Flush(forget::Flush),
     /// List queues: what waits, for how long, what runs
     Queues(queues::Queues),
     /// Stop a queue (or a tenant) from starting jobs
@@ -52,7 +73,7 @@ pub(super) enum Verb {
     Clear(queues::Clear),
     /// Exit with 8 when a queue is over a limit
     #[command(alias = "queue:monitor")]
-    Monitor(queues::Monitor),
+    Monitor(monitor::Monitor),
     /// List worker processes
     Workers(workers::Workers),
     /// Let workers finish what they run and stop, for their process manager to start them afresh
@@ -111,14 +132,14 @@ pub(super) async fn run(verb: Verb, session: &Session) -> anyhow::Result<Exit> {
         Verb::Failed(verb) => failed::list(&verb, session).await,
         Verb::Retry(verb) => retry::retry(&verb, session).await,
         Verb::Cancel(verb) => jobs::cancel(&verb, session).await,
-        Verb::Forget(verb) => failed::forget(&verb, session).await,
-        Verb::Purge(verb) => failed::purge(&verb, session).await,
-        Verb::Flush(verb) => failed::flush(&verb, session).await,
+        Verb::Forget(verb) => forget::forget(&verb, session).await,
+        Verb::Purge(verb) => forget::purge(&verb, session).await,
+        Verb::Flush(verb) => forget::flush(&verb, session).await,
         Verb::Queues(verb) => queues::list(&verb, session).await,
         Verb::Pause(verb) => queues::pause(&verb, session).await,
         Verb::Resume(verb) => queues::resume(&verb, session).await,
         Verb::Clear(verb) => queues::clear(&verb, session).await,
-        Verb::Monitor(verb) => queues::monitor(&verb, session).await,
+        Verb::Monitor(verb) => monitor::monitor(&verb, session).await,
         Verb::Workers(verb) => workers::list(&verb, session).await,
         Verb::Restart(verb) => workers::restart(&verb, session).await,
         Verb::Schedule(verb) => schedules::run(verb, session).await,

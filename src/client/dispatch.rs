@@ -134,14 +134,6 @@ impl Dispatch {
     async fn insert(self, conn: &mut Conn<'_>) -> Result<Dispatched> {
         let Self { tenant, job, unique, idempotency_key, own_id } = self;
         let mut job = job?;
-        job.validate()?;
-        let tenant_id = match tenant.fairlane.tenant_id(&tenant.slug, None).await {
-            Err(Error::UnknownTenant { .. } | Error::WouldDeadlock) => {
-                tenant.fairlane.tenant_id(&tenant.slug, Some(conn)).await?
-            }
-            found => found?,
-        };
-        job.tenant_id = tenant_id;
         let mut holds = Vec::new();
         if let Some(key) = idempotency_key {
             holds.push(KeyHold::idempotency(key));
@@ -150,6 +142,15 @@ impl Dispatch {
             job.set_unique(&key, mode);
             holds.push(KeyHold::unique(&job.kind, key, mode));
         }
+        job.validate()?;
+        holds.iter().try_for_each(|hold| hold.validate(&job.kind))?;
+        let tenant_id = match tenant.fairlane.tenant_id(&tenant.slug, None).await {
+            Err(Error::UnknownTenant { .. } | Error::WouldDeadlock) => {
+                tenant.fairlane.tenant_id(&tenant.slug, Some(conn)).await?
+            }
+            found => found?,
+        };
+        job.tenant_id = tenant_id;
         let wake = |queue: &str| tenant.fairlane.waker().wake_for(BTreeSet::from([queue.to_owned()]));
         let stored = if holds.is_empty() && !own_id {
             jobs::insert(conn, std::slice::from_ref(&job)).await?;

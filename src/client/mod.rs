@@ -125,11 +125,12 @@ impl Fairlane {
         }
         // The caller's own transaction sees a tenant it has just made; everybody else asks on a connection of ours,
         // so that a wrong slug does not spoil the caller's transaction.
-        let found = match conn {
-            Some(conn) => store::tenants::find(conn, slug).await?,
-            None => store::tenants::lookup(self.db(), slug).await?,
-        };
-        let id = found.ok_or_else(|| Error::UnknownTenant { slug: slug.to_owned() })?;
+        let unknown = || Error::UnknownTenant { slug: slug.to_owned() };
+        if let Some(conn) = conn {
+            // Not remembered: the caller may roll back, and the tenant with it.
+            return store::tenants::find(conn, slug).await?.ok_or_else(unknown);
+        }
+        let id = store::tenants::lookup(self.db(), slug).await?.ok_or_else(unknown)?;
         self.inner.tenants.write().unwrap_or_else(|p| p.into_inner()).insert(slug.to_owned(), id);
         Ok(id)
     }

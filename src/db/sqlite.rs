@@ -84,7 +84,7 @@ impl SqliteDb {
     pub(super) async fn begin(&self) -> Result<OwnedMutexGuard<Writer>> {
         let mut writer = self.lock().await?;
         if writer.open {
-            writer.commit_group().await;
+            writer = commit_apart(writer).await?;
         }
         writer.begin().await?;
         writer.run("savepoint member").await?;
@@ -161,6 +161,15 @@ async fn commit_groups(writer: std::sync::Weak<Mutex<Writer>>, wake: Arc<Notify>
     }
 }
 
+/// Commits in a task of its own: a caller that gives up half-way must not leave the others of the group in doubt.
+pub(super) async fn commit_apart(mut writer: OwnedMutexGuard<Writer>) -> Result<OwnedMutexGuard<Writer>> {
+    let commit = async move {
+        writer.commit_group().await;
+        writer
+    };
+    tokio::spawn(commit).await.map_err(|why| Error::Unreachable(why.to_string()))
+}
+
 impl Writer {
     pub(super) fn connection(&mut self) -> &mut SqliteConnection {
         &mut self.conn
@@ -204,8 +213,10 @@ impl Writer {
         if !self.savepoint {
             return Ok(());
         }
-        self.run("rollback to member").await?;
-        self.run("release member").await?;
+        // A full disk or a broken file ends the whole transaction, and the savepoint with it.
+        if self.run("rollback to member").await.is_err() || self.run("release member").await.is_err() {
+            self.start_over().await;
+        }
         self.savepoint = false;
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! Transactions of the engine's own.
 
 use sqlx::pool::PoolConnection;
-use sqlx::{AssertSqlSafe, Postgres, Sqlite, Transaction};
+use sqlx::{AssertSqlSafe, PgPool, Postgres, Sqlite, Transaction};
 use tokio::sync::OwnedMutexGuard;
 
 use super::sqlite::{SqliteDb, Writer};
@@ -38,9 +38,12 @@ impl SqliteWrite {
         self.writer.keep_savepoint().await?;
         let told = self.writer.join();
         if !self.group || !self.db.somebody_waits() {
-            self.writer.commit_group().await;
+            // In a task of its own: whoever gives up half-way must not leave the others of the group in doubt.
+            let commit = tokio::spawn(async move { self.writer.commit_group().await });
+            commit.await.map_err(|why| Error::Unreachable(why.to_string()))?;
+        } else {
+            drop(self);
         }
-        drop(self);
         told.await
             .map_err(|_| Error::Unreachable("the database was closed before the commit".into()))?
             .map_err(Error::Unreachable)
@@ -58,10 +61,7 @@ impl Tx {
     pub(super) async fn begin(db: &Db, tenant: Option<i64>) -> Result<Self> {
         crate::context::refuse_second_writer(db)?;
         let session = match &db.kind {
-            DbKind::Postgres { pool, .. } => Session::Postgres(match tenant {
-                None => pool.begin().await?,
-                Some(tenant) => pool.begin_with(AssertSqlSafe(tenant_begin(tenant))).await?,
-            }),
+            DbKind::Postgres { pool, .. } => Session::Postgres(begin_apart(pool, tenant).await?),
             DbKind::Sqlite(sqlite) => Session::Sqlite(SqliteWrite {
                 writer: sqlite.begin().await?,
                 db: sqlite.clone(),
@@ -75,7 +75,9 @@ impl Tx {
         crate::context::refuse_second_writer(db)?;
         let session = match &db.kind {
             // Unnamed statements need parse and execute on one server connection: a transaction pins it.
-            DbKind::Postgres { pool, pooler: Pooler::Transaction } => Session::Postgres(pool.begin().await?),
+            DbKind::Postgres { pool, pooler: Pooler::Transaction } => {
+                Session::Postgres(begin_apart(pool, None).await?)
+            }
             DbKind::Postgres { pool, .. } => Session::PostgresSingle(pool.acquire().await?),
             DbKind::Sqlite(sqlite) => Session::Sqlite(SqliteWrite {
                 writer: sqlite.join_group().await?,
@@ -147,6 +149,20 @@ impl Tx {
         }
         Ok(())
     }
+}
+
+/// Begins in a task of its own. When the caller gives up between the server's `begin` and its answer, the driver would
+/// return the connection to the pool with the transaction open, and the next single write would never be committed;
+/// here the transaction is complete before it is dropped, and rolled back like any other.
+async fn begin_apart(pool: &PgPool, tenant: Option<i64>) -> Result<Transaction<'static, Postgres>> {
+    let pool = pool.clone();
+    let begin = async move {
+        match tenant {
+            None => pool.begin().await,
+            Some(tenant) => pool.begin_with(AssertSqlSafe(tenant_begin(tenant))).await,
+        }
+    };
+    Ok(tokio::spawn(begin).await.map_err(|why| Error::Unreachable(why.to_string()))??)
 }
 
 /// Begin, role and tenant in one round trip: confined even when the login is a powerful one. `tenant` is a number,

@@ -46,9 +46,9 @@ pub async fn cancel_page(
         // A damaged id or state is nobody's job to cancel: it stays, and the others go on.
         let (Ok(id), Ok(state)) = (row.get("id"), row.get::<String>("state")) else { continue };
         if state == "executing" {
-            cancelled.running.push(id)
+            cancelled.running.push(id);
         } else {
-            cancelled.waiting.push(id)
+            cancelled.waiting.push(id);
         }
         cancelled.next = Some(id);
     }

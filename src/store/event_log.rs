@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::listing::{Listing, read_all};
-use crate::db::{Conn, Row, query};
+use crate::db::{Conn, Row, Sql, query};
 use crate::error::Result;
 use crate::sql;
 
@@ -74,14 +74,7 @@ pub struct Delivery {
     pub error: Option<String>,
 }
 
-/// Events, the newest first, from after a given one on.
-pub async fn list(
-    conn: &mut Conn<'_>,
-    filter: &EventFilter,
-    after: Option<Uuid>,
-    limit: i64,
-) -> Result<Listing<EventRow>> {
-    let rows = query(sql!(
+pub(super) const LIST: Sql = sql!(
         "select cast(e.id as text) as key, e.id, (select t.slug from fairlane_tenants t where t.id = e.tenant_id) as tenant,
             e.name, e.version, e.aggregate_type, e.aggregate_id, e.actor, e.occurred_at
          from fairlane_events e
@@ -89,15 +82,24 @@ pub async fn list(
             and ($3 is null or e.occurred_at >= $3) and ($4 is null or e.occurred_at <= $4)
             and ($5 is null or e.id < $5)
          order by e.id desc limit $6"
-    ))
-    .bind(filter.tenant_id)
-    .bind(filter.name.clone())
-    .bind(filter.since)
-    .bind(filter.until)
-    .bind(after)
-    .bind(limit)
-    .fetch_all(conn)
-    .await?;
+);
+
+/// Events, the newest first, from after a given one on.
+pub async fn list(
+    conn: &mut Conn<'_>,
+    filter: &EventFilter,
+    after: Option<Uuid>,
+    limit: i64,
+) -> Result<Listing<EventRow>> {
+    let rows = query(LIST)
+        .bind(filter.tenant_id)
+        .bind(filter.name.clone())
+        .bind(filter.since)
+        .bind(filter.until)
+        .bind(after)
+        .bind(limit)
+        .fetch_all(conn)
+        .await?;
     read_all(&rows, limit, read)
 }
 

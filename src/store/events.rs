@@ -1,13 +1,14 @@
 //! Publishing: one event row and one job row for each subscription, in one transaction.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
+use serde::Serialize;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::jobs::{self, NewJob};
-use crate::db::{Conn, Db, Dialect, Row, Sql, Value, query};
+use crate::db::{Conn, Db, Dialect, Row, Sql, query};
 use crate::error::{Error, Result};
 use crate::event::Aggregate;
 use crate::listener::listener_job_kind;
@@ -68,7 +69,8 @@ pub async fn publish(conn: &mut Conn<'_>, event: &NewEvent) -> Result<Fanned> {
 }
 
 /// Event, subscriptions and jobs in one round trip. The tenant's setting travels in it: the insert reads from
-/// `setting`, so the policies see it. Job ids are made from event and listener: a repeated fan-out finds them taken.
+/// `setting`, so the policies see it. Job ids are made from event and listener, as [`listener_job_id`] makes them: a repeated
+/// fan-out, whichever way it goes, finds them taken.
 async fn publish_in_one_statement(conn: &mut Conn<'_>, event: &NewEvent) -> Result<Fanned> {
     let statement = sql!(
         "with setting as materialized (
@@ -82,13 +84,15 @@ async fn publish_in_one_statement(conn: &mut Conn<'_>, event: &NewEvent) -> Resu
          ), fanned as (
             insert into fairlane_jobs (id, tenant_id, queue, kind, priority, state, run_at, payload, event_id,
                 max_attempts, correlation_id, causation_id, trace, created_at)
-            select (substr(replace(event.id::text, '-', ''), 1, 12) || '7' || substr(h.hash, 1, 3) || '8'
-                    || substr(h.hash, 4, 15))::uuid,
+            select (substr(replace(event.id::text, '-', ''), 1, 12) || '7' || substr(h.hash, 2, 3)
+                    || translate(substr(h.hash, 5, 1), '0123456789abcdef', '89ab89ab89ab89ab')
+                    || substr(h.hash, 6, 15))::uuid,
                 $2, s.queue, s.listener || '@' || s.event_name, s.priority, 'available', {now}, 'null', event.id,
                 s.max_attempts, coalesce($11, event.id), event.id, $13, {now}
             from event
             join fairlane_subscriptions s on s.event_name = $3
-            cross join lateral (select md5(event.id::text || s.listener) as hash) h
+            cross join lateral (
+                select encode(sha256(uuid_send(event.id) || convert_to(s.listener, 'UTF8')), 'hex') as hash) h
             on conflict (id) do nothing
             returning queue
          )
@@ -184,11 +188,17 @@ fn listener_job_id(event: Uuid, listener: &str) -> Uuid {
 
 /// The id was taken: by this very event (fine, a repeat), or by another one (a mistake).
 async fn stored_before(conn: &mut Conn<'_>, event: &NewEvent) -> Result<Fanned> {
-    let known = query(sql!("select name from fairlane_events where id = $1 and tenant_id = $2"))
-        .bind(event.id)
-        .bind(event.tenant_id)
-        .fetch_optional(conn)
-        .await?;
+    // The setting travels in the statement: outside a transaction the one of the insert is gone.
+    let known = query(Sql {
+        postgres: "with setting as materialized (select set_config('fairlane.tenant_id', $2::text, true) as tenant)
+             select e.name from setting cross join lateral (
+                select name from fairlane_events where id = $1 and tenant_id = setting.tenant::bigint offset 0) e",
+        sqlite: "select name from fairlane_events where id = $1 and tenant_id = $2",
+    })
+    .bind(event.id)
+    .bind(event.tenant_id)
+    .fetch_optional(conn)
+    .await?;
     match known {
         Some(row) if row.get::<String>("name")? == event.name => {
             Ok(Fanned { duplicate: true, ..Fanned::default() })
@@ -197,79 +207,82 @@ async fn stored_before(conn: &mut Conn<'_>, event: &NewEvent) -> Result<Fanned> 
     }
 }
 
-/// Stores many events at once, each with its listener jobs: for imports and other bulk work.
+/// One event of many, as the statement reads it.
+#[derive(Serialize)]
+struct EventLine<'a> {
+    id: Uuid,
+    name: &'a str,
+    version: i32,
+    payload: &'a RawValue,
+    aggregate_type: Option<&'a str>,
+    aggregate_id: Option<&'a str>,
+    aggregate_version: Option<i64>,
+}
+
+impl<'a> From<&'a NewEvent> for EventLine<'a> {
+    fn from(event: &'a NewEvent) -> Self {
+        let aggregate = event.aggregate.as_ref();
+        Self {
+            id: event.id,
+            name: &event.name,
+            version: event.version,
+            payload: &event.payload,
+            aggregate_type: aggregate.map(|it| it.kind),
+            aggregate_id: aggregate.map(|it| it.id.as_str()),
+            aggregate_version: aggregate.and_then(|it| it.version),
+        }
+    }
+}
+
+/// Stores many events of one tenant at once, each with its listener jobs: for imports and other bulk work. Events that
+/// are stored already are left alone.
 ///
-/// A chunk is three statements whatever its size.
+/// One bind, a JSON array, so a chunk is two statements whatever its size. Not an array a column: SQLite joins those
+/// by comparing every element with every other.
 pub async fn publish_all(conn: &mut Conn<'_>, events: &[NewEvent]) -> Result<u64> {
     let Some(first) = events.first() else { return Ok(0) };
     jobs::confine(conn, first.tenant_id)?;
+    let lines: Vec<EventLine<'_>> = events.iter().map(EventLine::from).collect();
+    let lines = serde_json::to_string(&lines)
+        .map_err(|why| Error::Invalid { what: "an event".into(), why: why.to_string() })?;
     let statement = Sql {
-        postgres: "insert into fairlane_events (id, tenant_id, name, version, payload, source, actor, aggregate_type,
+        postgres: "with setting as materialized (select set_config('fairlane.tenant_id', $1::text, true))
+             insert into fairlane_events (id, tenant_id, name, version, payload, source, actor, aggregate_type,
                 aggregate_id, aggregate_version, correlation_id, causation_id, priority, occurred_at)
-             select e.id, $1, e.name, e.version, e.payload::jsonb, $2, $3, e.aggregate_type, e.aggregate_id,
+             select e.id, $1, e.name, e.version, coalesce(e.payload, 'null'), $2, $3, e.aggregate_type, e.aggregate_id,
                 e.aggregate_version, $4, $5, 5, {now}
-             from unnest($6::uuid[], $7::text[], $8::bigint[], $9::text[], $10::text[], $11::text[], $12::bigint[])
-                as e(id, name, version, payload, aggregate_type, aggregate_id, aggregate_version)
-             on conflict (id) do nothing",
-        // One array of rows: joined lists have no index, and seven of them are joined in any order.
+             from setting, jsonb_to_recordset($6::jsonb) as e(id uuid, name text, version integer, payload jsonb,
+                aggregate_type text, aggregate_id text, aggregate_version bigint)
+             on conflict (id) do nothing
+             returning id",
         sqlite: "insert into fairlane_events (id, tenant_id, name, version, payload, source, actor, aggregate_type,
                 aggregate_id, aggregate_version, correlation_id, causation_id, priority, occurred_at)
-             select value ->> 0, $1, value ->> 1, value ->> 2, value ->> 3, $2, $3, value ->> 4, value ->> 5,
-                value ->> 6, $4, $5, 5, {now}
+             select value ->> 'id', $1, value ->> 'name', value ->> 'version', value -> 'payload', $2, $3,
+                value ->> 'aggregate_type', value ->> 'aggregate_id', value ->> 'aggregate_version', $4, $5, 5, {now}
              from json_each($6)
              where true
-             on conflict (id) do nothing",
+             on conflict (id) do nothing
+             returning id",
     };
-    let query = query(statement)
+    let rows = query(statement)
         .bind(first.tenant_id)
         .bind(first.source.clone())
         .bind(first.actor.clone())
         .bind(first.correlation_id)
-        .bind(first.causation_id);
-    let query = match conn.dialect() {
-        Dialect::Postgres => bind_lists(query, events),
-        Dialect::Sqlite => query.bind(json_rows(events)?),
-    };
-    query.execute(conn).await?;
-    fan_out_all(conn, events).await
+        .bind(first.causation_id)
+        .bind(lines)
+        .fetch_all(conn)
+        .await?;
+    let stored: HashSet<Uuid> = rows.iter().map(|row| row.get("id")).collect::<Result<_>>()?;
+    let (new, known): (Vec<&NewEvent>, Vec<&NewEvent>) =
+        events.iter().partition(|event| stored.contains(&event.id));
+    for event in known {
+        stored_before(conn, event).await?;
+    }
+    fan_out_all(conn, &new).await
 }
 
-fn bind_lists(query: crate::db::Query, events: &[NewEvent]) -> crate::db::Query {
-    query
-        .bind(events.iter().map(|event| event.id).collect::<Vec<_>>())
-        .bind(events.iter().map(|event| event.name.as_str()).collect::<Vec<_>>())
-        .bind(events.iter().map(|event| event.version).collect::<Vec<_>>())
-        .bind(events.iter().map(|event| event.payload.get()).collect::<Vec<_>>())
-        .bind(aggregates(events, |it| Some(it.kind.to_owned())))
-        .bind(aggregates(events, |it| Some(it.id.clone())))
-        .bind(Value::Ints(events.iter().map(|event| event.aggregate.as_ref()?.version).collect()))
-}
-
-fn json_rows(events: &[NewEvent]) -> Result<String> {
-    let rows: Vec<_> = events
-        .iter()
-        .map(|event| {
-            let aggregate = event.aggregate.as_ref();
-            (
-                event.id,
-                &event.name,
-                event.version,
-                event.payload.get(),
-                aggregate.map(|it| it.kind),
-                aggregate.map(|it| &it.id),
-                aggregate.and_then(|it| it.version),
-            )
-        })
-        .collect();
-    serde_json::to_string(&rows)
-        .map_err(|why| Error::Invalid { what: "a list of events".into(), why: why.to_string() })
-}
-
-fn aggregates(events: &[NewEvent], field: impl Fn(&Aggregate) -> Option<String>) -> Value {
-    Value::Texts(events.iter().map(|event| event.aggregate.as_ref().and_then(&field)).collect())
-}
-
-async fn fan_out_all(conn: &mut Conn<'_>, events: &[NewEvent]) -> Result<u64> {
+async fn fan_out_all(conn: &mut Conn<'_>, events: &[&NewEvent]) -> Result<u64> {
     let names: BTreeSet<&str> = events.iter().map(|event| event.name.as_str()).collect();
     let subscriptions = query(sql!(
         "select event_name, listener, queue, priority, max_attempts from fairlane_subscriptions

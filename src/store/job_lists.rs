@@ -4,8 +4,8 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::listing::{Listing, read_all};
-use crate::db::{Conn, Query, Row, query};
-use crate::error::{Error, Result};
+use crate::db::{Conn, Query, Row, Sql, query};
+use crate::error::Result;
 use crate::sql;
 use crate::state::JobState;
 
@@ -97,16 +97,7 @@ pub struct JobRow {
     pub progress_total: Option<i64>,
 }
 
-/// Jobs of all states, the newest first, from after a given one on.
-///
-/// Each table is read along its primary key and no further than the page.
-pub async fn list(
-    conn: &mut Conn<'_>,
-    filter: &JobFilter,
-    after: Option<Uuid>,
-    limit: i64,
-) -> Result<Listing<JobRow>> {
-    let statement = sql!(concat!(
+pub(super) const LIST: Sql = sql!(concat!(
         "select cast(jobs.id as text) as key, jobs.*,
             (select t.slug from fairlane_tenants t where t.id = jobs.tenant_id) as tenant
          from (
@@ -133,7 +124,17 @@ pub async fn list(
          ) jobs
          order by jobs.id desc limit $12"
     ));
-    let rows = filter.bind(query(statement)).bind(after).bind(limit).fetch_all(conn).await?;
+
+/// Jobs of all states, the newest first, from after a given one on.
+///
+/// Each table is read along its primary key and no further than the page.
+pub async fn list(
+    conn: &mut Conn<'_>,
+    filter: &JobFilter,
+    after: Option<Uuid>,
+    limit: i64,
+) -> Result<Listing<JobRow>> {
+    let rows = filter.bind(query(LIST)).bind(after).bind(limit).fetch_all(conn).await?;
     read_all(&rows, limit, read)
 }
 
@@ -327,25 +328,4 @@ pub async fn attempts(conn: &mut Conn<'_>, job: Uuid) -> Result<Listing<AttemptR
 /// The database's time: the fixed end of a set that is worked through.
 pub async fn now(conn: &mut Conn<'_>) -> Result<DateTime<Utc>> {
     query(sql!("select {now} as now")).fetch_one(conn).await?.get("now")
-}
-
-/// Reads an id as people type it: the whole of it, or its last digits (four at least).
-pub fn parse_id(text: &str) -> Result<IdText> {
-    if let Ok(id) = Uuid::parse_str(text.trim()) {
-        return Ok(IdText::Whole(id));
-    }
-    let digits: String = text.trim().chars().filter(|c| *c != '-').collect::<String>().to_ascii_lowercase();
-    if (4..32).contains(&digits.len()) && digits.chars().all(|c| c.is_ascii_hexdigit()) {
-        return Ok(IdText::Suffix(digits));
-    }
-    Err(Error::NotFound { what: "job", name: text.to_owned() })
-}
-
-/// An id as people type it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum IdText {
-    /// All of it.
-    Whole(Uuid),
-    /// Its last hexadecimal digits.
-    Suffix(String),
 }

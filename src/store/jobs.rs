@@ -83,6 +83,9 @@ impl NewJob {
         if self.queue.contains(',') || self.queue.contains(char::is_whitespace) {
             return invalid("queue", "a queue's name has no commas and no blanks");
         }
+        if self.max_attempts.is_some_and(|attempts| i32::try_from(attempts).is_err()) {
+            return invalid("number of attempts", "it must be at most 2147483647; 0 means no limit");
+        }
         Ok(())
     }
 
@@ -112,6 +115,18 @@ const IDEMPOTENCY: &str = "idempotency";
 impl KeyHold {
     pub(crate) fn idempotency(key: String) -> Self {
         Self { scope: IDEMPOTENCY.into(), key, life: KEY_LIFE }
+    }
+
+    /// Refuses what could not be stored, or would not be found again.
+    pub(crate) fn validate(&self, kind: &str) -> Result<()> {
+        if self.key.is_empty() || self.key.len() > 200 || self.key.chars().any(char::is_control) {
+            let what = if self.scope == IDEMPOTENCY { "idempotency key" } else { "unique key" };
+            return Err(Error::Invalid {
+                what: format!("the {what} of {kind}"),
+                why: "it must have 1 to 200 printable characters".into(),
+            });
+        }
+        Ok(())
     }
 
     pub(crate) fn unique(kind: &str, key: String, mode: Unique) -> Self {
@@ -202,11 +217,15 @@ pub async fn insert_once(conn: &mut Conn<'_>, job: &NewJob, holds: &[KeyHold]) -
             return Ok(Stored::Before(holder));
         }
     }
-    if insert(conn, std::slice::from_ref(job)).await? == 0 {
-        // Between the look and the insert another transaction stored the same id.
-        return Ok(Stored::Before(job.id));
+    if insert(conn, std::slice::from_ref(job)).await? == 1 {
+        return Ok(Stored::New);
     }
-    Ok(Stored::New)
+    // Between the look and the insert another transaction stored the same id, or another tenant has it.
+    release_keys(conn, job.id).await?;
+    match known_kind(conn, job).await? {
+        Some(kind) if kind == job.kind => Ok(Stored::Before(job.id)),
+        _ => Err(Error::IdReused { what: "job", id: job.id }),
+    }
 }
 
 /// Sets the tenant for the rest of the transaction, where row-level security wants it.

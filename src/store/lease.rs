@@ -25,27 +25,29 @@ pub struct Held {
 /// A row that is locked by its own handler's commit is skipped, not waited for: that commit renews the lease itself.
 pub async fn renew(conn: &mut Conn<'_>, leases: &[(Uuid, Uuid)], lease: Duration) -> Result<Vec<Held>> {
     let ids: Vec<Uuid> = leases.iter().map(|(id, _)| *id).collect();
-    let tokens: Vec<Uuid> = leases.iter().map(|(_, token)| *token).collect();
+    // In pairs: all jobs of one claim share its token, so lists of ids and of tokens would let an old lease pass.
+    let pairs: Vec<String> = leases.iter().map(|(id, token)| format!("{id} {token}")).collect();
     query(Sql {
         postgres: "with mine as materialized (
                 select id from fairlane_jobs
-                where id = any($1) and token = any($2) and state = 'executing' for no key update skip locked)
+                where id = any($1) and state = 'executing' and id::text || ' ' || token::text = any($2)
+                for no key update skip locked)
              update fairlane_jobs j set lease_until = {now} + {ms:$3} from mine where j.id = mine.id",
         sqlite: "update fairlane_jobs set lease_until = {now} + {ms:$3}
-             where id in (select value from json_each($1)) and token in (select value from json_each($2))
-                and state = 'executing'",
+             where id in (select value from json_each($1)) and state = 'executing'
+                and (id || ' ' || token) in (select value from json_each($2))",
     })
     .bind(ids.clone())
-    .bind(tokens.clone())
+    .bind(pairs.clone())
     .bind(i64::try_from(lease.as_millis()).unwrap_or(i64::MAX))
     .execute(conn)
     .await?;
     let rows = query(sql!(
         "select id, token, cancel_requested_at is not null as cancelled, cancel_reason from fairlane_jobs
-         where id {in:$1} and token {in:$2} and state = 'executing'"
+         where id {in:$1} and state = 'executing' and (cast(id as text) || ' ' || cast(token as text)) {in:$2}"
     ))
     .bind(ids)
-    .bind(tokens)
+    .bind(pairs)
     .fetch_all(conn)
     .await?;
     rows.iter()

@@ -1,6 +1,6 @@
 //! Bringing the schema up to date: roles, then migrations, a line per domain with a version table of its own.
 
-use sqlx::migrate::{Migrate, Migrator};
+use sqlx::migrate::{Migrate, MigrateError, Migrator};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, SqliteConnection};
 
 use crate::db::{Conn, Db, DbOptions, Dialect, query};
@@ -123,9 +123,17 @@ where
 }
 
 async fn applied_versions<C: Migrate>(conn: &mut C, line: &str) -> Result<Vec<i64>> {
-    // A table that is not there yet has applied nothing; any other error shows itself in `run`.
-    let applied = conn.list_applied_migrations(&version_table(line)).await.unwrap_or_default();
-    Ok(applied.into_iter().map(|migration| migration.version).collect())
+    match conn.list_applied_migrations(&version_table(line)).await {
+        Ok(applied) => Ok(applied.into_iter().map(|migration| migration.version).collect()),
+        // Who may not look must not be told that nothing was applied.
+        Err(MigrateError::Execute(source)) if is_forbidden(&source) => Err(Error::Database(source)),
+        // A table that is not there yet has applied nothing; any other error shows itself in `run`.
+        Err(_) => Ok(Vec::new()),
+    }
+}
+
+fn is_forbidden(source: &sqlx::Error) -> bool {
+    source.as_database_error().is_some_and(|refusal| refusal.code().as_deref() == Some("42501"))
 }
 
 async fn connect_postgres(options: &DbOptions) -> Result<PgConnection> {

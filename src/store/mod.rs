@@ -16,7 +16,8 @@
 //! | [`workers`] | worker processes, for people |
 //! | [`schedules`] | cron rows and their ticks |
 //! | [`job_lists`] | jobs wherever they have got to, for people |
-//! | [`failed`] | failed jobs: lists, groups, retry, forget |
+//! | [`failed`] | failed jobs: lists, groups, forget |
+//! | [`revive`] | failed jobs back into their queues |
 //! | [`cancel`] | calling jobs off |
 //! | [`queues`] | what waits, pause and resume |
 //! | [`event_log`] | events and what their listeners did, for people |
@@ -34,10 +35,13 @@ pub mod jobs;
 pub mod lease;
 pub mod listing;
 pub mod migrate;
+#[cfg(test)]
+mod plans;
 pub mod promote;
 pub mod prune;
 pub mod queues;
 pub mod rescue;
+pub mod revive;
 pub mod schedules;
 pub mod settle;
 pub mod subscriptions;

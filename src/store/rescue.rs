@@ -80,7 +80,9 @@ async fn poison(conn: &mut Conn<'_>, id: Uuid) -> Result<bool> {
          select id, tenant_id, queue, kind, priority, payload, event_id, attempt, runs, generation, max_attempts,
             timeout_ms, crashes, unique_key, unique_mode, unique_for_ms, concurrency_key, correlation_id, causation_id,
             trace, checkpoint, progress_done, progress_total, 'poison_pill', $2, $3, created_at, {now}
-         from fairlane_jobs where id = $1 and state = 'available'"
+         from fairlane_jobs where id = $1 and state = 'available'
+         on conflict (id) do update set code = excluded.code, error = excluded.error, failed_at = excluded.failed_at,
+            fingerprint = excluded.fingerprint, attempt = excluded.attempt, runs = excluded.runs"
     ))
     .bind(id)
     .bind(message.as_str())

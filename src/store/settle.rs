@@ -29,7 +29,6 @@ pub struct Fence {
 /// else was quadratic in another store. History is written by the same statement that removes the job.
 pub async fn complete(conn: &mut Conn<'_>, fences: &[Fence]) -> Result<Vec<Uuid>> {
     let ids: Vec<Uuid> = fences.iter().map(|fence| fence.id).collect();
-    let tokens: Vec<Uuid> = fences.iter().map(|fence| fence.token).collect();
     let rows = match conn.dialect() {
         Dialect::Postgres => {
             query(sql!(
@@ -45,6 +44,7 @@ pub async fn complete(conn: &mut Conn<'_>, fences: &[Fence]) -> Result<Vec<Uuid>
                         generation, worker_id, correlation_id, causation_id, trace, progress_done, progress_total,
                         created_at, started_at, {now}
                     from done
+                    on conflict (id) do nothing
                  ), listener_runs as (
                     insert into fairlane_listener_runs (tenant_id, event_id, listener, job_id, finished_at)
                     select tenant_id, event_id, kind, id, {now} from done where event_id is not null
@@ -56,11 +56,11 @@ pub async fn complete(conn: &mut Conn<'_>, fences: &[Fence]) -> Result<Vec<Uuid>
                  select id from done"
             ))
             .bind(ids)
-            .bind(tokens)
+            .bind(fences.iter().map(|fence| fence.token).collect::<Vec<_>>())
             .fetch_all(conn)
             .await?
         }
-        Dialect::Sqlite => complete_step_by_step(conn, ids, tokens).await?,
+        Dialect::Sqlite => complete_step_by_step(conn, ids, fences).await?,
     };
     rows.iter().map(|row| row.get("id")).collect()
 }
@@ -68,15 +68,16 @@ pub async fn complete(conn: &mut Conn<'_>, fences: &[Fence]) -> Result<Vec<Uuid>
 async fn complete_step_by_step(
     conn: &mut Conn<'_>,
     ids: Vec<Uuid>,
-    tokens: Vec<Uuid>,
+    fences: &[Fence],
 ) -> Result<Vec<crate::db::Row>> {
-    // Tokens are unique over all claims, so a pair matches exactly when both members are in their lists and the job's
-    // own token is the one it was claimed with.
+    // In pairs: all jobs of one claim share its token, so an old fence of one beside a new fence of another would pass
+    // a list of ids and a list of tokens.
     let owned = query(sql!(
-        "select id from fairlane_jobs where id {in:$1} and token {in:$2} and state = 'executing'"
+        "select id from fairlane_jobs
+         where id {in:$1} and state = 'executing' and (id || ' ' || token) {in:$2}"
     ))
     .bind(ids)
-    .bind(tokens)
+    .bind(fences.iter().map(|fence| format!("{} {}", fence.id, fence.token)).collect::<Vec<_>>())
     .fetch_all(conn)
     .await?;
     let ids: Vec<Uuid> = owned.iter().map(|row| row.get("id")).collect::<Result<_>>()?;
@@ -88,7 +89,8 @@ async fn complete_step_by_step(
              select id, tenant_id, queue, kind, priority, 'completed', payload, event_id, attempt, runs, generation,
                 worker_id, correlation_id, causation_id, trace, progress_done, progress_total, created_at, started_at,
                 {now}
-             from fairlane_jobs where id {in:$1}"
+             from fairlane_jobs where id {in:$1}
+             on conflict (id) do nothing"
         ),
         sql!(
             "insert into fairlane_listener_runs (tenant_id, event_id, listener, job_id, finished_at)
@@ -148,6 +150,9 @@ pub(crate) async fn handled_before(conn: &mut Conn<'_>, job: &JobInfo) -> Result
 
 /// Puts a failed attempt back to wait for the next; `false` when the lease was lost.
 pub async fn retry(conn: &mut Conn<'_>, fence: Fence, after: Duration, failure: &Failure) -> Result<bool> {
+    if lock_owned(conn, fence).await?.is_none() {
+        return Ok(false);
+    }
     record_attempt(conn, fence, "retry", failure).await?;
     let touched = query(sql!(
         "update fairlane_jobs set state = 'retryable', run_at = {now} + {ms:$3}, token = null, lease_until = null,
@@ -193,15 +198,9 @@ pub async fn release(conn: &mut Conn<'_>, fence: Fence) -> Result<bool> {
 
 /// Moves a job to the failed jobs, with all it needs to be retried; `false` when the lease was lost.
 pub async fn fail(conn: &mut Conn<'_>, fence: Fence, failure: &Failure) -> Result<bool> {
+    let Some(kind) = lock_owned(conn, fence).await? else { return Ok(false) };
     record_attempt(conn, fence, "failed", failure).await?;
-    let kind =
-        query(sql!("select kind from fairlane_jobs where id = $1 and token = $2 and state = 'executing'"))
-            .bind(fence.id)
-            .bind(fence.token)
-            .fetch_optional(conn)
-            .await?;
-    let Some(kind) = kind else { return Ok(false) };
-    let group = fingerprint(&kind.get::<String>("kind")?, &failure.code, &failure.message);
+    let group = fingerprint(&kind, &failure.code, &storable(&failure.message));
     query(sql!(
         "insert into fairlane_failed_jobs (id, tenant_id, queue, kind, priority, payload, event_id, attempt, runs,
             generation, max_attempts, timeout_ms, crashes, unique_key, unique_mode, unique_for_ms, concurrency_key,
@@ -210,7 +209,9 @@ pub async fn fail(conn: &mut Conn<'_>, fence: Fence, failure: &Failure) -> Resul
          select id, tenant_id, queue, kind, priority, payload, event_id, attempt, runs, generation, max_attempts,
             timeout_ms, crashes, unique_key, unique_mode, unique_for_ms, concurrency_key, correlation_id, causation_id,
             trace, checkpoint, progress_done, progress_total, $3, $4, $5, created_at, {now}
-         from fairlane_jobs where id = $1 and token = $2 and state = 'executing'"
+         from fairlane_jobs where id = $1 and token = $2 and state = 'executing'
+         on conflict (id) do update set code = excluded.code, error = excluded.error, failed_at = excluded.failed_at,
+            fingerprint = excluded.fingerprint, attempt = excluded.attempt, runs = excluded.runs"
     ))
     .bind(fence.id)
     .bind(fence.token)
@@ -224,13 +225,17 @@ pub async fn fail(conn: &mut Conn<'_>, fence: Fence, failure: &Failure) -> Resul
 
 /// Moves a job to the history as cancelled; `false` when the lease was lost.
 pub async fn cancel(conn: &mut Conn<'_>, fence: Fence, reason: &str) -> Result<bool> {
+    if lock_owned(conn, fence).await?.is_none() {
+        return Ok(false);
+    }
     query(sql!(
         "insert into fairlane_job_history (id, tenant_id, queue, kind, priority, state, reason, payload, event_id,
             attempt, runs, generation, worker_id, correlation_id, causation_id, trace, progress_done, progress_total,
             created_at, started_at, finished_at)
          select id, tenant_id, queue, kind, priority, 'cancelled', $3, payload, event_id, attempt, runs, generation,
             worker_id, correlation_id, causation_id, trace, progress_done, progress_total, created_at, started_at, {now}
-         from fairlane_jobs where id = $1 and token = $2 and state = 'executing'"
+         from fairlane_jobs where id = $1 and token = $2 and state = 'executing'
+         on conflict (id) do nothing"
     ))
     .bind(fence.id)
     .bind(fence.token)
@@ -238,6 +243,19 @@ pub async fn cancel(conn: &mut Conn<'_>, fence: Fence, reason: &str) -> Result<b
     .execute(conn)
     .await?;
     remove(conn, fence).await
+}
+
+/// The kind of a job that is still owned, locked until the transaction ends: what takes several statements writes
+/// all of it or nothing, also when a rescue comes in between.
+async fn lock_owned(conn: &mut Conn<'_>, fence: Fence) -> Result<Option<String>> {
+    let row = query(sql!(
+        "select kind from fairlane_jobs where id = $1 and token = $2 and state = 'executing' {lock}"
+    ))
+    .bind(fence.id)
+    .bind(fence.token)
+    .fetch_optional(conn)
+    .await?;
+    row.map(|row| row.get("kind")).transpose()
 }
 
 /// Takes a job out of the live table and releases the keys that hold until it is done.

@@ -130,7 +130,7 @@ pub async fn request_stop(
         "update fairlane_workers set stop_requested_at = {now}
          where state <> 'stopped' and stop_requested_at is null
             and ($1 is null or name = $1) and ($2 is null or host = $2)
-            and ($3 is null or (',' || queues || ',') like ('%,' || $3 || ',%'))
+            and ($3 is null or replace(',' || queues || ',', ',' || $3 || ',', '') <> ',' || queues || ',')
          returning id"
     ))
     .bind(name)

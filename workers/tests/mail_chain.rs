@@ -11,7 +11,9 @@ use fairlane::testing::{Sandbox, TestDb};
 use fairlane::worker::{Worker, WorkerOptions};
 use fairlane::{Backoff, Event, Tenant, backend_test, sql};
 use fairlane_workers::erp::events::{InvoiceGenerated, OrderApproved};
-use fairlane_workers::erp::mail::{MailError, MemoryMailer, SmtpMailer};
+use fairlane_workers::erp::mail::{
+    Content, Mail, MailError, Mailbox, Mailer, MemoryMailer, SmtpMailer, check_address,
+};
 use fairlane_workers::erp::services::{customers, orders, users};
 use fairlane_workers::erp::settings::{SmtpSettings, SmtpTls};
 use fairlane_workers::erp::store::deliveries::{self, Claim, NewDelivery};
@@ -303,4 +305,43 @@ async fn an_order_cancelled_before_it_is_billed_has_no_invoice_and_its_job_says_
         .unwrap();
     assert_eq!(row.get::<String>("state").unwrap(), "cancelled");
     assert!(row.get::<String>("reason").unwrap().contains(&order.number));
+}
+
+/// A mail to `ana@example.com`, handed over with little patience.
+async fn hand_over(port: u16, tls: SmtpTls, login: Option<(&str, &str)>) -> Result<String, MailError> {
+    let login = login.map(|(name, password)| (name.to_owned(), password.to_owned().into()));
+    let settings = SmtpSettings { host: "127.0.0.1".into(), port, login, tls };
+    let from = "Fairlane <no-reply@localhost>".parse().unwrap();
+    let to = Mailbox::new(None, check_address("ana@example.com").unwrap());
+    let content = Content { subject: "Hello".into(), text: ".\r\n.dot".into(), html: "<p>ü</p>".into() };
+    let mail = Mail::compose("<1@localhost>".into(), &from, to, content).unwrap();
+    let mailer = SmtpMailer::new(settings).within(Duration::from_millis(300));
+    mailer.send(&mail).await.map(|receipt| receipt.reply)
+}
+
+#[tokio::test]
+async fn a_server_that_falls_silent_is_left_and_after_the_message_the_outcome_is_uncertain() {
+    let server = SmtpServer::start().await;
+    server.answer("ana@example.com", Answer::SilentToRecipient);
+    let error = hand_over(server.port, SmtpTls::None, None).await.unwrap_err();
+    assert_eq!((error.code(), error.is_permanent()), ("mail_unavailable", false));
+    server.answer("ana@example.com", Answer::SilentToMessage);
+    let error = hand_over(server.port, SmtpTls::None, None).await.unwrap_err();
+    assert_eq!((error.code(), error.is_permanent()), ("mail_uncertain", false));
+    server.forget_answers();
+    assert_eq!(hand_over(server.port, SmtpTls::None, None).await.unwrap(), "250 taken");
+    assert!(
+        server.received()[0].data.contains("\r\n.dot\r\n"),
+        "a line that begins with a dot arrives as it was"
+    );
+}
+
+#[tokio::test]
+async fn without_the_encryption_asked_for_neither_password_nor_mail_goes_out() {
+    let server = SmtpServer::start().await;
+    let error = hand_over(server.port, SmtpTls::Starttls, Some(("ana", "secret"))).await.unwrap_err();
+    assert_eq!((error.code(), error.is_permanent()), ("mail_server_refused", false));
+    assert!(hand_over(server.port, SmtpTls::Tls, Some(("ana", "secret"))).await.is_err());
+    let commands = server.commands();
+    assert!(!commands.iter().any(|command| command == "AUTH" || command == "MAIL"), "{commands:?}");
 }

@@ -85,8 +85,8 @@ fn jobs_of_all_states_are_found_by_state_tenant_queue_and_kind() {
         list
     };
     assert_eq!(found(&[]).len(), 4);
-    assert_eq!(found(&["--state", "scheduled"]), [later.clone()]);
-    assert_eq!(found(&["--state", "failed"]), [failed.clone()]);
+    assert_eq!(found(&["--state", "scheduled"]), std::slice::from_ref(&later));
+    assert_eq!(found(&["--state", "failed"]), std::slice::from_ref(&failed));
     assert_eq!(found(&["--state", "pending,delayed", "-t", "acme"]), sorted(vec![waiting, later.clone()]));
     assert_eq!(found(&["--kind", "x.z"]), sorted(vec![other.clone(), failed.clone()]));
     assert_eq!(found(&["--queue", "low"]), [later]);

@@ -5,5 +5,6 @@
 mod bulk;
 mod lists;
 mod operations;
+mod postgres;
 mod support;
 mod usage;

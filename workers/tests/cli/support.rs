@@ -10,33 +10,33 @@ use sqlx::{AssertSqlSafe, ConnectOptions, SqliteConnection};
 use uuid::Uuid;
 
 /// The binary in a folder of its own.
-pub struct Cli {
+pub(crate) struct Cli {
     folder: tempfile::TempDir,
     runtime: tokio::runtime::Runtime,
 }
 
 /// What a command left.
 #[derive(Debug)]
-pub struct Ended {
-    pub code: i32,
-    pub out: String,
-    pub err: String,
+pub(crate) struct Ended {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 impl Ended {
     #[track_caller]
-    pub fn expect(self, code: i32) -> Self {
+    pub(crate) fn expect(self, code: i32) -> Self {
         assert_eq!(self.code, code, "{self:#?}");
         self
     }
 
     #[track_caller]
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.out).unwrap_or_else(|why| panic!("{why}: {self:#?}"))
     }
 
     #[track_caller]
-    pub fn says(self, text: &str) -> Self {
+    pub(crate) fn says(self, text: &str) -> Self {
         assert!(self.out.contains(text) || self.err.contains(text), "no {text:?} in {self:#?}");
         self
     }
@@ -44,35 +44,35 @@ impl Ended {
 
 impl Cli {
     /// A folder with nothing in it.
-    pub fn fresh() -> Self {
+    pub(crate) fn fresh() -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         Self { folder: tempfile::tempdir().unwrap(), runtime }
     }
 
     /// A folder with a database and the tenants acme and globex.
-    pub fn with_tenants() -> Self {
+    pub(crate) fn with_tenants() -> Self {
         let cli = Self::fresh();
         cli.run(&["tenants", "add", "acme"]).expect(0);
         cli.run(&["tenants", "add", "globex"]).expect(0);
         cli
     }
 
-    pub fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_fairlane"));
         command.args(arguments).current_dir(self.folder.path()).env_clear().stdin(Stdio::null());
         command
     }
 
     #[track_caller]
-    pub fn run(&self, arguments: &[&str]) -> Ended {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ended {
         ended(self.command(arguments).output().unwrap())
     }
 
-    pub fn run_with_env(&self, arguments: &[&str], env: &[(&str, &str)]) -> Ended {
+    pub(crate) fn run_with_env(&self, arguments: &[&str], env: &[(&str, &str)]) -> Ended {
         ended(self.command(arguments).envs(env.iter().copied()).output().unwrap())
     }
 
-    pub fn run_with_input(&self, arguments: &[&str], input: &str) -> Ended {
+    pub(crate) fn run_with_input(&self, arguments: &[&str], input: &str) -> Ended {
         let mut command = self.command(arguments);
         let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = piped.spawn().unwrap();
@@ -80,20 +80,20 @@ impl Cli {
         ended(child.wait_with_output().unwrap())
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// Queues a job for a tenant; returns its id.
     #[track_caller]
-    pub fn enqueue(&self, tenant: &str, kind: &str, more: &[&str]) -> String {
+    pub(crate) fn enqueue(&self, tenant: &str, kind: &str, more: &[&str]) -> String {
         let mut arguments = vec!["enqueue", kind, "-t", tenant, "--force", "-o", "id"];
         arguments.extend(more);
         self.run(&arguments).expect(0).out.trim().to_owned()
     }
 
     /// Moves a queued job to the failed ones, by hand, with one attempt on record.
-    pub fn fail(&self, id: &str, error: &str) {
+    pub(crate) fn fail(&self, id: &str, error: &str) {
         self.sql(
             "insert into fairlane_failed_jobs (id, tenant_id, queue, kind, priority, payload, attempt, runs, generation,
                 crashes, unique_key, unique_mode, unique_for_ms, code, error, fingerprint, created_at)
@@ -112,13 +112,13 @@ impl Cli {
 
     /// A failed job of a kind; returns its id.
     #[track_caller]
-    pub fn failed_job(&self, tenant: &str, kind: &str, error: &str) -> String {
+    pub(crate) fn failed_job(&self, tenant: &str, kind: &str, error: &str) -> String {
         let id = self.enqueue(tenant, kind, &[]);
         self.fail(&id, error);
         id
     }
 
-    pub fn sql(&self, statement: &str, binds: &[&str]) {
+    pub(crate) fn sql(&self, statement: &str, binds: &[&str]) {
         self.runtime.block_on(async {
             let mut conn = self.connect().await;
             let mut query = sqlx::query(AssertSqlSafe(statement.to_owned()));
@@ -130,7 +130,7 @@ impl Cli {
     }
 
     /// The first column of every row, as text.
-    pub fn column(&self, statement: &str) -> Vec<String> {
+    pub(crate) fn column(&self, statement: &str) -> Vec<String> {
         self.runtime.block_on(async {
             let mut conn = self.connect().await;
             sqlx::query_scalar(AssertSqlSafe(statement.to_owned())).fetch_all(&mut conn).await.unwrap()
@@ -158,14 +158,14 @@ fn ended(output: std::process::Output) -> Ended {
 
 /// The ids of a list in JSON.
 #[track_caller]
-pub fn ids(list: &Value) -> Vec<String> {
+pub(crate) fn ids(list: &Value) -> Vec<String> {
     let rows = list["data"].as_array().unwrap_or_else(|| panic!("no data in {list}"));
     rows.iter().map(|row| Uuid::parse_str(row["id"].as_str().unwrap()).unwrap().to_string()).collect()
 }
 
 /// The names of the fields of the first row.
 #[track_caller]
-pub fn fields(list: &Value) -> Vec<String> {
+pub(crate) fn fields(list: &Value) -> Vec<String> {
     let mut names: Vec<_> = list["data"][0].as_object().unwrap().keys().cloned().collect();
     names.sort();
     names

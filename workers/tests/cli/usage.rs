@@ -141,3 +141,14 @@ fn version_and_completions_need_no_configuration() {
         assert!(cli.run(&["completions", shell]).expect(0).out.contains("retry"));
     }
 }
+
+#[test]
+fn a_worker_stops_when_nothing_is_due() {
+    let cli = Cli::with_tenants();
+    cli.run(&["queue:work", "--stop-when-empty", "--queue=high,default", "--sleep=1", "--tries=3"]).expect(0);
+    cli.run(&["work", "--once", "--max-time", "10s"]).expect(0);
+    cli.run(&["work", "--kinds", "nobody.serves_this"]).expect(3);
+    cli.run(&["work", "--concurrency", "0"]).expect(2).says("worker.concurrency");
+    cli.run(&["work", "--lease", "soon"]).expect(2).says("--lease");
+    assert!(cli.run(&["workers", "--all"]).expect(0).out.contains("stopped: empty"));
+}

@@ -27,6 +27,10 @@ pub(crate) enum Answer {
     RecipientOnce(&'static str),
     /// Says this to the message.
     Message(&'static str),
+    /// Says nothing to RCPT TO and keeps the line open.
+    SilentToRecipient,
+    /// Keeps the message, says nothing and keeps the line open.
+    SilentToMessage,
     /// Keeps the message and hangs up without an answer, once.
     LoseReply,
 }
@@ -40,6 +44,7 @@ pub(crate) struct SmtpServer {
 
 #[derive(Default)]
 struct Shared {
+    commands: Vec<String>,
     received: Vec<Received>,
     answers: HashMap<String, Answer>,
 }
@@ -69,6 +74,11 @@ impl SmtpServer {
         self.shared.lock().unwrap().answers.clear();
     }
 
+    /// The words the clients began their lines with.
+    pub(crate) fn commands(&self) -> Vec<String> {
+        self.shared.lock().unwrap().commands.clone()
+    }
+
     pub(crate) fn received(&self) -> Vec<Received> {
         self.shared.lock().unwrap().received.clone()
     }
@@ -86,6 +96,7 @@ async fn serve(stream: TcpStream, shared: Arc<Mutex<Shared>>) -> std::io::Result
     let (mut from, mut to) = (String::new(), Vec::<String>::new());
     write.write_all(b"220 test ESMTP\r\n").await?;
     while let Some(line) = lines.next_line().await? {
+        shared.lock().unwrap().commands.push(line.split(' ').next().unwrap_or_default().to_owned());
         let (verb, argument) = line.split_once(' ').unwrap_or((line.as_str(), ""));
         let reply = match verb.to_ascii_uppercase().as_str() {
             "EHLO" | "HELO" => "250-test\r\n250 8BITMIME".to_owned(),
@@ -100,6 +111,7 @@ async fn serve(stream: TcpStream, shared: Arc<Mutex<Shared>>) -> std::io::Result
                 to.push(address);
                 match answer {
                     Some(Answer::Recipient(reply)) => reply.into(),
+                    Some(Answer::SilentToRecipient) => std::future::pending().await,
                     Some(Answer::RecipientOnce(reply)) => {
                         shared.lock().unwrap().answers.remove(to.last().unwrap());
                         reply.into()
@@ -113,6 +125,10 @@ async fn serve(stream: TcpStream, shared: Arc<Mutex<Shared>>) -> std::io::Result
                 while let Some(line) = lines.next_line().await?.filter(|line| line != ".") {
                     data.push_str(line.strip_prefix('.').unwrap_or(&line));
                     data.push_str("\r\n");
+                }
+                let answer = to.first().and_then(|to| shared.lock().unwrap().answers.get(to).cloned());
+                if let Some(Answer::SilentToMessage) = answer {
+                    std::future::pending::<()>().await;
                 }
                 match take(&shared, Received { from: from.clone(), to: to.clone(), data }) {
                     Some(reply) => reply,

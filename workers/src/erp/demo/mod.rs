@@ -64,7 +64,7 @@ async fn demo(args: &DemoArgs, env: &CommandEnv) -> anyhow::Result<()> {
     out.line(&format!(
         "\n   Fairlane {} demo on {place}   {}\n",
         env!("CARGO_PKG_VERSION"),
-        env.config.text("database.url")?
+        env.config.url("database.url")?
     ))?;
 
     let since = Instant::now();

@@ -13,30 +13,47 @@ use secrecy::ExposeSecret;
 use super::{Mail, MailError, Mailer, Receipt};
 use crate::erp::settings::{SmtpSettings, SmtpTls};
 
-/// For the connection and its handshake.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// For everything up to the message.
-const DIALOGUE_TIMEOUT: Duration = Duration::from_secs(20);
-/// For the message and the answer to it, which scanners may delay.
-const MESSAGE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long the server may take for each part.
+#[derive(Debug, Clone, Copy)]
+struct Patience {
+    /// The connection and its handshake.
+    connect: Duration,
+    /// Everything up to the message, the connection included.
+    dialogue: Duration,
+    /// The message and the answer to it, which scanners may delay.
+    message: Duration,
+}
+
+const PATIENCE: Patience = Patience {
+    connect: Duration::from_secs(10),
+    dialogue: Duration::from_secs(20),
+    message: Duration::from_secs(30),
+};
 
 /// Hands mails over to an SMTP server.
 #[derive(Debug)]
 pub struct SmtpMailer {
     settings: SmtpSettings,
+    patience: Patience,
 }
 
 impl SmtpMailer {
     /// Connects with the first mail.
     pub fn new(settings: SmtpSettings) -> Self {
-        Self { settings }
+        Self { settings, patience: PATIENCE }
+    }
+
+    /// The same with less patience: this long for each part of the dialogue.
+    pub fn within(mut self, time: Duration) -> Self {
+        self.patience = Patience { connect: time, dialogue: time, message: time };
+        self
     }
 
     async fn hand_over(&self, mail: &Mail) -> Result<Receipt, MailError> {
-        let prepared = tokio::time::timeout(DIALOGUE_TIMEOUT, self.prepare(mail)).await;
+        let prepared = tokio::time::timeout(self.patience.dialogue, self.prepare(mail)).await;
         let late = |stage: &str| format!("{}:{}: no answer {stage}", self.settings.host, self.settings.port);
         let mut connection = prepared.map_err(|_| MailError::Unavailable(late("before the message")))??;
-        let answer = tokio::time::timeout(MESSAGE_TIMEOUT, connection.message(&mail.bytes)).await;
+        let answer = tokio::time::timeout(self.patience.message, connection.message(&mail.bytes)).await;
         let answer = answer.map_err(|_| MailError::Uncertain(late("to the message")))?;
         let receipt = answer.map(|response| Receipt { reply: words(&response) }).map_err(after_message)?;
         // The mail is out; how the server says goodbye does not matter.
@@ -72,7 +89,8 @@ impl SmtpMailer {
         let wrapped = if *tls == SmtpTls::Tls { Some(parameters()?) } else { None };
         let server = (host.as_str(), *port);
         let mut connection =
-            AsyncSmtpConnection::connect_tokio1(server, Some(CONNECT_TIMEOUT), &hello, wrapped, None).await?;
+            AsyncSmtpConnection::connect_tokio1(server, Some(self.patience.connect), &hello, wrapped, None)
+                .await?;
         if *tls == SmtpTls::Starttls {
             connection.starttls(parameters()?, &hello).await?;
         }

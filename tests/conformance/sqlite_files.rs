@@ -1,0 +1,87 @@
+//! What only SQLite's files can show: several processes on one, and a disk that is full.
+
+use fairlane::db::{Db, DbOptions, query};
+use fairlane::testing::TestDb;
+use fairlane::{ClientSettings, Error, Fairlane, sql};
+
+use crate::support::*;
+
+async fn another_process(t: &TestDb) -> (Db, Fairlane) {
+    let db = Db::open(&DbOptions::new(t.url.as_str())).await.unwrap();
+    (db.clone(), Fairlane::new(db, ClientSettings::default()))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn several_processes_write_to_one_file() {
+    let t = TestDb::sqlite(Vec::new).await.unwrap();
+    let mut writers = Vec::new();
+    for _ in 0..4 {
+        let (db, client) = another_process(&t).await;
+        writers.push(tokio::spawn(async move {
+            let mut claimed = 0;
+            for number in 0..25 {
+                client.tenant("acme").dispatch(Work { number }).await.unwrap();
+                claimed += claim_with(&db, &request(&work_kinds())).await.len();
+            }
+            claimed
+        }));
+    }
+    let mut claimed = 0;
+    for writer in writers {
+        claimed += writer.await.unwrap();
+    }
+    assert_eq!(claimed + claim(&t, 100).await.len(), 100);
+    assert_eq!(count(&t, "select count(*) as n from fairlane_jobs where runs = 1").await, 100);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn writers_that_queue_together_share_commits() {
+    let t = TestDb::sqlite(Vec::new).await.unwrap();
+    let version = "select 1 as n";
+    count(&t, version).await;
+    let mut tx = t.db.begin().await.unwrap();
+    let writers: Vec<_> = (0..60)
+        .map(|number| {
+            let tenant = acme(&t);
+            tokio::spawn(async move { tenant.dispatch(Work { number }).await.unwrap() })
+        })
+        .collect();
+    // Until the last one waits: the writer is held by this transaction.
+    for _ in 0..200 {
+        tokio::task::yield_now().await;
+    }
+    query(sql!("update fairlane_tenants set name = 'x'")).execute(&mut tx.conn()).await.unwrap();
+    let before = wal_commits(&t).await;
+    tx.commit().await.unwrap();
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    assert_eq!(count(&t, "select count(*) as n from fairlane_jobs").await, 60);
+    let commits = wal_commits(&t).await - before;
+    assert!(commits < 50, "{commits} commits for 60 writers and one transaction");
+}
+
+/// Commit frames in the file's write-ahead log, read by hand: their header holds the size of the database, others zero.
+async fn wal_commits(t: &TestDb) -> usize {
+    let path = format!("{}-wal", t.url.strip_prefix("sqlite:").unwrap());
+    let wal = std::fs::read(path).unwrap();
+    let page = u32::from_be_bytes(wal[8..12].try_into().unwrap()) as usize;
+    wal[32..].chunks_exact(24 + page).filter(|frame| frame[4..8] != [0; 4]).count()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_is_an_error_and_writing_goes_on_when_there_is_room_again() {
+    let t = TestDb::sqlite(Vec::new).await.unwrap();
+    let limit = async |pages: &'static str| {
+        let mut tx = t.db.begin().await.unwrap();
+        sqlx::query(pages).execute(tx.as_sqlite().unwrap()).await.unwrap();
+        tx.commit().await.unwrap();
+    };
+    limit("pragma max_page_count = 1").await;
+    let full = acme(&t).dispatch_all((0..2000).map(|number| Work { number })).await.unwrap_err();
+    assert!(matches!(&full, Error::Unreachable(why) if why.contains("full")), "{full:?}");
+    assert!(full.is_transient());
+    limit("pragma max_page_count = 1000000").await;
+    dispatch(&acme(&t), 1).await;
+    assert_eq!(count(&t, "select count(*) as n from fairlane_jobs").await, 1);
+}
