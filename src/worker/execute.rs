@@ -155,6 +155,7 @@ pub(crate) fn new_run(fairlane: &Fairlane, claimed: &Claimed, lease: Duration) -
         void: AtomicBool::new(false),
         transaction_since: std::sync::Mutex::new(None),
         last_progress: std::sync::Mutex::new(Instant::now()),
+        last_commit: std::sync::Mutex::new(Instant::now()),
     }
 }
 
