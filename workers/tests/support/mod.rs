@@ -2,6 +2,8 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test uses its part")]
 
+pub(crate) mod load;
 pub(crate) mod processes;
 pub(crate) mod shop;
 pub(crate) mod smtp;
+pub(crate) mod supervisor;
