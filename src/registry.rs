@@ -1,6 +1,6 @@
 //! The jobs and listeners a worker serves. Types are erased here, once; nothing after it is generic.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
@@ -105,10 +105,11 @@ impl<S: Clone + Send + Sync + 'static> Registry<S> {
     }
 
     fn add(&mut self, kind: String, handler: Handler<S>) {
-        if self.handlers.contains_key(&kind) {
-            self.conflicts.push(kind);
-        } else {
-            self.handlers.insert(kind, handler);
+        match self.handlers.entry(kind) {
+            Entry::Occupied(taken) => self.conflicts.push(taken.key().clone()),
+            Entry::Vacant(free) => {
+                free.insert(handler);
+            }
         }
     }
 
@@ -157,10 +158,11 @@ impl Served {
     /// Adds another registry's kinds.
     pub(crate) fn extend(&mut self, other: Self) {
         for (kind, handler) in other.kinds {
-            if self.kinds.contains_key(&kind) {
-                self.conflicts.push(kind);
-            } else {
-                self.kinds.insert(kind, handler);
+            match self.kinds.entry(kind) {
+                Entry::Occupied(taken) => self.conflicts.push(taken.key().clone()),
+                Entry::Vacant(free) => {
+                    free.insert(handler);
+                }
             }
         }
         self.subscriptions.extend(other.subscriptions);

@@ -127,8 +127,10 @@ impl Batch<'_> {
         tx.rollback().await?;
         let mut all = Revived::default();
         for id in &page.ids {
-            let tx = self.fairlane.db().begin().await?;
-            match self.revive(tx, std::slice::from_ref(id)).await {
+            let one = FailedFilter { ids: Some(vec![*id]), ..self.filter.clone() };
+            let mut tx = self.fairlane.db().begin().await?;
+            let locked = failed::lock_page(&mut tx.conn(), &one, after, 1).await?;
+            match self.revive(tx, &locked.ids).await {
                 Ok(revived) => {
                     all.ids.extend(revived.ids);
                     all.taken.extend(revived.taken);

@@ -215,8 +215,12 @@ async fn dispatch(app: App, matches: ArgMatches) -> anyhow::Result<std::process:
         return Ok(done.into());
     }
     let config = load(&app.settings, &sources(&globals, verb.as_ref()))?;
-    let long_running = own.is_some() || matches!(verb, Some(Verb::Work(_)));
-    start_log(&config, &globals, long_running)?;
+    let usual = match &verb {
+        Some(Verb::Work(_)) => LogUse::Worker,
+        Some(_) => LogUse::Verb,
+        None => LogUse::Application,
+    };
+    start_log(&config, &globals, usual)?;
     let lines = Arc::new(Mutex::new(app.lines));
     let session = Session::new(config, globals, out, lines, Arc::new(app.setups))?;
     let ended = match (verb, own) {
@@ -242,12 +246,24 @@ fn sources(globals: &Globals, verb: Option<&Verb>) -> Sources {
     }
 }
 
-/// A worker logs what the configuration says; an ordinary command only what goes wrong, unless asked for more.
-fn start_log(config: &Config, globals: &Globals, long_running: bool) -> anyhow::Result<()> {
+/// Who logs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum LogUse {
+    /// A worker: its log is its output.
+    Worker,
+    /// A verb of the engine: says what goes wrong.
+    Verb,
+    /// A verb of the application: it may run jobs in this process, and shows their results itself.
+    Application,
+}
+
+/// A worker logs what the configuration says; the others less, unless the configuration or `-v` asks for more.
+fn start_log(config: &Config, globals: &Globals, usual: LogUse) -> anyhow::Result<()> {
     let mut log = config.log()?;
     let asked = match (globals.quiet, globals.verbose) {
         (true, _) => Some("error"),
-        (_, 0) if long_running || config.origin("log.filter") != Some(&Origin::Default) => None,
+        (_, 0) if usual == LogUse::Worker || config.origin("log.filter") != Some(&Origin::Default) => None,
+        (_, 0) if usual == LogUse::Application => Some("off"),
         (_, 0) => Some("warn"),
         (_, 1) => Some("debug,sqlx=info"),
         _ => Some("trace"),
@@ -255,7 +271,7 @@ fn start_log(config: &Config, globals: &Globals, long_running: bool) -> anyhow::
     if let Some(filter) = asked {
         log.filter = filter.to_owned();
     }
-    if !long_running && log.format == LogFormat::Auto {
+    if usual != LogUse::Worker && log.format == LogFormat::Auto {
         log.format = LogFormat::Text;
     }
     crate::logging::init(&log)?;

@@ -123,7 +123,7 @@ impl Dispatch {
 
     /// Queues it as part of the caller's transaction: an `sqlx` one, or Fairlane's own.
     pub async fn in_tx<'c>(self, tx: impl Into<Conn<'c>>) -> Result<Dispatched> {
-        let mut conn = tx.into();
+        let mut conn = self.tenant.fairlane.adopt(tx.into());
         let dispatched = self.insert(&mut conn).await?;
         if let Some(wakes) = &mut conn.wakes {
             wakes.extend(dispatched.wake.queues().cloned());
@@ -144,12 +144,7 @@ impl Dispatch {
         }
         job.validate()?;
         holds.iter().try_for_each(|hold| hold.validate(&job.kind))?;
-        let tenant_id = match tenant.fairlane.tenant_id(&tenant.slug, None).await {
-            Err(Error::UnknownTenant { .. } | Error::WouldDeadlock) => {
-                tenant.fairlane.tenant_id(&tenant.slug, Some(conn)).await?
-            }
-            found => found?,
-        };
+        let tenant_id = tenant.fairlane.tenant_id_on(&tenant.slug, conn).await?;
         job.tenant_id = tenant_id;
         let wake = |queue: &str| tenant.fairlane.waker().wake_for(BTreeSet::from([queue.to_owned()]));
         let stored = if holds.is_empty() && !own_id {

@@ -118,6 +118,24 @@ impl Fairlane {
         self.inner.waker.fire(queues);
     }
 
+    /// A connection of the caller's, treated as this client's database wants it.
+    pub(crate) fn adopt<'c>(&self, mut conn: Conn<'c>) -> Conn<'c> {
+        conn.keeps_statements &= self.db().keeps_statements();
+        conn
+    }
+
+    /// A tenant's number, for a write on a connection of the caller's.
+    pub(crate) async fn tenant_id_on(&self, slug: &str, conn: &mut Conn<'_>) -> Result<i64> {
+        // In memory there is one connection, and it is the caller's: a second would be waited for, for ever.
+        if !self.db().is_in_memory() {
+            match self.tenant_id(slug, None).await {
+                Err(Error::UnknownTenant { .. } | Error::WouldDeadlock) => {}
+                found => return found,
+            }
+        }
+        self.tenant_id(slug, Some(conn)).await
+    }
+
     /// A tenant's number; looked up once.
     pub(crate) async fn tenant_id(&self, slug: &str, conn: Option<&mut Conn<'_>>) -> Result<i64> {
         if let Some(id) = self.inner.tenants.read().unwrap_or_else(|p| p.into_inner()).get(slug) {

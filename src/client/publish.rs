@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{Tenant, Wake, encode_payload};
 use crate::Event;
 use crate::db::Conn;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::store::events::{self, NewEvent};
 
 /// An event on its way to its listeners: `.await` it, or put it `.in_tx(&mut tx)`.
@@ -69,7 +69,7 @@ impl Publish {
 
     /// Publishes it as part of the caller's transaction: event and listener jobs commit with it, or never were.
     pub async fn in_tx<'c>(self, tx: impl Into<Conn<'c>>) -> Result<Published> {
-        let mut conn = tx.into();
+        let mut conn = self.tenant.fairlane.adopt(tx.into());
         let published = self.insert(&mut conn).await?;
         if let Some(wakes) = &mut conn.wakes {
             wakes.extend(published.wake.queues().cloned());
@@ -80,12 +80,7 @@ impl Publish {
     async fn insert(self, conn: &mut Conn<'_>) -> Result<Published> {
         let Self { tenant, event } = self;
         let mut event = event?;
-        event.tenant_id = match tenant.fairlane.tenant_id(&tenant.slug, None).await {
-            Err(Error::UnknownTenant { .. } | Error::WouldDeadlock) => {
-                tenant.fairlane.tenant_id(&tenant.slug, Some(conn)).await?
-            }
-            found => found?,
-        };
+        event.tenant_id = tenant.fairlane.tenant_id_on(&tenant.slug, conn).await?;
         let fanned = events::publish(conn, &event).await?;
         Ok(Published {
             id: event.id,

@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::{Tenant, encode_payload};
 use crate::Event;
 use crate::db::Conn;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::store::events::{self, NewEvent};
 
 /// Many events on their way to their listeners, in a few statements whatever their number.
@@ -60,17 +60,12 @@ impl PublishAll {
 
     /// Publishes them as part of the caller's transaction; returns how many listener jobs that made.
     pub async fn in_tx<'c>(self, tx: impl Into<Conn<'c>>) -> Result<u64> {
-        let mut conn = tx.into();
+        let mut conn = self.tenant.fairlane.adopt(tx.into());
         let mut events = self.events?;
         if events.is_empty() {
             return Ok(0);
         }
-        let tenant_id = match self.tenant.fairlane.tenant_id(&self.tenant.slug, None).await {
-            Err(Error::UnknownTenant { .. } | Error::WouldDeadlock) => {
-                self.tenant.fairlane.tenant_id(&self.tenant.slug, Some(&mut conn)).await?
-            }
-            found => found?,
-        };
+        let tenant_id = self.tenant.fairlane.tenant_id_on(&self.tenant.slug, &mut conn).await?;
         for event in &mut events {
             event.tenant_id = tenant_id;
         }

@@ -145,7 +145,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting::new(
         "log.filter",
         Kind::LogFilter,
-        "info,sqlx=warn",
+        "info,sqlx=warn,apalis_core=warn",
         "What is logged: a level (error, warn, info, debug, trace), or levels by module.",
     )
     .env("FAIRLANE_LOG"),

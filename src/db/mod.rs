@@ -71,7 +71,7 @@ impl Db {
     /// Connections of their own to the same database, for a thread with a runtime of its own. `None` in memory, where
     /// a second connection would see another database.
     pub(crate) async fn reopen(&self, max_connections: u32) -> Result<Option<Self>> {
-        if self.options.url.contains(":memory:") {
+        if self.is_in_memory() {
             return Ok(None);
         }
         let mut again = Self::open(&DbOptions { max_connections, ..self.options().clone() }).await?;
@@ -94,6 +94,16 @@ impl Db {
 
     pub(crate) fn same_as(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.clock_offset, &other.clock_offset)
+    }
+
+    /// Whether a second connection would see another database.
+    pub(crate) fn is_in_memory(&self) -> bool {
+        matches!(&self.kind, DbKind::Sqlite(sqlite) if sqlite.readers().is_none())
+    }
+
+    /// Whether prepared statements may outlive their transaction: not behind a transaction pooler.
+    pub(crate) fn keeps_statements(&self) -> bool {
+        self.options.pooler == Pooler::None
     }
 
     pub(crate) fn clock_offset(&self) -> i64 {
@@ -142,6 +152,8 @@ pub struct Conn<'c> {
     pub(crate) tenant: Option<i64>,
     /// Where queues are noted that got work, for the wake-up after the commit.
     pub(crate) wakes: Option<&'c mut BTreeSet<String>>,
+    /// Whether prepared statements may outlive their transaction on this connection.
+    pub(crate) keeps_statements: bool,
 }
 
 #[derive(Debug)]
@@ -165,19 +177,31 @@ impl Conn<'_> {
             Link::Postgres(link) => Link::Postgres(link),
             Link::Sqlite(link) => Link::Sqlite(link),
         };
-        Conn { link, clock_offset: self.clock_offset, tenant: self.tenant, wakes: self.wakes.as_deref_mut() }
+        Conn {
+            link,
+            clock_offset: self.clock_offset,
+            tenant: self.tenant,
+            wakes: self.wakes.as_deref_mut(),
+            keeps_statements: self.keeps_statements,
+        }
     }
 }
 
 impl<'c> From<&'c mut PgConnection> for Conn<'c> {
     fn from(link: &'c mut PgConnection) -> Self {
-        Self { link: Link::Postgres(link), clock_offset: 0, tenant: None, wakes: None }
+        Self {
+            link: Link::Postgres(link),
+            clock_offset: 0,
+            tenant: None,
+            wakes: None,
+            keeps_statements: true,
+        }
     }
 }
 
 impl<'c> From<&'c mut SqliteConnection> for Conn<'c> {
     fn from(link: &'c mut SqliteConnection) -> Self {
-        Self { link: Link::Sqlite(link), clock_offset: 0, tenant: None, wakes: None }
+        Self { link: Link::Sqlite(link), clock_offset: 0, tenant: None, wakes: None, keeps_statements: true }
     }
 }
 

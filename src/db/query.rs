@@ -22,11 +22,13 @@ pub fn query(sql: Sql) -> Query {
 }
 
 /// Sends a rendered text with its arguments: `AssertSqlSafe` is for clock-shifted texts only, which contain no input.
+/// A statement that is not to be kept has no name on the server: behind a transaction pooler the next client would find
+/// the name taken.
 macro_rules! prepared {
-    ($text:expr, $arguments:expr) => {
+    ($text:expr, $arguments:expr, $keep:expr) => {
         match $text {
-            Text::Fixed(text) => sqlx::query_with(text, $arguments),
-            Text::Shifted(text) => sqlx::query_with(AssertSqlSafe(text), $arguments),
+            Text::Fixed(text) => sqlx::query_with(text, $arguments).persistent($keep),
+            Text::Shifted(text) => sqlx::query_with(AssertSqlSafe(text), $arguments).persistent(false),
         }
     };
 }
@@ -43,11 +45,11 @@ impl Query {
         let text = self.sql.render(conn.dialect(), conn.clock_offset);
         match &mut conn.link {
             Link::Postgres(link) => {
-                let query = prepared!(text, postgres_arguments(self.values)?);
+                let query = prepared!(text, postgres_arguments(self.values)?, conn.keeps_statements);
                 Ok(query.execute(&mut **link).await?.rows_affected())
             }
             Link::Sqlite(link) => {
-                let query = prepared!(text, sqlite_arguments(self.values)?);
+                let query = prepared!(text, sqlite_arguments(self.values)?, conn.keeps_statements);
                 Ok(query.execute(&mut **link).await?.rows_affected())
             }
         }
@@ -58,11 +60,11 @@ impl Query {
         let text = self.sql.render(conn.dialect(), conn.clock_offset);
         match &mut conn.link {
             Link::Postgres(link) => {
-                let query = prepared!(text, postgres_arguments(self.values)?);
+                let query = prepared!(text, postgres_arguments(self.values)?, conn.keeps_statements);
                 Ok(query.fetch_all(&mut **link).await?.into_iter().map(Row::Postgres).collect())
             }
             Link::Sqlite(link) => {
-                let query = prepared!(text, sqlite_arguments(self.values)?);
+                let query = prepared!(text, sqlite_arguments(self.values)?, conn.keeps_statements);
                 Ok(query.fetch_all(&mut **link).await?.into_iter().map(Row::Sqlite).collect())
             }
         }
@@ -73,11 +75,11 @@ impl Query {
         let text = self.sql.render(conn.dialect(), conn.clock_offset);
         Ok(match &mut conn.link {
             Link::Postgres(link) => {
-                let query = prepared!(text, postgres_arguments(self.values)?);
+                let query = prepared!(text, postgres_arguments(self.values)?, conn.keeps_statements);
                 query.fetch(&mut **link).map_ok(Row::Postgres).map_err(Error::from).boxed()
             }
             Link::Sqlite(link) => {
-                let query = prepared!(text, sqlite_arguments(self.values)?);
+                let query = prepared!(text, sqlite_arguments(self.values)?, conn.keeps_statements);
                 query.fetch(&mut **link).map_ok(Row::Sqlite).map_err(Error::from).boxed()
             }
         })
@@ -88,12 +90,12 @@ impl Query {
         let text = self.sql.render(conn.dialect(), conn.clock_offset);
         match &mut conn.link {
             Link::Postgres(link) => {
-                let query = prepared!(text, postgres_arguments(self.values)?);
+                let query = prepared!(text, postgres_arguments(self.values)?, conn.keeps_statements);
                 Ok(query.fetch_optional(&mut **link).await?.map(Row::Postgres))
             }
             Link::Sqlite(link) => {
                 // Through fetch_all: a statement stopped after its first row would leave its writes half done.
-                let query = prepared!(text, sqlite_arguments(self.values)?);
+                let query = prepared!(text, sqlite_arguments(self.values)?, conn.keeps_statements);
                 Ok(query.fetch_all(&mut **link).await?.into_iter().next().map(Row::Sqlite))
             }
         }

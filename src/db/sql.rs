@@ -44,8 +44,10 @@ macro_rules! sql {
 }
 
 /// Rendered texts live as long as the process: there are as many as there are statements.
-static RENDERED: LazyLock<RwLock<HashMap<(usize, usize, Dialect), &'static str>>> =
-    LazyLock::new(RwLock::default);
+static RENDERED: LazyLock<RwLock<Rendered>> = LazyLock::new(RwLock::default);
+
+/// By place and length of the template: it is static, so they name it.
+type Rendered = HashMap<(usize, usize, Dialect), &'static str>;
 
 impl Sql {
     /// The text for one dialect with its words filled in; a shifted clock (tests) is rendered anew each time.

@@ -5,6 +5,7 @@
 //! share one: each runs in a savepoint of the open transaction. Whoever finds nobody behind it commits at once; else a
 //! committer task, which queues at the same mutex, commits when its turn comes, for all that arrived before it.
 
+use std::ops::{Deref, DerefMut};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -70,7 +71,7 @@ impl SqliteDb {
     }
 
     /// The writer for one statement, in a savepoint of a transaction that others share.
-    pub(super) async fn join_group(&self) -> Result<OwnedMutexGuard<Writer>> {
+    pub(super) async fn join_group(&self) -> Result<Seat> {
         let mut writer = self.lock().await?;
         if !writer.open {
             writer.begin().await?;
@@ -81,7 +82,7 @@ impl SqliteDb {
     }
 
     /// The writer for a transaction of its own; the group before it is committed first.
-    pub(super) async fn begin(&self) -> Result<OwnedMutexGuard<Writer>> {
+    pub(super) async fn begin(&self) -> Result<Seat> {
         let mut writer = self.lock().await?;
         if writer.open {
             writer = commit_apart(writer).await?;
@@ -101,13 +102,10 @@ impl SqliteDb {
         self.readers.as_ref()
     }
 
-    pub(super) fn wake_committer(&self) {
-        self.committer.notify_one();
-    }
-
-    async fn lock(&self) -> Result<OwnedMutexGuard<Writer>> {
+    async fn lock(&self) -> Result<Seat> {
         let waiting = Waiting::new(&self.waiting);
-        let mut writer = self.writer.clone().lock_owned().await;
+        let guard = self.writer.clone().lock_owned().await;
+        let mut writer = Seat { guard, committer: self.committer.clone() };
         drop(waiting);
         if writer.closed {
             return Err(Error::Unreachable("the database was closed".into()));
@@ -125,6 +123,34 @@ impl SqliteDb {
         writer.commit_group().await;
         writer.closed = true;
         drop(writer);
+        self.committer.notify_one();
+    }
+}
+
+/// The writer, for as long as somebody has it. Whoever leaves, also in the middle of a statement, wakes the committer,
+/// which ends what was left open: a handler that was stopped while it began a transaction once kept the file locked.
+#[derive(Debug)]
+pub(super) struct Seat {
+    guard: OwnedMutexGuard<Writer>,
+    committer: Arc<Notify>,
+}
+
+impl Deref for Seat {
+    type Target = Writer;
+
+    fn deref(&self) -> &Writer {
+        &self.guard
+    }
+}
+
+impl DerefMut for Seat {
+    fn deref_mut(&mut self) -> &mut Writer {
+        &mut self.guard
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
         self.committer.notify_one();
     }
 }
@@ -155,14 +181,14 @@ async fn commit_groups(writer: std::sync::Weak<Mutex<Writer>>, wake: Arc<Notify>
         if writer.closed {
             return;
         }
-        if writer.open && writer.abandon_savepoint().await.is_ok() {
+        if (writer.open || writer.in_doubt) && writer.abandon_savepoint().await.is_ok() {
             writer.commit_group().await;
         }
     }
 }
 
 /// Commits in a task of its own: a caller that gives up half-way must not leave the others of the group in doubt.
-pub(super) async fn commit_apart(mut writer: OwnedMutexGuard<Writer>) -> Result<OwnedMutexGuard<Writer>> {
+pub(super) async fn commit_apart(mut writer: Seat) -> Result<Seat> {
     let commit = async move {
         writer.commit_group().await;
         writer

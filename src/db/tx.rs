@@ -2,9 +2,8 @@
 
 use sqlx::pool::PoolConnection;
 use sqlx::{AssertSqlSafe, PgPool, Postgres, Sqlite, Transaction};
-use tokio::sync::OwnedMutexGuard;
 
-use super::sqlite::{SqliteDb, Writer};
+use super::sqlite::{Seat, SqliteDb};
 use super::{Conn, Db, DbKind, Link, Pooler};
 use crate::error::{Error, Result};
 
@@ -14,6 +13,7 @@ pub struct Tx {
     session: Session,
     clock_offset: i64,
     tenant: Option<i64>,
+    keeps_statements: bool,
 }
 
 #[derive(Debug)]
@@ -28,7 +28,7 @@ enum Session {
 /// The writer, for as long as this transaction has it.
 #[derive(Debug)]
 struct SqliteWrite {
-    writer: OwnedMutexGuard<Writer>,
+    writer: Seat,
     db: SqliteDb,
     group: bool,
 }
@@ -50,14 +50,11 @@ impl SqliteWrite {
     }
 }
 
-/// The committer ends what was left open: the group's commit, or the rollback of a transaction that was dropped.
-impl Drop for SqliteWrite {
-    fn drop(&mut self) {
-        self.db.wake_committer();
-    }
-}
-
 impl Tx {
+    fn new(db: &Db, session: Session, tenant: Option<i64>) -> Self {
+        Self { session, clock_offset: db.clock_offset(), tenant, keeps_statements: db.keeps_statements() }
+    }
+
     pub(super) async fn begin(db: &Db, tenant: Option<i64>) -> Result<Self> {
         crate::context::refuse_second_writer(db)?;
         let session = match &db.kind {
@@ -68,7 +65,7 @@ impl Tx {
                 group: false,
             }),
         };
-        Ok(Self { session, clock_offset: db.clock_offset(), tenant })
+        Ok(Self::new(db, session, tenant))
     }
 
     pub(super) async fn single(db: &Db) -> Result<Self> {
@@ -85,25 +82,31 @@ impl Tx {
                 group: true,
             }),
         };
-        Ok(Self { session, clock_offset: db.clock_offset(), tenant: None })
+        Ok(Self::new(db, session, None))
     }
 
     pub(super) async fn read(db: &Db) -> Result<Self> {
         let DbKind::Sqlite(sqlite) = &db.kind else { return Self::single(db).await };
         let Some(readers) = sqlite.readers() else { return Self::single(db).await };
         let session = Session::SqliteRead(readers.acquire().await?);
-        Ok(Self { session, clock_offset: db.clock_offset(), tenant: None })
+        Ok(Self::new(db, session, None))
     }
 
     /// The connection, to run statements on.
     pub fn conn(&mut self) -> Conn<'_> {
         let link = match &mut self.session {
-            Session::Postgres(tx) => Link::Postgres(&mut **tx),
-            Session::PostgresSingle(conn) => Link::Postgres(&mut **conn),
+            Session::Postgres(tx) => Link::Postgres(tx),
+            Session::PostgresSingle(conn) => Link::Postgres(conn),
             Session::Sqlite(write) => Link::Sqlite(write.writer.connection()),
-            Session::SqliteRead(conn) => Link::Sqlite(&mut **conn),
+            Session::SqliteRead(conn) => Link::Sqlite(conn),
         };
-        Conn { link, clock_offset: self.clock_offset, tenant: self.tenant, wakes: None }
+        Conn {
+            link,
+            clock_offset: self.clock_offset,
+            tenant: self.tenant,
+            wakes: None,
+            keeps_statements: self.keeps_statements,
+        }
     }
 
     /// The application's own view of a PostgreSQL transaction, for statements of its own.

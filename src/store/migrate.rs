@@ -147,12 +147,14 @@ async fn connect_sqlite(options: &DbOptions) -> Result<SqliteConnection> {
     Ok(crate::db::sqlite_connect_options(options)?.connect().await?)
 }
 
+/// The advisory lock of whoever changes roles: "fairlane".
+const ROLES_LOCK: i64 = 0x6661_6972_6c61_6e65;
+
 /// The three roles. They belong to the whole server, so they are made once, under a lock, by whoever comes first.
 async fn make_roles(conn: &mut PgConnection) -> Result<()> {
-    const LOCK: i64 = 0x6661_6972_6c61_6e65; // "fairlane"
-    sqlx::query("select pg_advisory_lock($1)").bind(LOCK).execute(&mut *conn).await?;
+    sqlx::query("select pg_advisory_lock($1)").bind(ROLES_LOCK).execute(&mut *conn).await?;
     let made = make_missing_roles(conn).await;
-    sqlx::query("select pg_advisory_unlock($1)").bind(LOCK).execute(&mut *conn).await?;
+    sqlx::query("select pg_advisory_unlock($1)").bind(ROLES_LOCK).execute(&mut *conn).await?;
     made
 }
 
@@ -190,6 +192,8 @@ pub async fn make_login(options: &DbOptions, name: &str) -> Result<()> {
         });
     }
     let mut conn = connect_postgres(options).await?;
+    // Roles belong to the whole server: two that grant at once would disturb each other. Closing the session unlocks.
+    sqlx::query("select pg_advisory_lock($1)").bind(ROLES_LOCK).execute(&mut conn).await?;
     let known: bool = sqlx::query_scalar("select exists (select 1 from pg_roles where rolname = $1)")
         .bind(name)
         .fetch_one(&mut conn)
@@ -203,6 +207,7 @@ pub async fn make_login(options: &DbOptions, name: &str) -> Result<()> {
     sqlx::query(AssertSqlSafe(format!("grant fairlane_app, fairlane_worker to {name}")))
         .execute(&mut conn)
         .await?;
+    let _ = conn.close().await;
     Ok(())
 }
 

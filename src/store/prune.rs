@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use uuid::Uuid;
+
 use crate::db::{Conn, Db, Sql, query};
 use crate::error::Result;
 use crate::sql;
@@ -36,8 +38,6 @@ pub async fn prune(db: &Db, retention: &Retention) -> Result<u64> {
         (HISTORY, retention.completed),
         (FAILED, retention.failed),
         (ATTEMPTS, retention.completed.max(retention.failed)),
-        (LISTENER_RUNS, retention.events),
-        (EVENTS, retention.events),
         (KEYS, Duration::ZERO),
         (WORKERS, retention.workers),
     ] {
@@ -45,7 +45,26 @@ pub async fn prune(db: &Db, retention: &Retention) -> Result<u64> {
         gone += run(&mut tx.conn(), statement, age).await?;
         tx.commit().await?;
     }
-    Ok(gone)
+    Ok(gone + prune_events(db, retention.events).await?)
+}
+
+/// A listener's run record goes with its event, never before: it is what makes a repeated delivery a no-op.
+async fn prune_events(db: &Db, age: Duration) -> Result<u64> {
+    let mut tx = db.begin().await?;
+    let rows = query(EVENTS)
+        .bind(i64::try_from(age.as_millis()).unwrap_or(i64::MAX / 1000))
+        .bind(BATCH)
+        .fetch_all(&mut tx.conn())
+        .await?;
+    let ids: Vec<Uuid> = rows.iter().map(|row| row.get("id")).collect::<Result<_>>()?;
+    if !ids.is_empty() {
+        query(sql!("delete from fairlane_listener_runs where event_id {in:$1}"))
+            .bind(ids)
+            .execute(&mut tx.conn())
+            .await?;
+    }
+    tx.commit().await?;
+    Ok(rows.len() as u64)
 }
 
 async fn run(conn: &mut Conn<'_>, statement: Sql, age: Duration) -> Result<u64> {
@@ -77,21 +96,14 @@ const ATTEMPTS: Sql = sql!(
         order by a.finished_at limit $2)"
 );
 
-/// A run record goes with its event, never before: it is what makes a repeated delivery a no-op.
-const LISTENER_RUNS: Sql = sql!(
-    "delete from fairlane_listener_runs where (tenant_id, event_id, listener) in (
-        select r.tenant_id, r.event_id, r.listener from fairlane_listener_runs r
-        where not exists (select 1 from fairlane_events e where e.id = r.event_id)
-            and r.finished_at < {now} - {ms:$1} limit $2)"
-);
-
 const EVENTS: Sql = sql!(
     "delete from fairlane_events where id in (
         select e.id from fairlane_events e
         where e.occurred_at < {now} - {ms:$1}
             and not exists (select 1 from fairlane_jobs j where j.event_id = e.id)
             and not exists (select 1 from fairlane_failed_jobs f where f.event_id = e.id)
-        order by e.occurred_at limit $2)"
+        order by e.occurred_at limit $2)
+     returning id"
 );
 
 const KEYS: Sql = sql!(

@@ -12,6 +12,7 @@
 
 mod claiming;
 mod dispatching;
+mod fencing;
 mod keys;
 mod leases;
 mod parity;

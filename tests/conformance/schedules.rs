@@ -38,7 +38,7 @@ backend_test!(
     async fn a_schedule_is_stored_and_changed_by_name(t: TestDb) {
         let schedule = nightly(&t, tick()).await;
         let stored = write(&t, async |conn| schedules::list(conn, None).await).await;
-        assert_eq!(stored, [schedule.clone()]);
+        assert_eq!(stored, std::slice::from_ref(&schedule));
         let changed = ScheduleRow { id: Uuid::now_v7(), cron: "0 4 * * *".into(), ..schedule.clone() };
         write(&t, async |conn| schedules::put(conn, &changed).await).await;
         let own = write(&t, async |conn| schedules::list(conn, Some(schedule.tenant_id)).await).await;
@@ -51,7 +51,7 @@ backend_test!(
     async fn a_schedule_is_due_when_its_tick_has_come_and_it_is_not_paused(t: TestDb) {
         let schedule = nightly(&t, tick()).await;
         let (now, due) = write(&t, async |conn| schedules::due(conn).await).await;
-        assert_eq!(due, [schedule.clone()]);
+        assert_eq!(due, std::slice::from_ref(&schedule));
         assert!((now - Utc::now()).abs() < Duration::minutes(1));
         let paused = |paused, next| {
             let t = &t;

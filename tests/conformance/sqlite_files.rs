@@ -1,8 +1,10 @@
 //! What only SQLite's files can show: several processes on one, and a disk that is full.
 
+use std::time::Duration;
+
 use fairlane::db::{Db, DbOptions, query};
-use fairlane::testing::TestDb;
-use fairlane::{ClientSettings, Error, Fairlane, sql};
+use fairlane::testing::{Sandbox, TestDb};
+use fairlane::{ClientSettings, Error, Fairlane, Registry, sql, store};
 
 use crate::support::*;
 
@@ -84,4 +86,32 @@ async fn a_full_disk_is_an_error_and_writing_goes_on_when_there_is_room_again() 
     limit("pragma max_page_count = 1000000").await;
     dispatch(&acme(&t), 1).await;
     assert_eq!(count(&t, "select count(*) as n from fairlane_jobs").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_begin_that_was_given_up_does_not_keep_the_file_locked() {
+    let t = TestDb::sqlite(Vec::new).await.expect("a database");
+    let (other, _) = another_process(&t).await;
+    let holder = other.begin().await.expect("the file's lock");
+    // Waits for the lock in SQLite itself, and is dropped there: the statement goes on without its caller.
+    let given_up = tokio::time::timeout(Duration::from_millis(100), t.db.begin()).await;
+    assert!(given_up.is_err(), "it cannot begin while another process writes");
+    holder.commit().await.expect("committed");
+    let next = tokio::time::timeout(Duration::from_secs(4), async {
+        // Give the abandoned statement its turn first: it must not keep what it got.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        other.begin().await
+    });
+    next.await.expect("in time").expect("the lock is free again");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_memory_a_transaction_finds_a_tenant_without_waiting_for_itself() {
+    let sandbox = Sandbox::new(Registry::new().job::<Work>(), ()).await.unwrap();
+    let client = sandbox.fairlane();
+    try_write(client.db(), async |conn| store::tenants::add(conn, "fresh", "Fresh").await).await.unwrap();
+    let mut tx = client.begin().await.unwrap();
+    let dispatch = client.tenant("fresh").dispatch(Work { number: 1 }).in_tx(&mut tx);
+    tokio::time::timeout(std::time::Duration::from_secs(10), dispatch).await.expect("no deadlock").unwrap();
+    tx.commit().await.unwrap();
 }

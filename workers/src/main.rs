@@ -11,6 +11,7 @@ fn main() -> ExitCode {
         .migrations(erp::migrations())
         .command(erp::cli::ImportCommand)
         .command(erp::cli::ImportsCommand)
+        .command(erp::cli::BenchImportCommand)
         .command(erp::cli::ErpCommand)
         .command(erp::demo::DemoCommand)
         .domain(async |setup: Setup| Ok((erp::registry(), Erp::from_config(&setup.config)?))))

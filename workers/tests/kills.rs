@@ -2,6 +2,8 @@
 //!
 //! By default a seeded subset; `just campaign` runs all of it: 5,000 orders under 100 kills, 100,000 rows under 50.
 
+#![allow(clippy::expect_used, clippy::panic, reason = "these are tests")]
+
 mod support;
 
 use std::collections::BTreeSet;
@@ -241,11 +243,17 @@ backend_test!(
     }
 );
 
-/// Stops the process; on SQLite not while it holds the file's write lock, which would stop everybody else with it.
+/// Stops the process between two transactions. On SQLite one that is stopped with the write lock stops everybody; on
+/// PostgreSQL its locks are freed only when the server gives up on the idle transaction, after a minute.
 async fn stop_outside_a_transaction(site: &Site, worker: &Worker) {
     for _ in 0..500 {
         worker.signal("STOP");
-        if site.t.db.dialect() == Dialect::Postgres || write_lock_is_free(site).await {
+        worker.until_stopped().await;
+        let free = match site.t.db.dialect() {
+            Dialect::Sqlite => write_lock_is_free(site).await,
+            Dialect::Postgres => site.count(OPEN_TRANSACTIONS).await == 0,
+        };
+        if free {
             return;
         }
         worker.signal("CONT");
@@ -253,6 +261,9 @@ async fn stop_outside_a_transaction(site: &Site, worker: &Worker) {
     }
     panic!("the worker always held the write lock");
 }
+
+const OPEN_TRANSACTIONS: &str = "select count(*) as n from pg_stat_activity
+    where datname = current_database() and pid <> pg_backend_pid() and xact_start is not null";
 
 /// Asks as another process would, and does not wait.
 async fn write_lock_is_free(site: &Site) -> bool {

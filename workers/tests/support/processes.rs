@@ -135,6 +135,21 @@ impl Worker {
         assert!(sent.expect("kill(1)").success(), "SIG{name}");
     }
 
+    /// Waits until the operating system has stopped it: a signal is on its way for a while.
+    pub(crate) async fn until_stopped(&self) {
+        let pid = self.child.id().to_string();
+        for _ in 0..1000 {
+            let state = Command::new("ps").args(["-o", "state=", "-p", &pid]).output().expect("ps(1)");
+            if String::from_utf8_lossy(&state.stdout).trim().starts_with('T') {
+                // The last of its threads stops within the same instant.
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        panic!("process {pid} does not stop");
+    }
+
     /// SIGTERM, then the exit code and how long it took.
     pub(crate) fn terminate(self) -> (ExitStatus, Duration) {
         self.signal("TERM");

@@ -187,7 +187,7 @@ async fn try_out(
             let dry = dry_run::run::<T>(tenant, &args.file, &plan, args.max_failed).await;
             (inspected, dry.map_err(explain_dry)?)
         },
-        else return Err(explain(unknown_type(name), args, tenant).into())
+        else return Err(explain(unknown_type(name), args, tenant))
     );
     let DryRun { counts, refusals, gives_up } = &dry;
     #[derive(Serialize)]

@@ -74,7 +74,7 @@ impl DomainCommand for ImportsCommand {
                 Imports::Show { id } => show(&tenant, &env, id).await?,
                 Imports::Errors { id, csv: Some(path), .. } => write_csv(&tenant, &env, id, &path).await?,
                 Imports::Errors { id, limit, after, csv: None } => {
-                    errors(&tenant, &env, id, limit, after).await?
+                    errors(&tenant, &env, id, limit, after).await?;
                 }
                 Imports::Cancel { id } => cancel(&tenant, &env, id).await?,
             }

@@ -1,5 +1,6 @@
 //! The verbs a person tries the ERP with: `fairlane erp customer|order|invoice|user|profile ...`.
 
+mod bench_import;
 mod customer;
 mod import;
 mod import_follow;
@@ -16,6 +17,7 @@ use fairlane::cli::{CommandEnv, DomainCommand};
 use fairlane::db::{Dialect, Tx};
 use futures::future::BoxFuture;
 
+pub use bench_import::BenchImportCommand;
 pub use import::ImportCommand;
 pub use imports::ImportsCommand;
 

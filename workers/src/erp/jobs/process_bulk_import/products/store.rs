@@ -76,10 +76,10 @@ fn read(row: &Row) -> Result<Product> {
 
 /// Stores new products in one statement; returns their ids in order.
 pub(super) async fn insert(conn: &mut Conn<'_>, scope: Scope, products: &[&Product]) -> Result<Vec<i64>> {
-    let rows = match conn.dialect() {
-        Dialect::Postgres => insert_arrays(conn, scope, products).await?,
-        Dialect::Sqlite => insert_json(conn, scope, products).await?,
-    };
+    if conn.dialect() == Dialect::Sqlite {
+        return insert_json(conn, scope, products).await;
+    }
+    let rows = insert_arrays(conn, scope, products).await?;
     // The order of returned rows is nobody's promise: they are matched by the code each product has alone.
     let mut ids = HashMap::with_capacity(rows.len());
     for row in &rows {
@@ -132,17 +132,25 @@ fn bind_columns(query: fairlane::db::Query, products: &[&Product]) -> fairlane::
         .bind(products.iter().map(|product| product.version).collect::<Vec<_>>())
 }
 
-async fn insert_json(conn: &mut Conn<'_>, scope: Scope, products: &[&Product]) -> Result<Vec<Row>> {
+/// Ids are taken from where the table's counter stands: this transaction has the file's only writer, and rows that are
+/// returned one by one cost as much as they take to store.
+async fn insert_json(conn: &mut Conn<'_>, scope: Scope, products: &[&Product]) -> Result<Vec<i64>> {
+    let last: i64 =
+        query(sql!("select coalesce(max(seq), 0) as last from sqlite_sequence where name = 'products'"))
+            .fetch_one(conn)
+            .await?
+            .get("last")?;
     let statement = sql!(
-        "insert into products (tenant_id, sku, barcode, external_handle, handle_key, name, category, unit, price,
+        "insert into products (id, tenant_id, sku, barcode, external_handle, handle_key, name, category, unit, price,
             standard_cost, reorder_level, reorder_quantity, active, version, created_at, updated_at)
-         select $1, value ->> '$[0][1]', value ->> '$[0][2]', value ->> '$[0][3]', value ->> '$[0][4]', value ->> '$[0][5]', value ->> '$[0][6]', value ->> '$[0][7]',
-            value ->> '$[1][0]', value ->> '$[1][1]', value ->> '$[1][2]', value ->> '$[1][3]', value ->> '$[1][4]', value ->> '$[1][5]', {now}, {now}
-         from json_each($2) order by key
-         returning id, coalesce(sku, barcode, handle_key) as code,
-            case when sku is not null then 0 when barcode is not null then 1 else 2 end as kind"
+         select $3 + key, $1, value ->> '$[0][1]', value ->> '$[0][2]', value ->> '$[0][3]', value ->> '$[0][4]',
+            value ->> '$[0][5]', value ->> '$[0][6]', value ->> '$[0][7]', value ->> '$[1][0]', value ->> '$[1][1]',
+            value ->> '$[1][2]', value ->> '$[1][3]', value ->> '$[1][4]', value ->> '$[1][5]', {now}, {now}
+         from json_each($2)"
     );
-    query(statement).bind(scope.tenant_id).bind(json_rows(products)?).fetch_all(conn).await
+    let rows = json_rows(products)?;
+    query(statement).bind(scope.tenant_id).bind(rows).bind(last + 1).execute(conn).await?;
+    Ok((last + 1..).take(products.len()).collect())
 }
 
 /// Stores changed products in one statement.
