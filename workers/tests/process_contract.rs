@@ -11,7 +11,7 @@ use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
 
 use fairlane::db::{Dialect, query};
-use fairlane::testing::TestDb;
+use fairlane::testing::{PgBouncer, TEST_LOGIN, TestDb, cluster_or_skip};
 use fairlane::{backend_test, sql};
 use support::load::{
     approve_more, approve_orders, assert_every_order_billed_once, assert_imported_once, start_import,
@@ -313,4 +313,28 @@ async fn connections_that_are_terminated_under_load_lose_and_double_nothing() {
     assert_eq!(site.count("select count(*) as n from invoices").await, 300, "invoices");
     assert_eq!(site.count(done).await, 601, "jobs done");
     assert_imported_once(&site, 10_000).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_binary_works_through_a_pgbouncer_as_it_comes() {
+    let test = "the_binary_works_through_a_pgbouncer_as_it_comes";
+    let Some(t) = TestDb::postgres(test, lines).await.unwrap() else { return };
+    let Some(cluster) = cluster_or_skip(test).await else { return };
+    let Some(bouncer) = PgBouncer::start(&cluster).await else { return };
+    let mut site = Site::new(t).await;
+    approve_orders(&site, 20).await;
+    let name = site.t.url.split('?').next().unwrap().rsplit('/').next().unwrap();
+    site.t.url = bouncer.url_as(name, TEST_LOGIN);
+    std::fs::write(site.folder.path().join("fairlane.toml"), "[database]\npooler = \"transaction\"\n")
+        .unwrap();
+    start_import(&site, 1000);
+    let workers = [site.worker(&[]), site.worker(&[])];
+    site.until("all jobs to be done", LIVE, |n| n == 0).await;
+    assert!(site.run(&["queues"]).contains("high"));
+    for worker in workers {
+        assert!(worker.terminate().0.success());
+    }
+    assert_eq!(site.count("select count(*) as n from fairlane_failed_jobs").await, 0, "failed");
+    assert_eq!(site.count("select count(distinct order_id) as n from invoices").await, 20, "invoices");
+    assert_imported_once(&site, 1000).await;
 }
