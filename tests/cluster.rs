@@ -265,7 +265,9 @@ async fn pgbouncer_pools_transactions_and_ends_with_its_value() {
     let role = format!("cluster_test_pooled_{}", std::process::id());
     execute(&database.url, &format!("create role {role} login")).await;
     let url = bouncer.url_as(&database.name, &role);
-    let mut connection = PgConnection::connect(&url).await.unwrap();
+    // A PgBouncer as it comes refuses this start-up parameter.
+    let options = url.parse::<PgConnectOptions>().unwrap().extra_float_digits(None);
+    let mut connection = PgConnection::connect_with(&options).await.unwrap();
     let user: Vec<sqlx::postgres::PgRow> =
         sqlx::raw_sql("select 1 where current_user like 'cluster_test_pooled%'")
             .fetch_all(&mut connection)
@@ -273,11 +275,11 @@ async fn pgbouncer_pools_transactions_and_ends_with_its_value() {
             .unwrap();
     assert_eq!(user.len(), 1);
     // The mode, seen from inside: a second client gets the server connection that the first one is not using.
-    let mut second = PgConnection::connect(&url).await.unwrap();
+    let mut second = PgConnection::connect_with(&options).await.unwrap();
     sqlx::raw_sql("select set_config('fairlane.seen', 'yes', false)").execute(&mut connection).await.unwrap();
     let shared = "select 1 where current_setting('fairlane.seen', true) = 'yes'";
     assert_eq!(sqlx::raw_sql(shared).fetch_all(&mut second).await.unwrap().len(), 1);
     drop(bouncer);
     execute(&database.url, &format!("drop role {role}")).await;
-    assert!(PgConnection::connect(&url).await.is_err());
+    assert!(PgConnection::connect_with(&options).await.is_err());
 }

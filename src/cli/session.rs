@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Connection};
 use tokio::sync::{Mutex, OnceCell};
 
@@ -14,7 +13,7 @@ use super::{BoundSetup, Setup};
 use crate::admin::Operator;
 use crate::client::{ClientSettings, Fairlane, PayloadLimits, WakeMode};
 use crate::config::{self, Config};
-use crate::db::{Db, DbOptions, Dialect, Pooler, Synchronous, query};
+use crate::db::{Db, DbOptions, Dialect, Pooler, Synchronous, postgres_connect_options, query};
 use crate::error::Error;
 use crate::policy::PolicyOverride;
 use crate::registry::Served;
@@ -198,10 +197,7 @@ fn copy(line: &MigrationLine) -> MigrationLine {
 
 /// A pool keeps trying for ten seconds and then says only that it gave up: a single connection says why, at once.
 async fn knock(options: &DbOptions) -> anyhow::Result<()> {
-    let connect: PgConnectOptions = options
-        .url
-        .parse()
-        .map_err(|why: sqlx::Error| Failure::usage(format!("the database URL can't be read: {why}")))?;
+    let connect = postgres_connect_options(options)?;
     let connection = connect.connect().await.map_err(Error::from)?;
     let _ = connection.close().await;
     Ok(())

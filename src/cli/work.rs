@@ -4,10 +4,13 @@ use clap::Args;
 
 use super::exit::Exit;
 use super::session::Session;
+use crate::client::Fairlane;
 use crate::config::{Config, Sources};
+use crate::db::Dialect;
+use crate::error::Error;
 use crate::policy::Backoff;
 use crate::store::prune::Retention;
-use crate::worker::{StopReason, Worker, WorkerOptions, listen_to_signals};
+use crate::worker::{Control, Pause, StopReason, Worker, WorkerOptions, listen_to_signals};
 
 #[derive(Debug, Args)]
 pub(super) struct Work {
@@ -122,14 +125,49 @@ impl Work {
 }
 
 pub(super) async fn work(verb: &Work, session: &Session) -> anyhow::Result<Exit> {
-    let fairlane = session.fairlane().await?;
+    let options = verb.options(&session.config)?;
+    let control = Control::new();
+    listen_to_signals(control.clone())?;
+    let Some(fairlane) = reach_database(verb, session, &control).await? else {
+        tracing::info!(reason = StopReason::Interrupted.as_str(), "stopped before the database was there");
+        return Ok(Exit::Done);
+    };
     let served = session.served().await?;
     session.config.check_kinds(served.kinds.keys().map(String::as_str))?;
     check_kinds(verb, served)?;
-    let worker = Worker::new(fairlane).serve_bound(served.clone()).options(verb.options(&session.config)?);
-    listen_to_signals(worker.control())?;
+    let worker = Worker::new(fairlane).serve_bound(served.clone()).options(options).controlled_by(control);
     let stopped = worker.run_until(std::future::pending()).await?;
     Ok(exit_of(stopped))
+}
+
+/// The client; a worker whose PostgreSQL is away at the start waits for it, as it does later. Ending at once would use up
+/// the starts that a process manager allows, and nobody would come back with the database. `None`: told to stop meanwhile.
+///
+/// One that is to end by itself (`--once`, `--stop-when-empty`) is part of a script, and says that it could do nothing.
+async fn reach_database<'s>(
+    verb: &Work,
+    session: &'s Session,
+    control: &Control,
+) -> anyhow::Result<Option<&'s Fairlane>> {
+    let can_wait =
+        session.database.options.dialect()? == Dialect::Postgres && !verb.once && !verb.stop_when_empty;
+    let mut pause = Pause::new();
+    loop {
+        let failed = tokio::select! {
+            connected = session.fairlane() => match connected {
+                Ok(fairlane) => return Ok(Some(fairlane)),
+                Err(why) => why,
+            },
+            () = control.stopping() => return Ok(None),
+        };
+        match failed.downcast_ref::<Error>() {
+            Some(error) if can_wait && error.is_transient() => tokio::select! {
+                () = pause.after_error("connecting", error) => {}
+                () = control.stopping() => return Ok(None),
+            },
+            _ => return Err(failed),
+        }
+    }
 }
 
 /// `--kinds` of a kind that nobody serves would wait for ever.

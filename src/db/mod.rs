@@ -25,6 +25,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use sqlx::{PgConnection, PgPool, SqliteConnection};
 
 pub use options::{DbOptions, Pooler, Synchronous};
+pub(crate) use postgres::connect_options as postgres_connect_options;
 pub use query::{Query, query};
 pub use row::{Column, Row};
 pub use sql::{Dialect, Sql};

@@ -20,7 +20,7 @@ pub(super) async fn connect(options: &DbOptions) -> Result<PgPool> {
 }
 
 /// Session settings travel in the start-up packet; a transaction pooler would refuse them.
-fn connect_options(options: &DbOptions) -> Result<PgConnectOptions> {
+pub(crate) fn connect_options(options: &DbOptions) -> Result<PgConnectOptions> {
     let connect = PgConnectOptions::from_str(&options.url)
         .map_err(|source| Error::Invalid { what: "the database URL".into(), why: source.to_string() })?
         .application_name(&options.application_name);

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{ConnectOptions, Connection, PgConnection};
+use sqlx::{ConnectOptions, Connection};
 
 use super::cluster::{Cluster, url_for};
 use super::server::{ServerUser, command_as, make_dir_for, temp_dir};
@@ -51,6 +51,11 @@ impl PgBouncer {
         url_for(&self.url, Some(role), db)
     }
 
+    /// Without the start-up parameter that a PgBouncer as it comes refuses.
+    fn options(url: &str) -> Result<PgConnectOptions> {
+        Ok(url.parse::<PgConnectOptions>()?.extra_float_digits(None))
+    }
+
     async fn launch(cluster: &Cluster, program: &Path) -> Result<Self> {
         let user = ServerUser::find()?;
         let place = temp_dir(user)?.join(format!("fairlane-pgb-{:016x}", fastrand::u64(..)));
@@ -74,7 +79,7 @@ impl PgBouncer {
     async fn wait_until_it_answers(&self, database: &str, place: &Path) -> Result<()> {
         let deadline = Instant::now() + Duration::from_secs(15);
         loop {
-            match PgConnection::connect(&self.url(database)).await {
+            match Self::options(&self.url(database))?.connect().await {
                 Ok(connection) => return Ok(connection.close().await?),
                 Err(error) if Instant::now() > deadline => {
                     let log = fs::read_to_string(place.join("pgbouncer.log")).unwrap_or_default();
@@ -111,7 +116,7 @@ impl Login {
         writeln!(ini, "[pgbouncer]\nlisten_addr =\nlisten_port = 6432\nunix_socket_dir = {place}").ok();
         writeln!(ini, "unix_socket_mode = 0700\nauth_type = trust\nauth_file = {place}/users.txt").ok();
         ini.push_str("auth_query = select rolname::text, ''::text from pg_roles where rolname = $1\n");
-        ini.push_str("pool_mode = transaction\nignore_startup_parameters = extra_float_digits\n");
+        ini.push_str("pool_mode = transaction\n");
         ini.push_str("max_client_conn = 500\ndefault_pool_size = 20\n");
         ini
     }

@@ -35,8 +35,7 @@ pub use options::WorkerOptions;
 pub use signals::listen_to_signals;
 
 pub(crate) use execute::{AttemptLimits, Place, attempt, new_run};
-use process::Pause;
-pub(crate) use process::Process;
+pub(crate) use process::{Pause, Process};
 pub(crate) use settle::{Settlement, settle_all};
 
 use crate::client::Fairlane;
@@ -107,6 +106,12 @@ impl Worker {
     /// Everything at once.
     pub fn options(mut self, options: WorkerOptions) -> Self {
         self.options = options;
+        self
+    }
+
+    /// Obeys this handle, which may have been told to stop already.
+    pub(crate) fn controlled_by(mut self, control: Control) -> Self {
+        self.control = control;
         self
     }
 
