@@ -19,9 +19,9 @@ use tokio_util::task::AbortOnDropHandle;
 use tower::Service;
 use tracing::{Instrument, Span, debug, info_span, warn};
 
+use super::backend::Lease;
 use super::process::{Process, StopCause};
 use super::settle::Settlement;
-use super::source::Lease;
 use crate::client::Fairlane;
 use crate::context::{JobInfo, Run, in_run};
 use crate::db::{Db, Dialect};
