@@ -14,11 +14,12 @@ use crate::error::{Error, Result};
 pub struct Query {
     sql: Sql,
     values: Vec<Value>,
+    keep: bool,
 }
 
 /// Starts a statement.
 pub fn query(sql: Sql) -> Query {
-    Query { sql, values: Vec::new() }
+    Query { sql, values: Vec::new(), keep: true }
 }
 
 /// Sends a rendered text with its arguments: `AssertSqlSafe` is for clock-shifted texts only, which contain no input.
@@ -40,16 +41,25 @@ impl Query {
         self
     }
 
+    /// Has PostgreSQL plan the statement anew each time. For statements that handle many rows a time in a table that grows
+    /// under them: a plan kept from when the table was empty made an import of 100,000 rows forty times slower.
+    pub fn planned_anew(mut self) -> Self {
+        self.keep = false;
+        self
+    }
+
     /// Runs the statement; returns the number of rows it touched.
     pub async fn execute(self, conn: &mut Conn<'_>) -> Result<u64> {
         let text = self.sql.render(conn.dialect(), conn.clock_offset);
         match &mut conn.link {
             Link::Postgres(link) => {
-                let query = prepared!(text, postgres_arguments(self.values)?, conn.keeps_statements);
+                let query =
+                    prepared!(text, postgres_arguments(self.values)?, self.keep && conn.keeps_statements);
                 Ok(query.execute(&mut **link).await?.rows_affected())
             }
             Link::Sqlite(link) => {
-                let query = prepared!(text, sqlite_arguments(self.values)?, conn.keeps_statements);
+                let query =
+                    prepared!(text, sqlite_arguments(self.values)?, self.keep && conn.keeps_statements);
                 Ok(query.execute(&mut **link).await?.rows_affected())
             }
         }
@@ -60,11 +70,13 @@ impl Query {
         let text = self.sql.render(conn.dialect(), conn.clock_offset);
         match &mut conn.link {
             Link::Postgres(link) => {
-                let query = prepared!(text, postgres_arguments(self.values)?, conn.keeps_statements);
+                let query =
+                    prepared!(text, postgres_arguments(self.values)?, self.keep && conn.keeps_statements);
                 Ok(query.fetch_all(&mut **link).await?.into_iter().map(Row::Postgres).collect())
             }
             Link::Sqlite(link) => {
-                let query = prepared!(text, sqlite_arguments(self.values)?, conn.keeps_statements);
+                let query =
+                    prepared!(text, sqlite_arguments(self.values)?, self.keep && conn.keeps_statements);
                 Ok(query.fetch_all(&mut **link).await?.into_iter().map(Row::Sqlite).collect())
             }
         }
@@ -75,11 +87,13 @@ impl Query {
         let text = self.sql.render(conn.dialect(), conn.clock_offset);
         Ok(match &mut conn.link {
             Link::Postgres(link) => {
-                let query = prepared!(text, postgres_arguments(self.values)?, conn.keeps_statements);
+                let query =
+                    prepared!(text, postgres_arguments(self.values)?, self.keep && conn.keeps_statements);
                 query.fetch(&mut **link).map_ok(Row::Postgres).map_err(Error::from).boxed()
             }
             Link::Sqlite(link) => {
-                let query = prepared!(text, sqlite_arguments(self.values)?, conn.keeps_statements);
+                let query =
+                    prepared!(text, sqlite_arguments(self.values)?, self.keep && conn.keeps_statements);
                 query.fetch(&mut **link).map_ok(Row::Sqlite).map_err(Error::from).boxed()
             }
         })
@@ -90,12 +104,14 @@ impl Query {
         let text = self.sql.render(conn.dialect(), conn.clock_offset);
         match &mut conn.link {
             Link::Postgres(link) => {
-                let query = prepared!(text, postgres_arguments(self.values)?, conn.keeps_statements);
+                let query =
+                    prepared!(text, postgres_arguments(self.values)?, self.keep && conn.keeps_statements);
                 Ok(query.fetch_optional(&mut **link).await?.map(Row::Postgres))
             }
             Link::Sqlite(link) => {
                 // Through fetch_all: a statement stopped after its first row would leave its writes half done.
-                let query = prepared!(text, sqlite_arguments(self.values)?, conn.keeps_statements);
+                let query =
+                    prepared!(text, sqlite_arguments(self.values)?, self.keep && conn.keeps_statements);
                 Ok(query.fetch_all(&mut **link).await?.into_iter().next().map(Row::Sqlite))
             }
         }

@@ -45,7 +45,7 @@ pub(super) async fn load(conn: &mut Conn<'_>, scope: Scope, keys: &[Key]) -> Res
         if values.is_empty() {
             continue;
         }
-        for row in query(statement).bind(scope.tenant_id).bind(values).fetch_all(conn).await? {
+        for row in query(statement).planned_anew().bind(scope.tenant_id).bind(values).fetch_all(conn).await? {
             let product = read(&row)?;
             found.insert(product.id, product);
         }
@@ -171,7 +171,7 @@ pub(super) async fn update(conn: &mut Conn<'_>, scope: Scope, products: &[&Produ
                 reorder_quantity = value ->> '$[1][3]', active = value ->> '$[1][4]', version = value ->> '$[1][5]', updated_at = {now}
              from json_each($2) where tenant_id = $1 and products.id = value ->> '$[0][0]'",
     };
-    let query = query(statement).bind(scope.tenant_id);
+    let query = query(statement).planned_anew().bind(scope.tenant_id);
     let query = match conn.dialect() {
         Dialect::Postgres => {
             bind_columns(query.bind(products.iter().map(|product| product.id).collect::<Vec<_>>()), products)
