@@ -70,8 +70,10 @@ pub(crate) struct Run {
     pub(crate) void: AtomicBool,
     /// When the open transaction began, where there is one.
     pub(crate) transaction_since: std::sync::Mutex<Option<Instant>>,
-    /// Moved by every committed checkpoint.
+    /// Moved by every committed checkpoint or progress: the timeout counts from here.
     pub(crate) last_progress: std::sync::Mutex<Instant>,
+    /// Moved by every commit: each renews the lease.
+    pub(crate) last_commit: std::sync::Mutex<Instant>,
 }
 
 tokio::task_local! {
@@ -101,11 +103,24 @@ impl Run {
         *lock(&self.transaction_since) = since;
     }
 
-    pub(crate) fn note_progress(&self, checkpoint: Option<serde_json::Value>) {
-        *lock(&self.last_progress) = Instant::now();
+    /// A transaction of the handler was committed; its fence was written at `fenced_at`.
+    pub(crate) fn note_commit(
+        &self,
+        fenced_at: Instant,
+        checkpoint: Option<serde_json::Value>,
+        progress: bool,
+    ) {
+        *lock(&self.last_commit) = fenced_at;
+        if progress || checkpoint.is_some() {
+            *lock(&self.last_progress) = Instant::now();
+        }
         if checkpoint.is_some() {
             *lock(&self.checkpoint) = checkpoint;
         }
+    }
+
+    pub(crate) fn last_commit(&self) -> Instant {
+        *lock(&self.last_commit)
     }
 
     pub(crate) fn last_progress(&self) -> Instant {

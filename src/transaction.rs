@@ -104,9 +104,10 @@ impl Transaction {
             let checkpoint = self.checkpoint.take();
             let progress = self.progress.take();
             run.check_not_void()?;
+            let fenced_at = Instant::now();
             store::lease::hold(&mut self.conn(), &run, checkpoint.as_ref(), progress).await?;
             self.finish().await?;
-            run.note_progress(checkpoint);
+            run.note_commit(fenced_at, checkpoint, progress.is_some());
             return Ok(());
         }
         self.finish().await

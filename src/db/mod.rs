@@ -74,9 +74,16 @@ impl Db {
         if self.is_in_memory() {
             return Ok(None);
         }
-        let mut again = Self::open(&DbOptions { max_connections, ..self.options().clone() }).await?;
-        again.clock_offset = self.clock_offset.clone();
-        Ok(Some(again))
+        let options = DbOptions { max_connections, ..self.options().clone() };
+        let again = match &self.kind {
+            DbKind::Postgres { .. } => Self::open(&options).await?,
+            DbKind::Sqlite(sqlite) => Self {
+                kind: DbKind::Sqlite(sqlite.reopen(&options).await?),
+                options: Arc::new(options),
+                clock_offset: Arc::default(),
+            },
+        };
+        Ok(Some(Self { clock_offset: self.clock_offset.clone(), ..again }))
     }
 
     /// Which database this is.

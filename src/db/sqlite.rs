@@ -30,6 +30,9 @@ pub struct SqliteDb {
     /// None in memory: a second connection would see another database.
     readers: Option<SqlitePool>,
     committer: Arc<Notify>,
+    /// Whose turn it is to write to the file, among all handles of this process. SQLite's own waiting is a lottery: next
+    /// to an import that commits every few milliseconds a heartbeat drew blanks for seconds.
+    turn: Arc<Mutex<()>>,
     /// Writers that queue for the writer: as long as there are some, a commit can be shared.
     waiting: Arc<AtomicUsize>,
 }
@@ -39,6 +42,9 @@ pub(crate) struct Writer {
     conn: SqliteConnection,
     closed: bool,
     open: bool,
+    turn: Arc<Mutex<()>>,
+    /// Held as long as a transaction is open.
+    turn_held: Option<OwnedMutexGuard<()>>,
     /// A begin, savepoint or commit whose caller has gone before it was answered: nobody knows how it ended.
     in_doubt: bool,
     /// A savepoint whose owner has gone without a word: to be rolled back by the next one.
@@ -49,6 +55,15 @@ pub(crate) struct Writer {
 
 impl SqliteDb {
     pub(super) async fn open(options: &DbOptions) -> Result<Self> {
+        Self::open_in_turn(options, Arc::default()).await
+    }
+
+    /// Another handle on the same file, for a thread with a runtime of its own; they write in turn.
+    pub(super) async fn reopen(&self, options: &DbOptions) -> Result<Self> {
+        Self::open_in_turn(options, self.turn.clone()).await
+    }
+
+    async fn open_in_turn(options: &DbOptions, turn: Arc<Mutex<()>>) -> Result<Self> {
         let connect = sqlite_connect_options(options)?;
         let in_memory = options.url.contains(":memory:");
         let conn = connect.connect().await?;
@@ -58,12 +73,21 @@ impl SqliteDb {
                 .acquire_timeout(Duration::from_secs(30))
                 .connect_lazy_with(connect.read_only(true).create_if_missing(false))
         });
-        let writer =
-            Writer { conn, closed: false, open: false, in_doubt: false, savepoint: false, group: Vec::new() };
+        let writer = Writer {
+            conn,
+            closed: false,
+            open: false,
+            turn: turn.clone(),
+            turn_held: None,
+            in_doubt: false,
+            savepoint: false,
+            group: Vec::new(),
+        };
         let db = Self {
             writer: Arc::new(Mutex::new(writer)),
             readers,
             committer: Arc::default(),
+            turn,
             waiting: Arc::default(),
         };
         tokio::spawn(commit_groups(Arc::downgrade(&db.writer), db.committer.clone()));
@@ -212,11 +236,15 @@ impl Writer {
     /// Takes the write lock of the file at once: a transaction that reads first and writes later can fail half-way.
     async fn begin(&mut self) -> Result<()> {
         let mut tries = 0;
+        self.turn_held = Some(self.turn.clone().lock_owned().await);
         loop {
             match self.run("begin immediate").await {
                 Ok(()) => break,
                 Err(error) if error.is_transient() && tries < BEGIN_TRIES => tries += 1,
-                Err(error) => return Err(error),
+                Err(error) => {
+                    self.turn_held = None;
+                    return Err(error);
+                }
             }
             tokio::time::sleep(Duration::from_millis(5 + fastrand::u64(..20))).await;
         }
@@ -251,6 +279,7 @@ impl Writer {
     async fn start_over(&mut self) {
         let _ = self.run("rollback").await;
         self.open = false;
+        self.turn_held = None;
         self.savepoint = false;
         for member in self.group.drain(..) {
             let _ = member.send(Err("the transaction was given up in the middle of its commit".into()));
@@ -274,6 +303,7 @@ impl Writer {
             let _ = self.run("rollback").await;
         }
         self.open = false;
+        self.turn_held = None;
         let outcome = result.map_err(|error| error.to_string());
         for member in self.group.drain(..) {
             let _ = member.send(outcome.clone());

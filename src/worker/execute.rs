@@ -19,9 +19,9 @@ use tokio_util::task::AbortOnDropHandle;
 use tower::Service;
 use tracing::{Instrument, Span, debug, info_span, warn};
 
+use super::backend::Lease;
 use super::process::{Process, StopCause};
 use super::settle::Settlement;
-use super::source::Lease;
 use crate::client::Fairlane;
 use crate::context::{JobInfo, Run, in_run};
 use crate::db::{Db, Dialect};
@@ -155,6 +155,7 @@ pub(crate) fn new_run(fairlane: &Fairlane, claimed: &Claimed, lease: Duration) -
         void: AtomicBool::new(false),
         transaction_since: std::sync::Mutex::new(None),
         last_progress: std::sync::Mutex::new(Instant::now()),
+        last_commit: std::sync::Mutex::new(Instant::now()),
     }
 }
 

@@ -1,7 +1,8 @@
 //! The worker: claims jobs, runs them, settles them, until it is told to stop.
 //!
 //! ```text
-//! source.rs     claim loop: free slots -> store::claim -> leases, handed to apalis as a Backend
+//! source.rs     claim loop: free slots -> store::claim -> leases
+//! backend.rs    the leases' way to the executor, as an apalis Backend
 //! execute.rs    one attempt: handler in a task of its own, timeout, cancellation, panic -> outcome::decide
 //! settle.rs     what follows, written in batches and fenced
 //! heartbeat.rs  leases renewed from a thread of its own, so that no handler can starve them
@@ -12,6 +13,7 @@
 //! None of the loops holds a database transaction while a job runs, and none of them ends with a database error: they
 //! wait, with jitter, until the database is back.
 
+mod backend;
 mod control;
 mod execute;
 mod heartbeat;

@@ -36,6 +36,8 @@ pub(crate) enum StopCause {
 struct InFlight {
     token: Uuid,
     renewed_at: Instant,
+    /// Its handler's commits renew the lease too.
+    run: Arc<Run>,
     stop: watch::Sender<Option<StopCause>>,
 }
 
@@ -156,9 +158,9 @@ impl Process {
     }
 
     /// Notes a claimed job; the receiver tells its handler when to stop.
-    pub(crate) fn hold(&self, run: &Run, claimed_at: Instant) -> watch::Receiver<Option<StopCause>> {
+    pub(crate) fn hold(&self, run: &Arc<Run>, claimed_at: Instant) -> watch::Receiver<Option<StopCause>> {
         let (stop, stopped) = watch::channel(None);
-        let in_flight = InFlight { token: run.token, renewed_at: claimed_at, stop };
+        let in_flight = InFlight { token: run.token, renewed_at: claimed_at, run: run.clone(), stop };
         self.held().insert(run.job.id, in_flight);
         self.started.fetch_add(1, Ordering::Relaxed);
         stopped
@@ -210,7 +212,7 @@ impl Process {
     pub(crate) fn unrenewed_for(&self, age: Duration) -> Vec<(Uuid, Uuid)> {
         self.held()
             .iter()
-            .filter(|(_, job)| job.renewed_at.elapsed() > age)
+            .filter(|(_, job)| job.renewed_at.max(job.run.last_commit()).elapsed() > age)
             .map(|(id, job)| (*id, job.token))
             .collect()
     }

@@ -1,32 +1,20 @@
-//! The claim loop, and the apalis backend through which leased jobs reach the executor.
-//!
-//! The backend is nothing but the receiving end of a channel: it never sees a database error (`Error = Infallible`), so
-//! none can end the worker, and it never returns `None`, which would park it for ever.
+//! The claim loop: free slots are filled, the first queue first.
 
 use std::collections::HashMap;
-use std::convert::Infallible;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use apalis_core::backend::finalize::Ephemeral;
-use apalis_core::backend::{Backend, BackendConfig};
 use apalis_core::error::WorkerError;
-use apalis_core::task::Task;
-use apalis_core::task::builder::TaskBuilder;
-use apalis_core::task::task_id::TaskId;
 use apalis_core::worker::builder::WorkerBuilder;
-use apalis_core::worker::context::WorkerContext;
-use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
-use tower::layer::util::Identity;
+use tokio::sync::mpsc;
 use tracing::{debug, warn};
 use uuid::Uuid;
 
+use super::backend::{Lease, Leases};
 use super::control::{Phase, StopReason};
 use super::execute::{Executor, new_run};
 use super::process::{Pause, Process, StopCause};
 use super::settle::Settlement;
-use crate::context::Run;
 use crate::error::Result;
 use crate::outcome::{Failure, Next};
 use crate::store;
@@ -35,64 +23,6 @@ use crate::store::settle::Fence;
 
 /// How often a busy worker looks for suspects, which must run alone.
 const SUSPECTS_EVERY: Duration = Duration::from_millis(500);
-
-/// A claimed job on its way to the executor; the permit is its slot.
-pub(crate) struct Lease {
-    pub(crate) claimed: Claimed,
-    pub(crate) run: Arc<Run>,
-    /// Tells the handler when to stop.
-    pub(crate) stop: watch::Receiver<Option<StopCause>>,
-    pub(crate) permit: OwnedSemaphorePermit,
-}
-
-/// The receiving end of the claim loop.
-struct Leases {
-    receiver: mpsc::UnboundedReceiver<Lease>,
-}
-
-impl Backend for Leases {
-    type Task = Task<Lease>;
-    type Error = Infallible;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>, _: &WorkerContext) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_next(
-        &mut self,
-        cx: &mut Context<'_>,
-        _: &WorkerContext,
-    ) -> Poll<Option<Result<Self::Task, Infallible>>> {
-        match self.receiver.poll_recv(cx) {
-            Poll::Ready(Some(lease)) => {
-                let id = TaskId::from_string(lease.claimed.id.to_string());
-                Poll::Ready(Some(Ok(TaskBuilder::new(lease).task_id(id).build())))
-            }
-            // The channel is closed at the end: stay pending until the worker is stopped.
-            _ => Poll::Pending,
-        }
-    }
-
-    fn poll_close(&mut self, _: &mut Context<'_>, _: &WorkerContext) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl BackendConfig for Leases {
-    type Args = Lease;
-    type Id = Uuid;
-    type Kind = Ephemeral;
-    type Config = ();
-    type Layer = Identity;
-
-    fn config(&self) -> &() {
-        &()
-    }
-
-    fn middleware(&mut self, _: &mut WorkerContext) -> Identity {
-        Identity::new()
-    }
-}
 
 /// Claims and runs jobs until the process is to stop and what it had is done or given back.
 pub(super) async fn run(process: &Arc<Process>) {

@@ -157,7 +157,6 @@ async fn import(
         name: "bench".into(),
         queues: vec![queue],
         concurrency: 1,
-        poll: Duration::from_millis(20),
         stop_when_empty: true,
         ..WorkerOptions::default()
     };
