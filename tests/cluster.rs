@@ -266,7 +266,7 @@ async fn pgbouncer_pools_transactions_and_ends_with_its_value() {
     execute(&database.url, &format!("create role {role} login")).await;
     let url = bouncer.url_as(&database.name, &role);
     // A PgBouncer as it comes refuses this start-up parameter.
-    let options = url.parse::<PgConnectOptions>().unwrap().extra_float_digits(None);
+    let options = url.parse::<sqlx::postgres::PgConnectOptions>().unwrap().extra_float_digits(None);
     let mut connection = PgConnection::connect_with(&options).await.unwrap();
     let user: Vec<sqlx::postgres::PgRow> =
         sqlx::raw_sql("select 1 where current_user like 'cluster_test_pooled%'")

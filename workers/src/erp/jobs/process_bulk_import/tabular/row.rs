@@ -46,7 +46,7 @@ pub struct Position {
     pub blank: u64,
 }
 
-/// One row behind the header; give the same one to every [`RowReader::read`] to use its buffers again.
+/// One row behind the header; give the same one to every [`RowReader::read`](super::RowReader::read) to use its buffers again.
 #[derive(Debug, Clone, Default)]
 pub struct Row {
     /// The row's number: 1 is the first behind the header; blank records have none.
