@@ -85,3 +85,19 @@ async fn a_full_disk_is_an_error_and_writing_goes_on_when_there_is_room_again() 
     dispatch(&acme(&t), 1).await;
     assert_eq!(count(&t, "select count(*) as n from fairlane_jobs").await, 1);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_is_told_that_a_commit_succeeded_that_the_file_refused() {
+    let t = TestDb::sqlite(Vec::new).await.unwrap();
+    let mut tx = t.db.single().await.unwrap();
+    for statement in [
+        // Checked at the commit, as a full disk would be.
+        "pragma defer_foreign_keys = on",
+        "insert into fairlane_unique_keys (tenant_id, scope, key, job_id, expires_at) values (999, 's', 'k', 'j', 0)",
+    ] {
+        sqlx::query(statement).execute(tx.as_sqlite().unwrap()).await.unwrap();
+    }
+    assert!(tx.commit().await.is_err());
+    assert_eq!(count(&t, "select count(*) as n from fairlane_unique_keys").await, 0);
+    dispatch(&acme(&t), 1).await;
+}
