@@ -353,6 +353,7 @@ fn observe(copy: &Path, binaries: &BTreeMap<String, PathBuf>, it: &Mechanism, of
     let child = Command::new(binary)
         .args(["--exact", &it.test, "--nocapture"])
         .current_dir(package)
+        .env_remove("RUST_BACKTRACE")
         .stdin(Stdio::null())
         .stdout(file)
         .stderr(again)

@@ -161,7 +161,10 @@ backend_test!(
 async fn lose_and_write(t: &TestDb, what: What) -> Log {
     t.fairlane.tenant("acme").dispatch(act("zombie", what)).await.expect("dispatched");
     let log = Log::default();
-    let worker = Worker::new(&t.fairlane).serve(registry(), log.clone()).options(quick());
+    // No heartbeat in between: it would stop the handler, and the fence would not be asked.
+    let options =
+        WorkerOptions { lease: Duration::from_secs(90), heartbeat: Duration::from_secs(30), ..quick() };
+    let worker = Worker::new(&t.fairlane).serve(registry(), log.clone()).options(options);
     let control = worker.control();
     let running = tokio::spawn(worker.run_until(std::future::pending()));
     eventually("the handler runs", async || log.count("zombie 1") == 1).await;
