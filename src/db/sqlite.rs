@@ -72,11 +72,13 @@ impl SqliteDb {
     /// The writer for one statement, in a savepoint of a transaction that others share.
     pub(super) async fn join_group(&self) -> Result<OwnedMutexGuard<Writer>> {
         let mut writer = self.lock().await?;
+        let begun = HalfBegun::new(&self.committer);
         if !writer.open {
             writer.begin().await?;
         }
         writer.run("savepoint member").await?;
         writer.savepoint = true;
+        begun.completely();
         Ok(writer)
     }
 
@@ -86,9 +88,11 @@ impl SqliteDb {
         if writer.open {
             writer = commit_apart(writer).await?;
         }
+        let begun = HalfBegun::new(&self.committer);
         writer.begin().await?;
         writer.run("savepoint member").await?;
         writer.savepoint = true;
+        begun.completely();
         Ok(writer)
     }
 
@@ -145,6 +149,28 @@ impl Drop for Waiting {
     }
 }
 
+/// Wakes the committer when a begin is given up half-way: the file may be locked by then, and nobody else of this
+/// process may come by to unlock it.
+struct HalfBegun(Option<Arc<Notify>>);
+
+impl HalfBegun {
+    fn new(committer: &Arc<Notify>) -> Self {
+        Self(Some(committer.clone()))
+    }
+
+    fn completely(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for HalfBegun {
+    fn drop(&mut self) {
+        if let Some(committer) = &self.0 {
+            committer.notify_one();
+        }
+    }
+}
+
 /// Commits the open group whenever its turn at the mutex comes; ends with the database.
 async fn commit_groups(writer: std::sync::Weak<Mutex<Writer>>, wake: Arc<Notify>) {
     loop {
@@ -155,7 +181,7 @@ async fn commit_groups(writer: std::sync::Weak<Mutex<Writer>>, wake: Arc<Notify>
         if writer.closed {
             return;
         }
-        if writer.open && writer.abandon_savepoint().await.is_ok() {
+        if (writer.open || writer.in_doubt) && writer.abandon_savepoint().await.is_ok() {
             writer.commit_group().await;
         }
     }

@@ -101,3 +101,26 @@ async fn nobody_is_told_that_a_commit_succeeded_that_the_file_refused() {
     assert_eq!(count(&t, "select count(*) as n from fairlane_unique_keys").await, 0);
     dispatch(&acme(&t), 1).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_begin_that_is_given_up_does_not_keep_the_file_from_other_processes() {
+    let t = TestDb::sqlite(Vec::new).await.unwrap();
+    let (_, other) = another_process(&t).await;
+    for number in 0..60 {
+        let db = t.db.clone();
+        let beginning = tokio::spawn(async move {
+            loop {
+                db.begin().await.unwrap().commit().await.unwrap();
+            }
+        });
+        for _ in 0..fastrand::u32(0..60) {
+            tokio::task::yield_now().await;
+        }
+        beginning.abort();
+        // Nobody uses the first one's connection again: what it left behind must end by itself.
+        let tenant = other.tenant("acme");
+        let dispatched = async { tenant.dispatch(Work { number }).await.map(drop) };
+        let dispatched = tokio::time::timeout(std::time::Duration::from_secs(3), dispatched).await;
+        dispatched.expect("nobody holds the file").unwrap();
+    }
+}
