@@ -33,3 +33,7 @@ campaign:
 # Compare the import with its floor, on SQLite; another database: just bench-import DATABASE_URL.
 bench-import database="sqlite:.fairlane/bench.db":
     cargo run --release -- bench import --rows 100000 --database "{{database}}"
+
+# Switch every mechanism off, one at a time: the test that guards it must fail. `just break-it fence` takes some of them.
+break-it *names:
+    tests/break-it/run {{names}}

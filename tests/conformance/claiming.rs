@@ -1,8 +1,9 @@
 //! Taking jobs under a lease.
 
 use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
 
-use fairlane::db::query;
+use fairlane::db::{Dialect, query};
 use fairlane::store::claim::ClaimRequest;
 use fairlane::{Job, backend_test, sql, store};
 use uuid::Uuid;
@@ -199,6 +200,23 @@ backend_test!(
         assert_eq!(count(&t, "select count(*) as n from fairlane_jobs where attempt > 1").await, 0);
         ids.extend(claim(&t, 400).await.iter().map(|job| (job.id, job.token)));
         assert_eq!(ids.len(), 400);
+    }
+);
+
+backend_test!(
+    async fn a_claim_does_not_wait_for_another_one_under_way(t: TestDb) {
+        if t.db.dialect() == Dialect::Sqlite {
+            return; // One writer: claims are one statement each, and take turns.
+        }
+        let ids = dispatch(&acme(&t), 2).await;
+        let kinds = work_kinds();
+        let one = ClaimRequest { limit: 1, ..request(&kinds) };
+        let mut slow = t.db.begin().await.unwrap();
+        let first = store::claim::claim(&mut slow.conn(), &one).await.unwrap();
+        assert_eq!(first[0].as_ref().unwrap().id, ids[0]);
+        let second = tokio::time::timeout(Duration::from_secs(5), claim_with(&t.db, &one)).await;
+        assert_eq!(second.expect("no waiting for the first")[0].id, ids[1]);
+        slow.rollback().await.unwrap();
     }
 );
 

@@ -91,6 +91,13 @@ backend_test!(
         write(&t, async |conn| store::settle::complete(conn, &[fence(&job)]).await).await;
         assert!(dispatch().await.unwrap().duplicate, "when it is done");
         assert_eq!(places(&t, id).await, ["completed"]);
+        let id = Uuid::now_v7();
+        let dispatch = || acme(&t).dispatch(Work { number: 1 }).id(id);
+        dispatch().await.unwrap();
+        let job = claim(&t, 1).await.pop().unwrap();
+        write(&t, async |conn| store::settle::fail(conn, fence(&job), &failure("no")).await).await;
+        assert!(dispatch().await.unwrap().duplicate, "when it has failed");
+        assert_eq!(places(&t, id).await, ["discarded"]);
     }
 );
 

@@ -130,3 +130,17 @@ backend_test!(
         assert_eq!((jobs, count(&t, "select count(*) as n from fairlane_events").await), (0, 0));
     }
 );
+
+backend_test!(
+    async fn a_repeated_fan_out_finds_the_jobs_of_the_first(t: TestDb) {
+        subscribe(&t, OrderApproved::NAME, "invoice", QUEUE).await;
+        subscribe(&t, OrderApproved::NAME, "mail", QUEUE).await;
+        let id = Uuid::now_v7();
+        acme(&t).publish(OrderApproved { order: 7 }).id(id).await.unwrap();
+        // An event that is stored anew, as a restore or a replay would: its listener jobs are the same ones.
+        t.execute("delete from fairlane_events").await;
+        let again = acme(&t).publish(OrderApproved { order: 7 }).id(id).await.unwrap();
+        assert!(!again.duplicate);
+        assert_eq!(count(&t, "select count(*) as n from fairlane_jobs").await, 2);
+    }
+);

@@ -1,7 +1,5 @@
 //! What only SQLite's files can show: several processes on one, and a disk that is full.
 
-use std::time::Duration;
-
 use fairlane::db::{Db, DbOptions, query};
 use fairlane::testing::{Sandbox, TestDb};
 use fairlane::{ClientSettings, Error, Fairlane, Registry, sql, store};
@@ -89,23 +87,6 @@ async fn a_full_disk_is_an_error_and_writing_goes_on_when_there_is_room_again() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_begin_that_was_given_up_does_not_keep_the_file_locked() {
-    let t = TestDb::sqlite(Vec::new).await.expect("a database");
-    let (other, _) = another_process(&t).await;
-    let holder = other.begin().await.expect("the file's lock");
-    // Waits for the lock in SQLite itself, and is dropped there: the statement goes on without its caller.
-    let given_up = tokio::time::timeout(Duration::from_millis(100), t.db.begin()).await;
-    assert!(given_up.is_err(), "it cannot begin while another process writes");
-    holder.commit().await.expect("committed");
-    let next = tokio::time::timeout(Duration::from_secs(4), async {
-        // Give the abandoned statement its turn first: it must not keep what it got.
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        other.begin().await
-    });
-    next.await.expect("in time").expect("the lock is free again");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn in_memory_a_transaction_finds_a_tenant_without_waiting_for_itself() {
     let sandbox = Sandbox::new(Registry::new().job::<Work>(), ()).await.unwrap();
     let client = sandbox.fairlane();
@@ -114,4 +95,43 @@ async fn in_memory_a_transaction_finds_a_tenant_without_waiting_for_itself() {
     let dispatch = client.tenant("fresh").dispatch(Work { number: 1 }).in_tx(&mut tx);
     tokio::time::timeout(std::time::Duration::from_secs(10), dispatch).await.expect("no deadlock").unwrap();
     tx.commit().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_is_told_that_a_commit_succeeded_that_the_file_refused() {
+    let t = TestDb::sqlite(Vec::new).await.unwrap();
+    let mut tx = t.db.single().await.unwrap();
+    for statement in [
+        // Checked at the commit, as a full disk would be.
+        "pragma defer_foreign_keys = on",
+        "insert into fairlane_unique_keys (tenant_id, scope, key, job_id, expires_at) values (999, 's', 'k', 'j', 0)",
+    ] {
+        sqlx::query(statement).execute(tx.as_sqlite().unwrap()).await.unwrap();
+    }
+    assert!(tx.commit().await.is_err());
+    assert_eq!(count(&t, "select count(*) as n from fairlane_unique_keys").await, 0);
+    dispatch(&acme(&t), 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_begin_that_is_given_up_does_not_keep_the_file_from_other_processes() {
+    let t = TestDb::sqlite(Vec::new).await.unwrap();
+    let (_, other) = another_process(&t).await;
+    for number in 0..60 {
+        let db = t.db.clone();
+        let beginning = tokio::spawn(async move {
+            loop {
+                db.begin().await.unwrap().commit().await.unwrap();
+            }
+        });
+        for _ in 0..fastrand::u32(0..60) {
+            tokio::task::yield_now().await;
+        }
+        beginning.abort();
+        // Nobody uses the first one's connection again: what it left behind must end by itself.
+        let tenant = other.tenant("acme");
+        let dispatched = async { tenant.dispatch(Work { number }).await.map(drop) };
+        let dispatched = tokio::time::timeout(std::time::Duration::from_secs(3), dispatched).await;
+        dispatched.expect("nobody holds the file").unwrap();
+    }
 }

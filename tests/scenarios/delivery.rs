@@ -2,7 +2,7 @@
 
 use fairlane::backend_test;
 
-use crate::kinds::{Log, OrderApproved, registry};
+use crate::kinds::{Log, OrderApproved, PaymentMade, registry};
 use crate::support::{count, work_until_idle};
 
 backend_test!(
@@ -60,5 +60,26 @@ backend_test!(
         t.fairlane.tenant("acme").publish(OrderApproved { order: 9 }).await.expect("published");
         work_until_idle(&t, &log).await;
         assert_eq!((log.count("invoice 9"), log.count("sales 9"), log.count("mail 9")), (1, 1, 1));
+    }
+);
+
+backend_test!(
+    async fn two_deliveries_of_an_event_that_run_together_have_one_effect(t: TestDb) {
+        t.fairlane.clone().with(&registry()).announce().await.expect("announced");
+        t.fairlane.tenant("acme").publish(PaymentMade).await.expect("published");
+        t.execute(
+            "insert into fairlane_jobs (id, tenant_id, queue, kind, priority, state, run_at, payload, event_id)
+             select '00000000-0000-7000-8000-000000000001', tenant_id, queue, kind, priority, 'available', created_at,
+                payload, event_id
+             from fairlane_jobs",
+        )
+        .await;
+        let log = Log::default();
+        work_until_idle(&t, &log).await;
+        // Both had begun, so the question before the start could not tell: the commit did.
+        assert_eq!(log.count("booking"), 2);
+        let effects = "select count(*) as n from fairlane_events where name = 'test.invoice.made'";
+        assert_eq!(count(&t, effects).await, 1);
+        assert_eq!(count(&t, "select count(*) as n from fairlane_failed_jobs").await, 0);
     }
 );

@@ -3,8 +3,10 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use fairlane::{Context, Event, Job, JobError, JobResult, Listener, Policy, Registry};
+use fairlane::db::query;
+use fairlane::{Context, Event, Job, JobError, JobResult, Listener, Policy, Registry, sql};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 /// What handlers did, in order.
 #[derive(Debug, Clone, Default)]
@@ -31,6 +33,7 @@ pub(crate) fn registry() -> Registry<Log> {
         .on::<OrderApproved, MakeInvoice>()
         .on::<OrderApproved, TellSales>()
         .on::<InvoiceMade, SendInvoice>()
+        .on::<PaymentMade, BookPayment>()
 }
 
 /// A job that does what it is told.
@@ -54,6 +57,10 @@ pub(crate) enum What {
     Cancel,
     Discard,
     DispatchBesideTransaction,
+    /// Loses its job to another worker, then commits effects with a checkpoint.
+    CommitAfterLosing,
+    /// Loses its job to another worker, then commits effects with its completion.
+    CompleteAfterLosing,
 }
 
 pub(crate) fn act(name: &str, what: What) -> Act {
@@ -87,6 +94,20 @@ impl Job for Act {
                 ctx.state.note(refused.map_or_else(|error| error.code().to_owned(), |_| "dispatched".into()));
                 tx.commit().await?;
             }
+            What::CommitAfterLosing => {
+                lose(&ctx).await?;
+                let mut tx = ctx.begin().await?;
+                ctx.publish(InvoiceMade { order: 7 }).in_tx(&mut tx).await?;
+                tx.checkpoint(&7)?;
+                let refused = tx.commit().await;
+                ctx.state.note(refused.map_or_else(|error| error.code().to_owned(), |()| "committed".into()));
+            }
+            What::CompleteAfterLosing => {
+                lose(&ctx).await?;
+                let mut tx = ctx.begin().await?;
+                ctx.publish(InvoiceMade { order: 7 }).in_tx(&mut tx).await?;
+                return ctx.complete_in(tx).await;
+            }
         }
         Ok(())
     }
@@ -94,6 +115,17 @@ impl Job for Act {
     async fn failed(self, error: String, ctx: Context<Log>) {
         ctx.state.note(format!("{} gave up: {error}", self.name));
     }
+}
+
+/// What a rescue and another worker's claim do while this one sleeps: the job gets another token.
+async fn lose(ctx: &Context<Log>) -> fairlane::Result<()> {
+    let mut tx = ctx.fairlane().db().begin().await?;
+    query(sql!("update fairlane_jobs set token = $2 where id = $1"))
+        .bind(ctx.job().id)
+        .bind(Uuid::now_v7())
+        .execute(&mut tx.conn())
+        .await?;
+    tx.commit().await
 }
 
 /// A job in steps, each with a checkpoint; dies between two of them when told to.
@@ -177,5 +209,30 @@ impl Listener<InvoiceMade> for SendInvoice {
     async fn handle(event: InvoiceMade, ctx: Context<Log>) -> JobResult {
         ctx.state.note(format!("mail {}", event.order));
         Ok(())
+    }
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct PaymentMade;
+
+impl Event for PaymentMade {
+    const NAME: &'static str = "test.payment.made";
+}
+
+/// Books together with the second delivery of its event: each has begun before the other ends.
+pub(crate) struct BookPayment;
+
+impl Listener<PaymentMade> for BookPayment {
+    const KIND: &'static str = "test.book_payment";
+    type State = Log;
+
+    async fn handle(_: PaymentMade, ctx: Context<Log>) -> JobResult {
+        ctx.state.note("booking");
+        while ctx.state.count("booking") < 2 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let mut tx = ctx.begin().await?;
+        ctx.publish(InvoiceMade { order: 7 }).in_tx(&mut tx).await?;
+        ctx.complete_in(tx).await
     }
 }

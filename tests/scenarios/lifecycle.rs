@@ -156,3 +156,39 @@ backend_test!(
         assert_eq!(count(&t, "select count(*) as n from fairlane_jobs where state = 'executing'").await, 1);
     }
 );
+
+/// Runs a handler that loses its job to another worker and writes all the same.
+async fn lose_and_write(t: &TestDb, what: What) -> Log {
+    t.fairlane.tenant("acme").dispatch(act("zombie", what)).await.expect("dispatched");
+    let log = Log::default();
+    // No heartbeat in between: it would stop the handler, and the fence would not be asked.
+    let options =
+        WorkerOptions { lease: Duration::from_secs(90), heartbeat: Duration::from_secs(30), ..quick() };
+    let worker = Worker::new(&t.fairlane).serve(registry(), log.clone()).options(options);
+    let control = worker.control();
+    let running = tokio::spawn(worker.run_until(std::future::pending()));
+    eventually("the handler runs", async || log.count("zombie 1") == 1).await;
+    control.stop(StopReason::Interrupted);
+    running.await.expect("joined").expect("stopped");
+    log
+}
+
+backend_test!(
+    async fn effects_and_checkpoint_of_a_worker_that_lost_its_lease_are_refused(t: TestDb) {
+        let log = lose_and_write(&t, What::CommitAfterLosing).await;
+        assert_eq!((log.count("lease_lost"), log.count("committed")), (1, 0), "{:?}", log.entries());
+        assert_eq!(count(&t, "select count(*) as n from fairlane_events").await, 0);
+        let unmarked =
+            "select count(*) as n from fairlane_jobs where checkpoint is null and state = 'executing'";
+        assert_eq!(count(&t, unmarked).await, 1);
+    }
+);
+
+backend_test!(
+    async fn effects_and_completion_of_a_worker_that_lost_its_lease_are_refused(t: TestDb) {
+        lose_and_write(&t, What::CompleteAfterLosing).await;
+        assert_eq!(count(&t, "select count(*) as n from fairlane_events").await, 0);
+        assert_eq!(count(&t, "select count(*) as n from fairlane_job_history").await, 0);
+        assert_eq!(count(&t, "select count(*) as n from fairlane_jobs where state = 'executing'").await, 1);
+    }
+);

@@ -179,6 +179,12 @@ async fn assert_imported_once(site: &Site, rows: i64) {
     assert_eq!(site.count(events).await, rows, "products with an event");
     assert_eq!(site.count("select count(*) as n from fairlane_events").await, rows, "events");
     assert_eq!(site.count("select imported_rows as n from import_logs").await, rows, "the log's count");
+    // A chunk that was imported twice would count its rows as unchanged the second time.
+    assert_eq!(
+        site.count("select created_rows as n from import_logs").await,
+        rows,
+        "each row counted as created"
+    );
     assert_eq!(site.count("select total_rows as n from import_logs").await, rows, "the log's total");
     assert_eq!(site.count("select failed_rows as n from import_logs").await, 0, "the log's failures");
     let completed = "select count(*) as n from import_logs where status = 'completed'";

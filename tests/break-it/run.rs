@@ -1,0 +1,404 @@
+//! Switches every mechanism of `mechanisms.txt` off, one at a time, and expects the named test to fail.
+//!
+//! ```text
+//! copy the checkout -> target/break-it/checkout       the real one is never touched
+//! put a switch into the copy for each mechanism       code: if off { .. } else { .. }; statements: by their text
+//! build once
+//! everything on: each test must pass                  else its failure would prove nothing
+//! one off: its test must fail
+//! ```
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+/// A test that has not ended by then has failed.
+const LIMIT: Duration = Duration::from_secs(150);
+/// Names the mechanism that is off; read by the switches in the copy.
+const SWITCH: &str = "switched-off";
+
+/// A statement that no database takes proves nothing.
+const BAD_SQL: [&str; 5] = ["syntax error", "no such column", "42601", "42703", "42P18"];
+
+type Res<T> = Result<T, String>;
+
+/// How a change gets into the copy.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum How {
+    /// The source text becomes a switch between two expressions.
+    Code,
+    /// The SQL text is changed when it is run.
+    Statement,
+}
+
+struct Change {
+    how: How,
+    file: String,
+    on: String,
+    off: String,
+}
+
+struct Mechanism {
+    name: String,
+    guards: String,
+    target: String,
+    test: String,
+    changes: Vec<Change>,
+}
+
+enum Seen {
+    Passed,
+    Failed(String),
+    Skipped,
+    NotThere(String),
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(why) => {
+            eprintln!("break-it: {why}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run() -> Res<bool> {
+    let mut arguments = std::env::args().skip(1);
+    let place = PathBuf::from(arguments.next().ok_or("say where to work")?);
+    let wanted: Vec<String> = arguments.collect();
+    let all = parse(&read(Path::new("tests/break-it/mechanisms.txt"))?)?;
+    let copy = fs::canonicalize(&place).map_err(|why| why.to_string())?.join("checkout");
+    copy_with_switches(&copy, &all)?;
+    let binaries = build(&place, &copy, &all)?;
+    let chosen: Vec<&Mechanism> = all
+        .iter()
+        .filter(|it| wanted.is_empty() || wanted.iter().any(|word| it.name.contains(word.as_str())))
+        .collect();
+    let healthy = everything_on(&copy, &binaries, &chosen)?;
+    let mut table = String::from("| switched off | what it guards | test | result |\n|---|---|---|---|\n");
+    let mut uncaught = 0;
+    for it in chosen {
+        let result = match healthy.get(&it.test) {
+            Some(Seen::Passed) => judge(&observe(&copy, &binaries, it, &it.name)?),
+            Some(Seen::Failed(why)) => (false, format!("FAILS WITH EVERYTHING ON: {why}")),
+            Some(Seen::Skipped) => (false, "SKIPPED: needs PostgreSQL".into()),
+            Some(Seen::NotThere(why)) => (false, format!("NO SUCH TEST: {why}")),
+            None => (false, "not run".into()),
+        };
+        uncaught += usize::from(!result.0);
+        println!("{:<44} {}", it.name, result.1);
+        let word = if result.0 { "failed as it should" } else { result.1.as_str() };
+        let _ = writeln!(table, "| {} | {} | `{} {}` | {word} |", it.name, it.guards, it.target, it.test);
+    }
+    fs::write(copy.join(SWITCH), "").map_err(|why| why.to_string())?;
+    fs::write(place.join("report.md"), &table).map_err(|why| why.to_string())?;
+    println!("\n{table}\n{uncaught} not caught; the table is in {}/report.md", place.display());
+    Ok(uncaught == 0)
+}
+
+fn judge(seen: &Seen) -> (bool, String) {
+    match seen {
+        Seen::Failed(why) if BAD_SQL.iter().any(|words| why.contains(words)) => {
+            (false, format!("NO VERDICT, the change itself is wrong: {why}"))
+        }
+        Seen::Failed(why) => (true, format!("failed as it should: {why}")),
+        Seen::Passed => (false, "NOT CAUGHT".into()),
+        Seen::Skipped => (false, "SKIPPED".into()),
+        Seen::NotThere(why) => (false, format!("NO VERDICT: {why}")),
+    }
+}
+
+fn read(path: &Path) -> Res<String> {
+    fs::read_to_string(path).map_err(|why| format!("{}: {why}", path.display()))
+}
+
+/// `## name`, `guards:`, `test: TARGET PATH`, then pairs of `--- code|statement FILE` and `--- off` with their texts.
+fn parse(text: &str) -> Res<Vec<Mechanism>> {
+    let mut all: Vec<Mechanism> = Vec::new();
+    let mut into_off = None;
+    for (number, line) in text.lines().enumerate() {
+        let wrong = || format!("mechanisms.txt, line {}: \"{line}\" is out of place", number + 1);
+        if let Some(name) = line.strip_prefix("## ") {
+            into_off = None;
+            all.push(Mechanism {
+                name: name.into(),
+                guards: String::new(),
+                target: String::new(),
+                test: String::new(),
+                changes: Vec::new(),
+            });
+            continue;
+        }
+        let Some(it) = all.last_mut() else { continue };
+        if let Some(header) = line.strip_prefix("--- ") {
+            if header == "off" {
+                into_off = Some(true);
+                continue;
+            }
+            let (how, file) = header.split_once(' ').ok_or_else(wrong)?;
+            let how = if how == "code" { How::Code } else { How::Statement };
+            it.changes.push(Change { how, file: file.into(), on: String::new(), off: String::new() });
+            into_off = Some(false);
+        } else if let (Some(off), Some(change)) = (into_off, it.changes.last_mut()) {
+            let text = if off { &mut change.off } else { &mut change.on };
+            text.push_str(line);
+            text.push('\n');
+        } else if let Some(guards) = line.strip_prefix("guards: ") {
+            it.guards = guards.into();
+        } else if let Some(test) = line.strip_prefix("test: ") {
+            let (target, test) = test.split_once(' ').ok_or_else(wrong)?;
+            (it.target, it.test) = (target.into(), test.into());
+        } else if !line.is_empty() {
+            return Err(wrong());
+        }
+    }
+    for change in all.iter_mut().flat_map(|it| &mut it.changes) {
+        change.on = change.on.trim_end_matches('\n').to_owned();
+        change.off = change.off.trim_end_matches('\n').to_owned();
+    }
+    Ok(all)
+}
+
+/// Writes only what differs, so that a second run builds next to nothing.
+fn write_if_new(path: &Path, contents: &[u8]) -> Res<()> {
+    if fs::read(path).is_ok_and(|before| before == contents) {
+        return Ok(());
+    }
+    let io = |why: std::io::Error| format!("{}: {why}", path.display());
+    fs::create_dir_all(path.parent().unwrap_or(path)).map_err(io)?;
+    fs::write(path, contents).map_err(io)
+}
+
+fn copy_with_switches(copy: &Path, all: &[Mechanism]) -> Res<()> {
+    let listed = Command::new("git")
+        .args(["ls-files", "-co", "--exclude-standard"])
+        .output()
+        .map_err(|why| format!("git ls-files: {why}"))?;
+    let mut files = BTreeMap::new();
+    for name in String::from_utf8_lossy(&listed.stdout).lines() {
+        if let Ok(contents) = fs::read(name) {
+            files.insert(name.to_owned(), contents);
+        }
+    }
+    for it in all {
+        for change in &it.changes {
+            let wrong = |why: &str| format!("{}: {}: {why}:\n{}", it.name, change.file, change.on);
+            let contents = files.get(&change.file).ok_or_else(|| wrong("no such file"))?;
+            let text = String::from_utf8_lossy(contents).into_owned();
+            match text.matches(&change.on).count() {
+                0 => return Err(wrong("it does not contain")),
+                // The two dialects of a statement may share words.
+                n if n > 1 && change.how == How::Code => return Err(wrong("it contains more than once")),
+                _ => {}
+            }
+            if change.how == How::Code {
+                let krate = if change.file.starts_with("src/") { "crate" } else { "fairlane" };
+                let switch = format!(
+                    "{{ if {krate}::break_it::is_off({:?}) {{ {} }} else {{ {} }} }}",
+                    it.name, change.off, change.on
+                );
+                files.insert(change.file.clone(), text.replace(&change.on, &switch).into_bytes());
+            }
+        }
+    }
+    let mut hook = |file: &str, on: &str, hooked: &str| -> Res<()> {
+        let contents = files.get(file).ok_or_else(|| format!("{file} is not there"))?;
+        let text = String::from_utf8_lossy(contents).into_owned();
+        if !text.contains(on) {
+            return Err(format!("{file} does not contain \"{on}\": break-it has no way in"));
+        }
+        files.insert(file.into(), text.replace(on, hooked).into_bytes());
+        Ok(())
+    };
+    hook("src/lib.rs", "pub mod admin;", "pub mod admin;\npub mod break_it;")?;
+    hook("src/db/query.rs", "Query { sql, values", "Query { sql: crate::break_it::statement(sql), values")?;
+    hook(
+        "src/store/migrate.rs",
+        "postgres: sqlx::migrate!(\"migrations/engine/postgres\")",
+        "postgres: crate::break_it::migrations(sqlx::migrate!(\"migrations/engine/postgres\"))",
+    )?;
+    files.insert("src/break_it.rs".into(), switches(all).into_bytes());
+    for (name, contents) in &files {
+        write_if_new(&copy.join(name), contents)?;
+    }
+    fs::write(copy.join(SWITCH), "").map_err(|why| why.to_string())
+}
+
+/// The module of the copy that knows what is off.
+fn switches(all: &[Mechanism]) -> String {
+    let mut changes = String::new();
+    for it in all {
+        for change in it.changes.iter().filter(|change| change.how == How::Statement) {
+            let _ = writeln!(changes, "    ({:?}, {:?}, {:?}),", it.name, change.on, change.off);
+        }
+    }
+    format!(
+        "//! Which mechanism is switched off.
+#![allow(missing_docs, clippy::all)]
+use std::sync::LazyLock;
+const CHANGES: &[(&str, &str, &str)] = &[
+{changes}];
+static OFF: LazyLock<String> = LazyLock::new(|| {{
+    std::fs::read_to_string(concat!(env!(\"CARGO_MANIFEST_DIR\"), \"/{SWITCH}\")).unwrap_or_default()
+}});
+pub fn is_off(name: &str) -> bool {{
+    *OFF == name
+}}
+fn changed(text: &str) -> Option<String> {{
+    let mine = CHANGES.iter().filter(|(name, on, _)| is_off(name) && text.contains(on));
+    mine.fold(None, |so_far, (_, on, off)| Some(so_far.as_deref().unwrap_or(text).replace(on, off)))
+}}
+pub fn statement(sql: crate::db::Sql) -> crate::db::Sql {{
+    let text = |text: &'static str| -> &'static str {{ changed(text).map_or(text, |text| text.leak()) }};
+    crate::db::Sql {{ postgres: text(sql.postgres), sqlite: text(sql.sqlite) }}
+}}
+/// A changed migration has another checksum, so it gets a template database of its own.
+pub fn migrations(mut migrator: sqlx::migrate::Migrator) -> sqlx::migrate::Migrator {{
+    let all = migrator.migrations.iter().map(|it| match changed(it.sql.as_str()) {{
+        None => it.clone(),
+        Some(text) => sqlx::migrate::Migration::new(
+            it.version,
+            it.description.clone(),
+            it.migration_type,
+            sqlx::SqlSafeStr::into_sql_str(sqlx::AssertSqlSafe(text)),
+            it.no_tx,
+        ),
+    }});
+    migrator.migrations = all.collect::<Vec<_>>().into();
+    migrator
+}}
+"
+    )
+}
+
+/// Builds the tests of the copy; returns the binary of each target. Dependencies that were built before are copied.
+fn build(place: &Path, copy: &Path, all: &[Mechanism]) -> Res<BTreeMap<String, PathBuf>> {
+    let target = fs::canonicalize(place).map_err(|why| why.to_string())?.join("target");
+    let built = place.parent().unwrap_or(place).join("debug");
+    if !target.exists() && built.join("deps").exists() {
+        eprintln!("copying the dependencies that are built already");
+        fs::create_dir_all(target.join("debug")).map_err(|why| why.to_string())?;
+        let parts = ["deps", "build", ".fingerprint"].map(|part| built.join(part));
+        let copied = Command::new("cp").arg("-a").args(parts).arg(target.join("debug")).status();
+        copied.map_err(|why| format!("cp: {why}"))?;
+    }
+    let targets: BTreeSet<&str> = all.iter().map(|it| it.target.as_str()).collect();
+    let mut cargo = Command::new("cargo");
+    cargo.current_dir(copy).env("CARGO_TARGET_DIR", &target).stderr(Stdio::inherit());
+    cargo.args(["test", "--workspace", "--no-run", "--message-format=json"]);
+    for name in &targets {
+        cargo.args(["--test", name]);
+    }
+    let output = cargo.output().map_err(|why| format!("cargo: {why}"))?;
+    let messages = String::from_utf8_lossy(&output.stdout);
+    if !output.status.success() {
+        for line in messages.lines().filter_map(|line| field(line, "\"rendered\":\"")) {
+            eprintln!("{}", line.replace("\\n", "\n"));
+        }
+        return Err("the copy with its switches does not build".into());
+    }
+    let mut binaries = BTreeMap::new();
+    for line in messages.lines().filter(|line| line.contains("\"kind\":[\"test\"]")) {
+        if let (Some(name), Some(path)) = (field(line, "\"name\":\""), field(line, "\"executable\":\"")) {
+            binaries.insert(name, PathBuf::from(path));
+        }
+    }
+    Ok(binaries)
+}
+
+/// A text of a JSON line, up to the first quotation mark that is not escaped.
+fn field(line: &str, key: &str) -> Option<String> {
+    let rest = &line[line.find(key)? + key.len()..];
+    let mut end = 0;
+    while let Some(at) = rest[end..].find('"') {
+        end += at;
+        if !rest[..end].ends_with('\\') {
+            return Some(rest[..end].to_owned());
+        }
+        end += 1;
+    }
+    None
+}
+
+/// With everything on each test must pass: a test that always fails proves nothing.
+fn everything_on(
+    copy: &Path,
+    binaries: &BTreeMap<String, PathBuf>,
+    chosen: &[&Mechanism],
+) -> Res<BTreeMap<String, Seen>> {
+    let mut healthy = BTreeMap::new();
+    for it in chosen {
+        if !healthy.contains_key(&it.test) {
+            eprint!(".");
+            healthy.insert(it.test.clone(), observe(copy, binaries, it, "")?);
+        }
+    }
+    eprintln!();
+    Ok(healthy)
+}
+
+/// Runs the test of a mechanism while `off` is switched off.
+fn observe(copy: &Path, binaries: &BTreeMap<String, PathBuf>, it: &Mechanism, off: &str) -> Res<Seen> {
+    let Some(binary) = binaries.get(&it.target) else {
+        return Ok(Seen::NotThere(format!("no test target {}", it.target)));
+    };
+    fs::write(copy.join(SWITCH), off).map_err(|why| why.to_string())?;
+    let log = copy.join("test-output.txt");
+    let file = fs::File::create(&log).map_err(|why| why.to_string())?;
+    let again = file.try_clone().map_err(|why| why.to_string())?;
+    let package = if copy.join("workers/tests").join(format!("{}.rs", it.target)).exists() {
+        copy.join("workers")
+    } else {
+        copy.to_owned()
+    };
+    let child = Command::new(binary)
+        .args(["--exact", &it.test, "--nocapture"])
+        .current_dir(package)
+        .env_remove("RUST_BACKTRACE")
+        .stdin(Stdio::null())
+        .stdout(file)
+        .stderr(again)
+        .spawn()
+        .map_err(|why| format!("{}: {why}", binary.display()))?;
+    let ended = wait(child)?;
+    let output = String::from_utf8_lossy(&fs::read(&log).unwrap_or_default()).into_owned();
+    Ok(if !ended {
+        Seen::Failed(format!("it did not end within {} s", LIMIT.as_secs()))
+    } else if output.contains("SKIPPED (") {
+        Seen::Skipped
+    } else if output.contains("test result: ok. 1 passed") {
+        Seen::Passed
+    } else if output.contains("test result: FAILED") {
+        Seen::Failed(complaint(&output))
+    } else {
+        Seen::NotThere(output.lines().last().unwrap_or("it said nothing").to_owned())
+    })
+}
+
+/// The lines of the first panic, as one.
+fn complaint(output: &str) -> String {
+    let said = output.lines().skip_while(|line| !line.contains("panicked at")).skip(1);
+    let said: Vec<&str> = said.take_while(|line| !line.starts_with("note:")).take(4).map(str::trim).collect();
+    said.join(" ").chars().take(160).collect()
+}
+
+/// Whether it ended by itself in time.
+fn wait(mut child: Child) -> Res<bool> {
+    let deadline = Instant::now() + LIMIT;
+    loop {
+        if child.try_wait().map_err(|why| why.to_string())?.is_some() {
+            return Ok(true);
+        }
+        if Instant::now() > deadline {
+            let _ = child.kill();
+            let _ = child.wait();
+            return Ok(false);
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
