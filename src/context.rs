@@ -64,6 +64,8 @@ pub(crate) struct Run {
     pub(crate) checkpoint: std::sync::Mutex<Option<serde_json::Value>>,
     /// Set when somebody wants the handler to stop.
     pub(crate) stop: CancellationToken,
+    /// Set when the worker begins to drain.
+    pub(crate) draining: CancellationToken,
     /// Set by `complete_in`: there is nothing left to settle.
     pub(crate) completed: AtomicBool,
     /// Set when the handler overran its time but could not be stopped: whatever it still writes is refused.
@@ -220,9 +222,10 @@ impl<S> Context<S> {
         tx.commit().await
     }
 
-    /// Whether the handler should stop soon: cancelled, lease lost, or the worker is stopping for good.
+    /// Whether the handler should stop soon: it was cancelled, its lease was lost, or the worker drains. One with
+    /// checkpoints returns `JobError::snooze` at the next; one without finishes, within the drain time.
     pub fn is_stopping(&self) -> bool {
-        self.run.stop.is_cancelled()
+        self.run.stop.is_cancelled() || self.run.draining.is_cancelled()
     }
 
     /// The id to give to services outside as idempotency key: the same over all attempts.

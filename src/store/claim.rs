@@ -84,26 +84,22 @@ pub struct Unreadable {
     pub why: String,
 }
 
-/// Takes up to `limit` jobs, the same number from each tenant that has some.
-///
-/// Tenants are found by a loose index scan (one probe of `fairlane_jobs_ready` a tenant, at most `limit` of them,
-/// beginning after the one served last), then each gives an equal share: a lone tenant gives everything, and a flood of
-/// one tenant costs the others a turn, not the queue. The inner select is *materialised* behind `any(array(..))`: as a
-/// plain subselect PostgreSQL can lock far more rows than the limit (200 for a limit of 5, measured by others).
-/// Suspects are the same index's rows, taken one at a time.
-pub async fn claim(
-    conn: &mut Conn<'_>,
-    request: &ClaimRequest<'_>,
-) -> Result<Vec<Result<Claimed, Unreadable>>> {
-    let token = Uuid::now_v7();
-    let statement = Sql {
-        postgres: "with recursive lanes(tenant_id) as (
+/// The claim on PostgreSQL; `$which` is the condition that tells suspects from the others, spelled out so that each has
+/// its partial index.
+macro_rules! postgres_claim {
+    ($which:literal) => {
+        concat!(
+            "with recursive lanes(tenant_id) as (
                 (select tenant_id from fairlane_jobs
-                 where state = 'available' and queue = $1 and tenant_id > $3 order by queue, tenant_id limit 1)
+                 where state = 'available' and queue = $1 and tenant_id > $3 and kind = any($4) and run_at <= {now} and ",
+            $which,
+            "    order by queue, tenant_id limit 1)
                 union all
                 select (select j.tenant_id from fairlane_jobs j
                         where j.state = 'available' and j.queue = $1 and j.tenant_id > lanes.tenant_id
-                        order by j.queue, j.tenant_id limit 1)
+                            and kind = any($4) and run_at <= {now} and ",
+            $which,
+            "           order by j.queue, j.tenant_id limit 1)
                 from lanes where lanes.tenant_id is not null
              ), open_lanes as materialized (
                 select l.tenant_id from lanes l
@@ -113,8 +109,9 @@ pub async fn claim(
                 select head.id from open_lanes l cross join lateral (
                     select id from fairlane_jobs
                     where state = 'available' and queue = $1 and tenant_id = l.tenant_id and run_at <= {now}
-                        and kind = any($4) and suspect = $8
-                    order by priority, run_at, id
+                        and kind = any($4) and ",
+            $which,
+            "       order by priority, run_at, id
                     limit greatest(1, $2 / (select count(*) from open_lanes))
                     for no key update skip locked) head
                 where not exists (select 1 from fairlane_queues q where q.name = $1 and q.paused_at is not null
@@ -128,16 +125,28 @@ pub async fn claim(
                 j.queue, j.kind, j.payload::text as payload, j.event_id, j.attempt, j.runs, j.max_attempts, j.timeout_ms,
                 j.suspect, j.cancel_requested_at is not null as cancelled, j.cancel_reason, j.unique_mode, j.checkpoint,
                 j.correlation_id, j.trace, j.created_at, j.priority, j.run_at,
-                (extract(epoch from j.retry_until - {now}) * 1000)::bigint as retry_left_ms",
-        sqlite: "with recursive lanes(tenant_id) as (
+                (extract(epoch from j.retry_until - {now}) * 1000)::bigint as retry_left_ms"
+        )
+    };
+}
+
+/// The claim on SQLite, which has neither lateral joins nor arrays; one writer at a time, so nothing to lock.
+macro_rules! sqlite_claim {
+    ($which:literal) => {
+        concat!(
+            "with recursive lanes(tenant_id) as (
                 select * from (select tenant_id from fairlane_jobs
-                 where state = 'available' and queue = $1 and tenant_id > $3 order by tenant_id limit 1)
+                 where state = 'available' and queue = $1 and tenant_id > $3
+                    and kind in (select value from json_each($4)) and run_at <= {now} and ",
+            $which,
+            "    order by tenant_id limit 1)
                 union all
                 select (select j.tenant_id from fairlane_jobs j
                         where j.state = 'available' and j.queue = $1 and j.tenant_id > lanes.tenant_id
-                        order by j.tenant_id limit 1)
+                            and kind in (select value from json_each($4)) and run_at <= {now} and ",
+            $which,
+            "           order by j.tenant_id limit 1)
                 from lanes where lanes.tenant_id is not null
-                limit 1000
              ), open_lanes as materialized (
                 select l.tenant_id from lanes l
                 where exists (select 1 from fairlane_tenants t where t.id = l.tenant_id and t.paused_at is null)
@@ -146,8 +155,9 @@ pub async fn claim(
                 select head.id from open_lanes l join fairlane_jobs head on head.id in (
                     select id from fairlane_jobs
                     where state = 'available' and queue = $1 and tenant_id = l.tenant_id and run_at <= {now}
-                        and kind in (select value from json_each($4)) and suspect = $8
-                    order by priority, run_at, id
+                        and kind in (select value from json_each($4)) and ",
+            $which,
+            "       order by priority, run_at, id
                     limit max(1, $2 / (select count(*) from open_lanes)))
                 where not exists (select 1 from fairlane_queues q where q.name = $1 and q.paused_at is not null
                     and (q.paused_until is null or q.paused_until > {now}))
@@ -159,8 +169,28 @@ pub async fn claim(
              returning id, token, tenant_id, (select t.slug from fairlane_tenants t where t.id = tenant_id) as tenant,
                 queue, kind, payload, event_id, attempt, runs, max_attempts, timeout_ms, suspect,
                 cancel_requested_at is not null as cancelled, cancel_reason, unique_mode, checkpoint, correlation_id, trace,
-                created_at, priority, run_at, (retry_until - {now}) / 1000 as retry_left_ms",
+                created_at, priority, run_at, (retry_until - {now}) / 1000 as retry_left_ms"
+        )
     };
+}
+
+const CLAIM: Sql = Sql { postgres: postgres_claim!("not suspect"), sqlite: sqlite_claim!("not suspect") };
+const CLAIM_SUSPECTS: Sql = Sql { postgres: postgres_claim!("suspect"), sqlite: sqlite_claim!("suspect") };
+
+/// Takes up to `limit` jobs, the same number from each tenant that has some.
+///
+/// Tenants are found by a loose index scan (one probe of `fairlane_jobs_ready` a tenant, at most `limit` open ones,
+/// beginning after the one served last), then each gives an equal share: a lone tenant gives everything, and a flood of
+/// one tenant costs the others a turn, not the queue. A lane counts only if it has a job this worker may take: one
+/// tenant's job of a kind nobody here serves once kept all later tenants waiting. The inner select is *materialised*
+/// behind `any(array(..))`: as a plain subselect PostgreSQL can lock far more rows than the limit (200 for a limit of 5,
+/// measured by others).
+pub async fn claim(
+    conn: &mut Conn<'_>,
+    request: &ClaimRequest<'_>,
+) -> Result<Vec<Result<Claimed, Unreadable>>> {
+    let token = Uuid::now_v7();
+    let statement = if request.suspects { CLAIM_SUSPECTS } else { CLAIM };
     let mut rows = query(statement)
         .bind(request.queue)
         .bind(request.limit)
@@ -169,7 +199,6 @@ pub async fn claim(
         .bind(token)
         .bind(request.worker_id)
         .bind(i64::try_from(request.lease.as_millis()).unwrap_or(i64::MAX))
-        .bind(request.suspects)
         .fetch_all(conn)
         .await?;
     debug_assert!(rows.len() as i64 <= request.limit, "claimed {} of {}", rows.len(), request.limit);
@@ -234,12 +263,16 @@ pub async fn release_start_keys(conn: &mut Conn<'_>, started: &[Uuid]) -> Result
     Ok(())
 }
 
-/// Whether a queue has a suspect that may run now, and which.
+/// Whether there is a suspect that a worker of these queues and kinds may run now: the claim's own conditions.
 pub async fn suspects_waiting(db: &Db, queues: &[String], kinds: &[String]) -> Result<bool> {
     let mut tx = db.read().await?;
     let row = query(sql!(
-        "select exists (select 1 from fairlane_jobs where state = 'available' and suspect and queue {in:$1}
-            and kind {in:$2} and run_at <= {now}) as waiting"
+        "select exists (
+            select 1 from fairlane_jobs j
+            where j.state = 'available' and j.suspect and j.queue {in:$1} and j.kind {in:$2} and j.run_at <= {now}
+                and exists (select 1 from fairlane_tenants t where t.id = j.tenant_id and t.paused_at is null)
+                and not exists (select 1 from fairlane_queues q where q.name = j.queue and q.paused_at is not null
+                    and (q.paused_until is null or q.paused_until > {now}))) as waiting"
     ))
     .bind(queues)
     .bind(kinds)

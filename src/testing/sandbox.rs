@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::client::{ClientSettings, Dispatched, Fairlane, Published, Tenant};
@@ -199,7 +200,7 @@ impl Sandbox {
             job.payload = payloads.into_iter().next().map(|(_, payload)| payload).unwrap_or_default();
         }
         let fence = Fence { id: job.id, token: job.token };
-        let run = Arc::new(new_run(&self.fairlane, &job, LEASE));
+        let run = Arc::new(new_run(&self.fairlane, &job, LEASE, CancellationToken::new()));
         let Some(handler) = self.served.kinds.get(&job.kind) else { return Ok(()) };
         let changed = self.fairlane.settings().kinds.get(&job.kind).cloned().unwrap_or_default();
         let timeout = Duration::from_secs(60);

@@ -35,6 +35,9 @@ use crate::transaction::longest_transaction;
 /// How long a cancelled handler may take to stop by itself before it is dropped at its next await.
 const CANCEL_GRACE: Duration = Duration::from_secs(5);
 
+/// How long a process that ends waits for a handler that blocks its thread.
+const BLOCKED_AT_THE_END: Duration = Duration::from_secs(1);
+
 /// The service apalis calls with every leased job.
 #[derive(Clone)]
 pub(super) struct Executor {
@@ -130,7 +133,12 @@ impl AttemptLimits {
 }
 
 /// What handler, transactions and worker share about this run.
-pub(crate) fn new_run(fairlane: &Fairlane, claimed: &Claimed, lease: Duration) -> Run {
+pub(crate) fn new_run(
+    fairlane: &Fairlane,
+    claimed: &Claimed,
+    lease: Duration,
+    draining: CancellationToken,
+) -> Run {
     let job = JobInfo {
         id: claimed.id,
         tenant: claimed.tenant.clone(),
@@ -151,6 +159,7 @@ pub(crate) fn new_run(fairlane: &Fairlane, claimed: &Claimed, lease: Duration) -
         lease,
         checkpoint: std::sync::Mutex::new(claimed.checkpoint.clone()),
         stop: CancellationToken::new(),
+        draining,
         completed: AtomicBool::new(false),
         void: AtomicBool::new(false),
         transaction_since: std::sync::Mutex::new(None),
@@ -251,9 +260,12 @@ async fn run_handler(
     }
     run.make_void();
     task.abort();
-    // Blocking code cannot be stopped: it keeps its slot until it returns, but nothing it writes counts any more.
+    // Blocking code cannot be stopped: it keeps its slot until it returns, but nothing it writes counts any more. A
+    // process that ends does not wait for it.
+    let ends = matches!(result, AttemptResult::Interrupted);
     tokio::select! {
         _ = &mut task => {}
+        () = tokio::time::sleep(BLOCKED_AT_THE_END), if ends => {}
         () = warn_while_overrun(&run) => {}
     }
     result

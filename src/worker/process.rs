@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use uuid::Uuid;
 
@@ -55,6 +56,8 @@ pub(crate) struct Process {
     pub(crate) handlers: BTreeMap<String, KindHandler>,
     pub(crate) kinds: Vec<String>,
     pub(crate) slots: Arc<Semaphore>,
+    /// Cancelled when the worker begins to drain: handlers see it in `ctx.is_stopping()`.
+    pub(crate) draining: CancellationToken,
     /// Notified when a slot or the last job in flight is done.
     pub(crate) slot_free: Notify,
     pub(crate) settlements: mpsc::UnboundedSender<Settlement>,
@@ -90,6 +93,7 @@ impl Process {
             options,
             control,
             handlers: served.kinds,
+            draining: CancellationToken::new(),
             slot_free: Notify::new(),
             settlements: sender,
             started: AtomicU64::new(0),
@@ -105,7 +109,11 @@ impl Process {
     pub(crate) async fn start(&self) {
         let mut pause = Pause::new();
         while !self.control.is_stopping() {
-            match self.register().await {
+            let registered = tokio::select! {
+                registered = self.register() => registered,
+                () = self.control.stopping() => break,
+            };
+            match registered {
                 Ok(()) => break,
                 Err(error) => pause.after_error("registering the worker", &error).await,
             }
@@ -236,7 +244,7 @@ impl Process {
                 let _ = tokio::time::timeout(Duration::from_millis(50), self.slot_free.notified()).await;
             }
         };
-        if tokio::time::timeout(Duration::from_secs(5), settled).await.is_err() {
+        if tokio::time::timeout(self.patience(), settled).await.is_err() {
             warn!(jobs = self.running(), "stopping without having settled these; their leases will run out");
         }
         settler.abort();
@@ -250,7 +258,7 @@ impl Process {
             store::workers::stopped(&mut tx.conn(), self.id, reason.as_str()).await?;
             tx.commit().await
         };
-        if let Ok(Err(error)) = tokio::time::timeout(Duration::from_secs(5), told).await {
+        if let Ok(Err(error)) = tokio::time::timeout(self.patience(), told).await {
             warn!(%error, "could not write that this worker stopped");
         }
         info!(
@@ -262,6 +270,11 @@ impl Process {
             "worker stopped"
         );
         reason
+    }
+
+    /// How long the last writes may take: after a second signal nobody waits for a database that is away.
+    fn patience(&self) -> Duration {
+        Duration::from_secs(if matches!(self.phase(), Phase::Aborting(_)) { 1 } else { 5 })
     }
 
     pub(crate) fn phase(&self) -> Phase {

@@ -23,6 +23,12 @@ use crate::store::settle::Fence;
 
 /// How often a busy worker looks for suspects, which must run alone.
 const SUSPECTS_EVERY: Duration = Duration::from_millis(500);
+/// How long a suspect may keep this worker from starting other jobs.
+const QUIET_FOR_SUSPECTS: Duration = Duration::from_secs(2);
+/// The pause before the next such try.
+const SUSPECTS_AFTER_QUIET: Duration = Duration::from_secs(10);
+/// How long a claim that is under way may take after the signal to stop.
+const LAST_CLAIM: Duration = Duration::from_secs(2);
 
 /// Claims and runs jobs until the process is to stop and what it had is done or given back.
 pub(super) async fn run(process: &Arc<Process>) {
@@ -45,8 +51,10 @@ pub(super) async fn run(process: &Arc<Process>) {
     }
 }
 
-/// Lets running jobs finish until the deadline or the second signal; then their handlers are stopped.
+/// Lets running jobs finish until the deadline or the second signal; then their handlers are stopped. They know from the
+/// first moment (`ctx.is_stopping()`), so that one with checkpoints can stop at the next.
 async fn drain(process: &Arc<Process>) {
+    process.draining.cancel();
     let idle = async {
         while process.running() > 0 {
             let _ = tokio::time::timeout(Duration::from_millis(50), process.slot_free.notified()).await;
@@ -67,14 +75,12 @@ struct ClaimLoop {
     leases: mpsc::UnboundedSender<Lease>,
     /// The tenant served last, by queue: the next claim begins after it.
     after: HashMap<String, i64>,
-    suspects_looked_at: Option<Instant>,
-    /// A suspect waits until nothing else runs here.
-    suspect_waits: bool,
+    suspects: Suspects,
 }
 
 impl ClaimLoop {
     fn new(process: Arc<Process>, leases: mpsc::UnboundedSender<Lease>) -> Self {
-        Self { process, leases, after: HashMap::new(), suspects_looked_at: None, suspect_waits: false }
+        Self { process, leases, after: HashMap::new(), suspects: Suspects::default() }
     }
 
     async fn run(&mut self) {
@@ -92,7 +98,14 @@ impl ClaimLoop {
             if self.job_limit_reached() {
                 return;
             }
-            match self.claim_once().await {
+            // A database that hangs must not keep the process from stopping; what is claimed and not heard of any more
+            // comes back when its lease is over.
+            let control = self.process.control.clone();
+            let claimed = tokio::select! {
+                claimed = self.claim_once() => claimed,
+                () = too_late_to_claim(&control) => return,
+            };
+            match claimed {
                 Ok(0) if self.nothing_left_to_do() => return,
                 Ok(0) => {
                     pause.reset();
@@ -123,7 +136,8 @@ impl ClaimLoop {
     /// With jitter, so that many workers do not ask in the same instant; short while something may follow soon.
     fn poll_interval(&self) -> Duration {
         let poll = self.process.options.poll;
-        let poll = if self.suspect_waits { poll.min(Duration::from_millis(100)) } else { poll };
+        let poll =
+            if self.suspects.quiet_since.is_some() { poll.min(Duration::from_millis(100)) } else { poll };
         let poll = if self.process.options.stop_when_empty && self.process.running() > 0 {
             poll.min(Duration::from_millis(100))
         } else {
@@ -168,59 +182,77 @@ impl ClaimLoop {
         if free == 0 {
             return Ok(0);
         }
-        if self.look_for_suspects().await? {
-            return self.claim_suspect().await;
+        match self.look_for_suspects().await? {
+            SuspectTurn::Now => {
+                if self.claim_suspect().await? {
+                    return Ok(1);
+                }
+            }
+            SuspectTurn::Quiet => return Ok(0),
+            SuspectTurn::NotNow => {}
         }
         let mut total = 0;
         for queue in self.process.options.queues.clone() {
             if total >= free {
                 break;
             }
-            total += self.claim_from(&queue, free - total, false).await?;
+            total += self.claim_from(&queue, free - total).await?;
         }
         Ok(total)
     }
 
-    /// Whether a suspect waits: then nothing else is started, so that it can run alone.
-    async fn look_for_suspects(&mut self) -> Result<bool> {
-        let due = self.suspects_looked_at.is_none_or(|at| at.elapsed() >= SUSPECTS_EVERY);
-        if due || self.suspect_waits {
-            let process = &self.process;
-            self.suspect_waits =
-                claim::suspects_waiting(&process.db, &process.options.queues, &process.kinds).await?;
-            self.suspects_looked_at = Some(Instant::now());
+    /// A suspect runs alone, so it needs a moment in which nothing runs here. One that waits keeps this worker from
+    /// starting other jobs, but for a short while only: behind a long job it must not idle every slot, and whoever is
+    /// free first takes it.
+    async fn look_for_suspects(&mut self) -> Result<SuspectTurn> {
+        let suspects = &mut self.suspects;
+        if suspects.next_look.is_some_and(|at| Instant::now() < at) && suspects.quiet_since.is_none() {
+            return Ok(SuspectTurn::NotNow);
         }
-        Ok(self.suspect_waits)
+        let process = &self.process;
+        suspects.next_look = Some(Instant::now() + SUSPECTS_EVERY);
+        if !claim::suspects_waiting(&process.db, &process.options.queues, &process.kinds).await? {
+            suspects.quiet_since = None;
+            return Ok(SuspectTurn::NotNow);
+        }
+        if process.running() == 0 {
+            suspects.quiet_since = None;
+            return Ok(SuspectTurn::Now);
+        }
+        let since = *suspects.quiet_since.get_or_insert_with(Instant::now);
+        if since.elapsed() < QUIET_FOR_SUSPECTS {
+            return Ok(SuspectTurn::Quiet);
+        }
+        suspects.quiet_since = None;
+        suspects.next_look = Some(Instant::now() + SUSPECTS_AFTER_QUIET);
+        Ok(SuspectTurn::NotNow)
     }
 
-    async fn claim_suspect(&mut self) -> Result<usize> {
-        if self.process.running() > 0 {
-            return Ok(0);
-        }
+    /// Takes a suspect, if another worker was not quicker, and starts nothing beside it.
+    async fn claim_suspect(&mut self) -> Result<bool> {
         for queue in self.process.options.queues.clone() {
-            if self.claim_from(&queue, 1, true).await? == 1 {
+            if self.claim_after(&queue, 1, 0, true).await? == 1 {
                 debug!("a suspect runs alone");
-                // Nothing is claimed beside it.
                 while self.process.running() > 0 && !self.process.control.is_stopping() {
                     tokio::select! {
                         () = self.process.slot_free.notified() => {}
                         () = self.process.control.stopping() => {}
                     }
                 }
-                return Ok(1);
+                self.suspects.next_look = None;
+                return Ok(true);
             }
         }
-        self.suspect_waits = false;
-        Ok(0)
+        Ok(false)
     }
 
-    async fn claim_from(&mut self, queue: &str, limit: usize, suspects: bool) -> Result<usize> {
+    async fn claim_from(&mut self, queue: &str, limit: usize) -> Result<usize> {
         let after = self.after.get(queue).copied().unwrap_or_default();
-        let mut claimed = self.claim_after(queue, limit, after, suspects).await?;
+        let mut claimed = self.claim_after(queue, limit, after, false).await?;
         if claimed < limit && after > 0 {
             // Wrapped round: the tenants before the one served last.
             self.after.insert(queue.to_owned(), 0);
-            claimed += self.claim_after(queue, limit - claimed, 0, suspects).await?;
+            claimed += self.claim_after(queue, limit - claimed, 0, false).await?;
         }
         Ok(claimed)
     }
@@ -256,23 +288,27 @@ impl ClaimLoop {
                 }
             }
         }
-        self.release_start_keys(&leased).await;
-        let payloads = self.event_payloads(&events).await;
-        if let Some(last) = leased.iter().map(|job| job.tenant_id).max() {
+        if let Some(last) = leased.iter().map(|job| job.tenant_id).max().filter(|_| !suspects) {
             self.after.insert(queue.to_owned(), last);
         }
-        for mut job in leased {
-            if let Some(payload) = job.event_id.and_then(|event| payloads.get(&event)) {
-                job.payload.clone_from(payload);
+        // In flight from here on: renewed by the heartbeat, waited for by the drain.
+        let mut leases: Vec<Lease> =
+            leased.into_iter().filter_map(|job| self.lease(job, claimed_at)).collect();
+        self.release_start_keys(&leases).await;
+        let payloads = self.event_payloads(&events).await;
+        for mut lease in leases.drain(..) {
+            if let Some(payload) = lease.claimed.event_id.and_then(|event| payloads.get(&event)) {
+                lease.claimed.payload.clone_from(payload);
             }
-            self.hand_over(job, claimed_at);
+            let _ = self.leases.send(lease);
         }
         Ok(count)
     }
 
     /// Keys that hold until the job is started; a failure costs their early release, not the job.
-    async fn release_start_keys(&self, leased: &[Claimed]) {
-        let started: Vec<Uuid> = leased.iter().filter(|job| job.holds_start_key).map(|job| job.id).collect();
+    async fn release_start_keys(&self, leases: &[Lease]) {
+        let jobs = leases.iter().map(|lease| &lease.claimed);
+        let started: Vec<Uuid> = jobs.filter(|job| job.holds_start_key).map(|job| job.id).collect();
         if started.is_empty() {
             return;
         }
@@ -304,16 +340,44 @@ impl ClaimLoop {
         }
     }
 
-    fn hand_over(&self, claimed: Claimed, claimed_at: Instant) {
+    fn lease(&self, claimed: Claimed, claimed_at: Instant) -> Option<Lease> {
         // Only this loop takes permits, and it never claims more than are free.
         let Ok(permit) = self.process.slots.clone().try_acquire_owned() else {
             let fence = Fence { id: claimed.id, token: claimed.token };
             let _ = self.process.settlements.send(Settlement::bare(fence, Next::Release));
-            return;
+            return None;
         };
-        let run = Arc::new(new_run(&self.process.fairlane, &claimed, self.process.options.lease));
-        // In flight from here on: renewed by the heartbeat, waited for by the drain.
-        let stop = self.process.hold(&run, claimed_at);
-        let _ = self.leases.send(Lease { claimed, run, stop, permit });
+        let process = &self.process;
+        let run = new_run(&process.fairlane, &claimed, process.options.lease, process.draining.clone());
+        let run = Arc::new(run);
+        let stop = process.hold(&run, claimed_at);
+        Some(Lease { claimed, run, stop, permit })
+    }
+}
+
+/// What this worker knows about suspects.
+#[derive(Default)]
+struct Suspects {
+    next_look: Option<Instant>,
+    /// Since when nothing is started, so that a suspect can run alone.
+    quiet_since: Option<Instant>,
+}
+
+/// What a look for suspects says.
+enum SuspectTurn {
+    /// One waits and nothing runs: take it.
+    Now,
+    /// One waits until what runs is done: start nothing.
+    Quiet,
+    /// None waits, or none will get its moment here soon.
+    NotNow,
+}
+
+/// Ends a while after the signal to stop, or at once at the second one.
+async fn too_late_to_claim(control: &super::Control) {
+    control.stopping().await;
+    tokio::select! {
+        () = tokio::time::sleep(LAST_CLAIM) => {}
+        () = control.aborted() => {}
     }
 }

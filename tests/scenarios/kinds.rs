@@ -54,6 +54,7 @@ pub(crate) enum What {
     Block(u64),
     Sleep(u64),
     SnoozeOnce,
+    UntilStopping,
     Cancel,
     Discard,
     DispatchBesideTransaction,
@@ -86,6 +87,12 @@ impl Job for Act {
             What::Sleep(ms) => tokio::time::sleep(Duration::from_millis(ms)).await,
             What::SnoozeOnce if job.run == 1 => return Err(JobError::snooze(Duration::from_millis(10))),
             What::SnoozeOnce => {}
+            What::UntilStopping => {
+                while !ctx.is_stopping() {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+                return Err(JobError::snooze(Duration::from_secs(3600)));
+            }
             What::Cancel => return Err(JobError::cancel("nobody needs it")),
             What::Discard => return Err(JobError::discard("it will never work").code("hopeless")),
             What::DispatchBesideTransaction => {

@@ -13,3 +13,4 @@ mod lifecycle;
 mod outcomes;
 mod schedules;
 mod support;
+mod suspects;

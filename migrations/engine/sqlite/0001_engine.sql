@@ -104,6 +104,9 @@ create table fairlane_jobs (
 -- The claim: ready rows only, so the index stays as small as the work that may run now.
 create index fairlane_jobs_ready on fairlane_jobs (queue, tenant_id, priority, run_at, id)
     where state = 'available';
+-- Suspects, usually none: looked for twice a second by every worker, whatever the backlog.
+create index fairlane_jobs_suspects on fairlane_jobs (queue, tenant_id, priority, run_at, id)
+    where state = 'available' and suspect;
 create index fairlane_jobs_due on fairlane_jobs (run_at) where state in ('scheduled', 'retryable');
 -- Leads with a value that grows: an index that leads with the tenant halves the claim (measured).
 create index fairlane_jobs_leases on fairlane_jobs (lease_until) where state = 'executing';
