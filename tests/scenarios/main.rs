@@ -1,5 +1,7 @@
 //! What a worker promises, shown on both databases with real workers in this process.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 mod delivery;
 mod kinds;
 mod lifecycle;
