@@ -2,7 +2,7 @@
 //!
 //! By default a seeded subset; `just campaign` runs all of it: 5,000 orders under 100 kills, 100,000 rows under 50.
 
-#![allow(clippy::expect_used, clippy::panic, reason = "these are tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "these are tests")]
 
 mod support;
 
