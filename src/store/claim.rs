@@ -204,13 +204,21 @@ pub async fn claim(
     debug_assert!(rows.len() as i64 <= request.limit, "claimed {} of {}", rows.len(), request.limit);
     // `returning` promises no order.
     rows.sort_by_key(|row| (row.get::<i64>("priority").ok(), row.get::<DateTime<Utc>>("run_at").ok()));
-    rows.iter().map(|row| read(row, token)).collect()
+    Ok(rows.iter().filter_map(|row| read(row, token)).collect())
 }
 
-/// A damaged row is that job's problem, never the claim's: unless not even its id can be read.
-fn read(row: &Row, token: Uuid) -> Result<Result<Claimed, Unreadable>> {
-    let id: Uuid = row.get("id")?;
-    Ok(read_job(row, id, token).map_err(|why| Unreadable { id, token, why: why.to_string() }))
+/// A damaged row is that job's problem, never the claim's. One without a readable id can't even be failed: it stays
+/// under this lease until the rescue parks it.
+fn read(row: &Row, token: Uuid) -> Option<Result<Claimed, Unreadable>> {
+    match row.get::<Uuid>("id") {
+        Ok(id) => {
+            Some(read_job(row, id, token).map_err(|why| Unreadable { id, token, why: why.to_string() }))
+        }
+        Err(why) => {
+            tracing::warn!(%why, "a row of fairlane_jobs has no readable id: it is left out");
+            None
+        }
+    }
 }
 
 fn read_job(row: &Row, id: Uuid, token: Uuid) -> Result<Claimed> {

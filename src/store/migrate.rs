@@ -43,12 +43,21 @@ pub fn engine_line() -> MigrationLine {
 /// Applies what is missing, line by line. Needs a direct connection: the migrator takes a session lock.
 pub async fn migrate(options: &DbOptions, lines: Vec<MigrationLine>) -> Result<Vec<MigrationStatus>> {
     let before = status(options, &lines).await?;
+    if before.iter().all(|migration| migration.applied) {
+        // Nothing to do, which a login without the right to do it may find out too.
+        return Ok(Vec::new());
+    }
     match options.dialect()? {
         Dialect::Postgres => {
             let mut conn = connect_postgres(options).await?;
             make_roles(&mut conn).await?;
+            become_owner(&mut conn).await?;
             for line in lines {
                 run(line.postgres, line.name, &mut conn).await?;
+                // Everybody may ask whether the schema is up to date; the name is a constant of the code.
+                let table = version_table(line.name);
+                let grant = format!("grant select on {table} to fairlane_app, fairlane_worker");
+                sqlx::query(AssertSqlSafe(grant)).execute(&mut conn).await?;
             }
             let _ = conn.close().await;
         }
@@ -158,6 +167,27 @@ async fn make_roles(conn: &mut PgConnection) -> Result<()> {
     made
 }
 
+/// Lets the tables belong to `fairlane_owner`, whoever makes them: no login of the application owns what it uses.
+async fn become_owner(conn: &mut PgConnection) -> Result<()> {
+    for statement in [
+        "grant usage, create on schema public to fairlane_owner",
+        "grant usage on schema public to fairlane_app, fairlane_worker",
+        "do $$ begin
+            if not pg_has_role(current_user, 'fairlane_owner', 'member') then
+                execute format('grant fairlane_owner to %I', current_user);
+            end if;
+         end $$",
+        "set role fairlane_owner",
+    ] {
+        sqlx::query(statement).execute(&mut *conn).await.map_err(|why| {
+            Error::Migration(format!(
+                "this login may not make tables for the role fairlane_owner ({why}); let an administrator migrate"
+            ))
+        })?;
+    }
+    Ok(())
+}
+
 async fn make_missing_roles(conn: &mut PgConnection) -> Result<()> {
     const ROLES: [(&str, &str); 3] = [
         ("fairlane_owner", "create role fairlane_owner nologin"),
@@ -198,6 +228,15 @@ pub async fn make_login(options: &DbOptions, name: &str) -> Result<()> {
         .bind(name)
         .fetch_one(&mut conn)
         .await?;
+    let bypasses: bool = sqlx::query_scalar(
+        "select coalesce((select rolsuper or rolbypassrls from pg_roles where rolname = $1), false)",
+    )
+    .bind(name)
+    .fetch_one(&mut conn)
+    .await?;
+    if bypasses {
+        return Err(Error::BypassesRowSecurity { role: name.into(), why: "no grant can confine it".into() });
+    }
     // `name` holds letters, digits and underscores only.
     if !known {
         sqlx::query(AssertSqlSafe(format!("create role {name} login nobypassrls")))

@@ -79,7 +79,7 @@ async fn demo(args: &DemoArgs, env: &CommandEnv) -> anyhow::Result<()> {
     let since = Instant::now();
     let import = story.hand_in_products().await?;
     work(env, true).await?;
-    out.line(&done("import products.csv", &story.import_summary(import).await?, since))?;
+    out.line(&story.import_line(import, since).await?)?;
 
     let since = Instant::now();
     let approved = story.approve_orders().await?;

@@ -1,13 +1,16 @@
 //! What happens in the demo, through the ERP's own services.
 
+use std::time::Instant;
+
 use anyhow::Context as _;
 use fairlane::cli::{CommandEnv, short};
+use fairlane::config::Origin;
 use fairlane::db::{Dialect, Tx, query};
 use fairlane::{Tenant, sql};
 use rust_decimal::Decimal;
 use uuid::Uuid;
 
-use super::TENANT;
+use super::{TENANT, done};
 use crate::erp::jobs::process_bulk_import::log;
 use crate::erp::jobs::process_bulk_import::options::{ImportOptions, Mode};
 use crate::erp::jobs::process_bulk_import::products::Products;
@@ -61,15 +64,21 @@ impl Story {
         Ok(submit::<Products>(&self.tenant, &settings, &submission).await?.import_id)
     }
 
-    pub(super) async fn import_summary(&self, import: i64) -> anyhow::Result<String> {
+    /// What became of the import; one that did not run says why instead of pretending.
+    pub(super) async fn import_line(&self, import: i64, since: Instant) -> anyhow::Result<String> {
         let mut tx = self.reading().await?;
         let log =
             log::find(&mut tx.conn(), self.tenant.id().await?, import).await?.context("the import's log")?;
+        if log.status != "completed" {
+            let why = log.failure.unwrap_or_else(|| "is its queue paused? see: fairlane queues".into());
+            return Ok(format!("   ! import products.csv    is {}: {why}", log.status));
+        }
         let counts = log.counts;
-        Ok(format!(
+        let result = format!(
             "{} rows: {} created, {} updated, {} unchanged, {} refused",
             counts.total, counts.created, counts.updated, counts.unchanged, counts.failed
-        ))
+        );
+        Ok(done("import products.csv", &result, since))
     }
 
     /// One order for each customer that has none yet, approved: the rest follows by itself.
@@ -142,11 +151,12 @@ impl Story {
         .bind(self.tenant.id().await?)
         .fetch_optional(&mut tx.conn())
         .await?;
+        let on = self.database_flag()?;
         let Some(failed) = failed else {
             return Ok(vec![
                 "   ✓ nothing has failed: the demo's failed job was repaired".into(),
-                "\n   Look           cargo run -- jobs --state completed    cargo run -- events list -t acme"
-                    .into(),
+                format!("\n   Look           cargo run -- jobs --state completed{on}"),
+                format!("                  cargo run -- events list -t acme{on}"),
             ]);
         };
         let id: Uuid = failed.get("id")?;
@@ -154,14 +164,22 @@ impl Story {
         Ok(vec![
             "   ! 1 job failed for good, so that you have something to repair:".into(),
             format!("     {}\n", fairlane::cli::printable(&error)),
-            "   Look           cargo run -- failed".into(),
-            format!("                  cargo run -- show {}", short(id)),
-            "   Mend           cargo run -- erp customer set-email HARBOUR accounts@harbour.example -t acme"
-                .into(),
-            format!("   Try again      cargo run -- retry {}", short(id)),
-            "                  cargo run -- work --stop-when-empty".into(),
+            format!("   Look           cargo run -- failed{on}"),
+            format!("                  cargo run -- show {}{on}", short(id)),
+            format!(
+                "   Mend           cargo run -- erp customer set-email HARBOUR accounts@harbour.example -t acme{on}"
+            ),
+            format!("   Try again      cargo run -- retry {}{on}", short(id)),
+            format!("                  cargo run -- work --stop-when-empty{on}"),
             format!("   The mail       ls {}", self.outbox()?),
         ])
+    }
+
+    /// What the commands need to find this database, when it was named on the command line.
+    fn database_flag(&self) -> anyhow::Result<String> {
+        let flag = matches!(self.env.config.origin("database.url"), Some(Origin::Flag(_)));
+        // As the configuration shows it: without the password.
+        Ok(if flag { format!(" -d '{}'", self.env.config.url("database.url")?) } else { String::new() })
     }
 
     async fn count(&self, statement: fairlane::db::Sql) -> anyhow::Result<i64> {

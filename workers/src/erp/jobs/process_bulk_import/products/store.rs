@@ -9,35 +9,34 @@ use serde::Serialize;
 
 use super::{BARCODE, HANDLE, Key, Product, SKU, Scope};
 
+/// The products of a tenant that have one of the values in a key column. On PostgreSQL one probe a value: as
+/// `= any(array)` a table without statistics, which a first import fills, was read by tenant.
+macro_rules! by_key {
+    ($column:literal) => {
+        Sql {
+            postgres: concat!(
+                "select p.* from unnest($2::text[]) k(value) cross join lateral (
+                    select id, sku, barcode, external_handle, handle_key, name, category, unit, price, standard_cost,
+                        reorder_level, reorder_quantity, active, version
+                    from products where tenant_id = $1 and ",
+                $column,
+                " = k.value limit 1 for no key update) p"
+            ),
+            sqlite: concat!(
+                "select id, sku, barcode, external_handle, handle_key, name, category, unit, price, standard_cost,
+                    reorder_level, reorder_quantity, active, version
+                 from products where tenant_id = $1 and ",
+                $column,
+                " in (select value from json_each($2))"
+            ),
+        }
+    };
+}
+
 /// The stored products that have one of the keys, locked until the chunk is committed.
 pub(super) async fn load(conn: &mut Conn<'_>, scope: Scope, keys: &[Key]) -> Result<Vec<Product>> {
     // One statement for each kind of key, so that each is one index scan.
-    let by_key = [
-        (
-            SKU,
-            sql!(
-                "select id, sku, barcode, external_handle, handle_key, name, category, unit, price, standard_cost,
-                    reorder_level, reorder_quantity, active, version
-                 from products where tenant_id = $1 and sku {in:$2} {lock}"
-            ),
-        ),
-        (
-            BARCODE,
-            sql!(
-                "select id, sku, barcode, external_handle, handle_key, name, category, unit, price, standard_cost,
-                    reorder_level, reorder_quantity, active, version
-                 from products where tenant_id = $1 and barcode {in:$2} {lock}"
-            ),
-        ),
-        (
-            HANDLE,
-            sql!(
-                "select id, sku, barcode, external_handle, handle_key, name, category, unit, price, standard_cost,
-                    reorder_level, reorder_quantity, active, version
-                 from products where tenant_id = $1 and handle_key {in:$2} {lock}"
-            ),
-        ),
-    ];
+    let by_key = [(SKU, by_key!("sku")), (BARCODE, by_key!("barcode")), (HANDLE, by_key!("handle_key"))];
     let mut found = HashMap::new();
     for (field, statement) in by_key {
         let values: Vec<&str> =
