@@ -63,9 +63,22 @@ fn bar(env: &CommandEnv) -> ProgressBar {
     bar
 }
 
+/// Ends the imports whose job is gone from the queue; writes only where there is one.
+pub(super) async fn settle(tenant: &Tenant) -> anyhow::Result<()> {
+    let id = tenant.id().await?;
+    let orphaned = log::has_orphans(&mut reading(tenant).await?.conn(), id).await?;
+    if orphaned {
+        let mut tx = tenant.begin().await?;
+        log::settle_orphans(&mut tx.conn(), id).await?;
+        tx.commit().await?;
+    }
+    Ok(())
+}
+
 /// An import of the tenant, or an error that says how to list them.
 pub(super) async fn find(tenant: &Tenant, import_id: i64) -> anyhow::Result<ImportLog> {
     let id = tenant.id().await?;
+    settle(tenant).await?;
     let mut tx = reading(tenant).await?;
     log::find(&mut tx.conn(), id, import_id).await?.ok_or_else(|| {
         Failure::new(Exit::NotFound, format!("tenant {} has no import {import_id}", tenant.slug()))

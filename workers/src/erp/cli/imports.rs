@@ -10,7 +10,7 @@ use futures::future::BoxFuture;
 use serde_json::json;
 
 use super::import::ending;
-use super::import_follow::find;
+use super::import_follow::{find, settle};
 use super::{Limit, reading};
 use crate::erp::jobs::process_bulk_import::failed_rows;
 use crate::erp::jobs::process_bulk_import::log::{self, ImportLog};
@@ -142,6 +142,7 @@ impl Record for StoredRefusal {
 }
 
 async fn list(tenant: &Tenant, env: &CommandEnv, limit: Limit) -> anyhow::Result<()> {
+    settle(tenant).await?;
     let mut tx = reading(tenant).await?;
     let logs = log::list(&mut tx.conn(), tenant.id().await?, i64::from(limit.limit)).await?;
     env.output.page(&Page::from(logs), "no imports yet; fairlane import FILE --as products starts one")?;

@@ -1,5 +1,7 @@
 //! The log of imports: `import_logs`, current with every chunk.
 
+mod outcome;
+
 use chrono::{DateTime, Utc};
 use fairlane::db::{Conn, Row, Sql, query};
 use fairlane::{Error, Result, sql};
@@ -12,6 +14,9 @@ use super::mapping::Mapping;
 use super::options::{ImportOptions, Mode};
 use super::tabular::Format;
 use super::tabular::value::ValueSettings;
+
+pub use outcome::{ImportResult, has_orphans, request_cancel, settle_orphans};
+pub(super) use outcome::{finish, mark_failed};
 
 /// How a file is read: what was detected, or stated, when it was handed in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,38 +95,6 @@ pub struct ImportLog {
     pub completed_at: Option<DateTime<Utc>>,
     /// When it failed or was cancelled.
     pub failed_at: Option<DateTime<Utc>>,
-}
-
-/// How an import ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ImportResult {
-    /// Every row is stored, or was left out on purpose.
-    Completed,
-    /// Some rows were refused.
-    CompletedWithErrors,
-    /// It could not be done; what was done before is kept.
-    Failed,
-    /// Somebody stopped it; what was done before is kept.
-    Cancelled,
-}
-
-impl ImportResult {
-    /// The word in the column `result`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Completed => "completed",
-            Self::CompletedWithErrors => "completed_with_errors",
-            Self::Failed => "failed",
-            Self::Cancelled => "cancelled",
-        }
-    }
-
-    fn status(self) -> &'static str {
-        match self {
-            Self::Completed | Self::CompletedWithErrors => "completed",
-            Self::Failed | Self::Cancelled => "failed",
-        }
-    }
 }
 
 fn json(value: &impl Serialize) -> Result<serde_json::Value> {
@@ -247,19 +220,9 @@ fn read(row: &Row) -> Result<ImportLog> {
 
 /// Takes the one place a tenant's imports of a type have; `false` while another one has it.
 ///
-/// An import whose job is gone (forgotten, cancelled in the queue) gives its place up.
+/// An import whose job is gone (forgotten, cancelled in the queue, failed for good) gives its place up.
 pub(super) async fn start(conn: &mut Conn<'_>, scope: Scope, import_type: &str, job: Uuid) -> Result<bool> {
-    query(sql!(
-        "update import_logs set status = 'failed', result = 'failed', failure_code = 'job_gone',
-            failure = 'its job is gone from the queue', failed_at = {now}, updated_at = {now}
-         where tenant_id = $1 and import_type = $2 and status = 'processing' and id <> $3
-            and not exists (select 1 from fairlane_jobs j where j.id = import_logs.job_id)"
-    ))
-    .bind(scope.tenant_id)
-    .bind(import_type)
-    .bind(scope.import_id)
-    .execute(conn)
-    .await?;
+    settle_orphans(conn, scope.tenant_id).await?;
     let started = query(sql!(
         "update import_logs set status = 'processing', job_id = $4, started_at = coalesce(started_at, {now}),
             result = null, failure_code = null, failure = null, failed_at = null, updated_at = {now}
@@ -313,63 +276,4 @@ pub(super) async fn progress(
     .fetch_one(conn)
     .await?
     .get("cancel_requested")
-}
-
-/// Ends an import: its result, and why it failed, with the first of its errors.
-pub(super) async fn finish(
-    conn: &mut Conn<'_>,
-    scope: Scope,
-    result: ImportResult,
-    failure: Option<(&str, &str)>,
-) -> Result<()> {
-    const ERRORS_IN_LOG: i64 = 1000;
-    let errors = super::row_errors::list(conn, scope.tenant_id, scope.import_id, 0, ERRORS_IN_LOG).await?;
-    query(sql!(
-        "update import_logs set status = $3, result = $4, failure_code = $5, failure = $6, errors = $7,
-            completed_at = case when $3 = 'completed' then {now} end,
-            failed_at = case when $3 = 'failed' then {now} end, updated_at = {now}
-         where tenant_id = $1 and id = $2"
-    ))
-    .bind(scope.tenant_id)
-    .bind(scope.import_id)
-    .bind(result.status())
-    .bind(result.as_str())
-    .bind(failure.map(|(code, _)| code))
-    .bind(failure.map(|(_, message)| message))
-    .bind(json(&errors)?)
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
-/// Asks an import to stop; one that has not begun stops at once. `false` when it has ended already, or is unknown.
-pub async fn request_cancel(conn: &mut Conn<'_>, tenant_id: i64, import_id: i64) -> Result<bool> {
-    let touched = query(sql!(
-        "update import_logs set cancel_requested_at = {now}, updated_at = {now},
-            result = case when status = 'pending' then 'cancelled' else result end,
-            failed_at = case when status = 'pending' then {now} else failed_at end,
-            status = case when status = 'pending' then 'failed' else status end
-         where tenant_id = $1 and id = $2 and status in ('pending', 'processing')"
-    ))
-    .bind(tenant_id)
-    .bind(import_id)
-    .execute(conn)
-    .await?;
-    Ok(touched == 1)
-}
-
-/// Marks an import whose job has failed for good.
-pub(super) async fn mark_failed(conn: &mut Conn<'_>, scope: Scope, code: &str, message: &str) -> Result<()> {
-    query(sql!(
-        "update import_logs set status = 'failed', result = 'failed', failure_code = $3, failure = $4,
-            failed_at = {now}, updated_at = {now}
-         where tenant_id = $1 and id = $2 and status in ('pending', 'processing')"
-    ))
-    .bind(scope.tenant_id)
-    .bind(scope.import_id)
-    .bind(code)
-    .bind(message)
-    .execute(conn)
-    .await?;
-    Ok(())
 }

@@ -1,5 +1,7 @@
 //! Importing products: by SKU, else by barcode, else by handle and option values.
 
+mod changes;
+mod presets;
 mod store;
 
 use std::collections::BTreeMap;
@@ -9,6 +11,8 @@ use fairlane::db::Conn;
 use rust_decimal::{Decimal, RoundingStrategy};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use changes::{change, set};
 
 use super::import_type::{Cells, Field, FieldChange, ImportType, Key, Preset, Reading, RowError, Scope};
 use crate::erp::events::{Change, ProductCreated, ProductUpdated};
@@ -91,7 +95,7 @@ impl ImportType for Products {
         Field::number("reorder_quantity"),
         Field::text("active"),
     ];
-    const PRESETS: &'static [Preset] = PRESETS;
+    const PRESETS: &'static [Preset] = presets::PRESETS;
 
     type Row = ProductRow;
     type Record = Product;
@@ -264,73 +268,6 @@ impl Product {
     }
 }
 
-/// Columns of the product files of other systems.
-const PRESETS: &[Preset] = &[
-    Preset {
-        name: "shopify",
-        columns: &[
-            ("sku", "Variant SKU"),
-            ("barcode", "Variant Barcode"),
-            ("handle", "Handle"),
-            ("option1", "Option1 Value"),
-            ("option2", "Option2 Value"),
-            ("option3", "Option3 Value"),
-            ("name", "Title"),
-            ("category", "Type"),
-            ("price", "Variant Price"),
-            ("standard_cost", "Cost per item"),
-            ("active", "Published"),
-        ],
-    },
-    Preset {
-        name: "woocommerce",
-        columns: &[
-            ("sku", "SKU"),
-            ("barcode", "GTIN, UPC, EAN, or ISBN"),
-            ("name", "Name"),
-            ("category", "Categories"),
-            ("price", "Regular price"),
-            ("reorder_level", "Low stock amount"),
-        ],
-    },
-    Preset {
-        name: "odoo",
-        columns: &[
-            ("sku", "Internal Reference"),
-            ("barcode", "Barcode"),
-            ("name", "Name"),
-            ("category", "Product Category"),
-            ("unit", "Unit of Measure"),
-            ("price", "Sales Price"),
-            ("standard_cost", "Cost"),
-            ("active", "Active"),
-        ],
-    },
-    Preset {
-        name: "erpnext",
-        columns: &[
-            ("sku", "Item Code"),
-            ("name", "Item Name"),
-            ("category", "Item Group"),
-            ("unit", "Default Unit of Measure"),
-            ("price", "Standard Selling Rate"),
-            ("standard_cost", "Valuation Rate"),
-        ],
-    },
-    Preset {
-        name: "openboxes",
-        columns: &[
-            ("sku", "ProductCode"),
-            ("barcode", "UPC"),
-            ("name", "Name"),
-            ("category", "Category"),
-            ("unit", "UnitOfMeasure"),
-            ("standard_cost", "UnitCost"),
-            ("active", "Active"),
-        ],
-    },
-];
-
 fn keys(sku: Option<&String>, barcode: Option<&String>, handle_key: Option<&String>) -> Vec<Key> {
     [(SKU, sku), (BARCODE, barcode), (HANDLE, handle_key)]
         .into_iter()
@@ -397,23 +334,4 @@ fn bounded(cells: &Cells<'_>, field: usize, scale: u32, limit: Decimal) -> Resul
         return Err(RowError::cell("number_too_large", field, shown, format!("{limit} or more")));
     }
     Ok(Some(rounded))
-}
-
-/// Takes over a value the row has; what it does not say stays.
-fn set<T: Clone + PartialEq + Serialize>(
-    column: &'static str,
-    stored: &mut Option<T>,
-    given: Option<&T>,
-    changes: &mut Vec<FieldChange>,
-) {
-    if let Some(given) = given.filter(|given| stored.as_ref() != Some(given)) {
-        changes.push(change(column, &*stored, given));
-        *stored = Some(given.clone());
-    }
-}
-
-fn change(column: &'static str, old: &impl Serialize, new: &impl Serialize) -> FieldChange {
-    // Texts, numbers and truth values always have a JSON form.
-    let json = |value: serde_json::Result<Value>| value.unwrap_or(Value::Null);
-    FieldChange { column, old: json(serde_json::to_value(old)), new: json(serde_json::to_value(new)) }
 }

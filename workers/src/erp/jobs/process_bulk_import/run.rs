@@ -4,6 +4,8 @@
 //! what is new, what changed, their events, the errors and the log. The caller adds the checkpoint, commits, and then
 //! says so with [`ImportRun::accept`]; a run that was dropped before that has left nothing.
 
+mod refusal;
+
 use std::collections::HashSet;
 use std::fs::File;
 use std::path::Path;
@@ -21,6 +23,9 @@ use super::plan::{PlacedRow, Plan};
 use super::row_errors::{self, Outcome, Refusal, RowPlace, StoredRefusal};
 use super::tabular::value::ValueSettings;
 use super::tabular::{Format, Limits, Row, RowReader, TabularError};
+
+pub use refusal::is_refusal;
+use refusal::refusal_message;
 
 /// A chunk ends with this many bytes of the file, however few rows they are: memory stays flat.
 const CHUNK_BYTES: u64 = 4 << 20;
@@ -326,28 +331,5 @@ impl Applied {
         self.counts.failed += 1;
         let error = RowError::row("database", refusal_message(error));
         self.refusals.push(Refusal { place, outcome: Outcome::Failed, error });
-    }
-}
-
-fn refusal_message(error: &Error) -> String {
-    match error {
-        Error::Database(source) => source
-            .as_database_error()
-            .map_or_else(|| source.to_string(), |refusal| refusal.message().to_owned()),
-        other => other.to_string(),
-    }
-}
-
-/// Whether the database refused the values, so that other rows may still pass: data, integrity or a trigger's own
-/// error. A missing table or right is nobody's row.
-pub fn is_refusal(error: &Error) -> bool {
-    let Error::Database(source) = error else { return false };
-    let Some(refusal) = source.as_database_error() else { return false };
-    let code = refusal.code().unwrap_or_default();
-    match code.len() {
-        // PostgreSQL: five characters; data exception, integrity, check option, raise.
-        5 => ["22", "23", "44", "P0"].iter().any(|class| code.starts_with(class)),
-        // SQLite: extended result codes; too big, constraint, mismatch in the lowest byte.
-        _ => code.parse::<u32>().is_ok_and(|code| [18, 19, 20].contains(&(code & 0xff))),
     }
 }

@@ -220,6 +220,8 @@ async fn enter(tenant: &Tenant, import: &NewImport<'_>, again: bool) -> Result<(
 }
 
 async fn refuse_repeated(tx: &mut Transaction, import: &NewImport<'_>) -> Result<(), SubmitError> {
+    // An import whose job was cancelled in the queue is no reason to refuse its file.
+    log::settle_orphans(&mut tx.conn(), import.tenant_id).await?;
     let same_bytes = log::with_contents(&mut tx.conn(), import.tenant_id, import.sha256).await?;
     let repeated = same_bytes.into_iter().find(|before| {
         before.import_type == import.import_type

@@ -5,6 +5,10 @@
 //! belong to the field. One reading is refused: a quoted field that spans lines and is then followed by more
 //! text is a forgotten closing quote that has swallowed other rows.
 
+mod span;
+
+pub(super) use span::{FieldKind, Span};
+
 use super::units::{NOT_ASCII, Unit, Units};
 
 /// The signs that give a record its shape.
@@ -14,25 +18,6 @@ pub(super) struct Signs {
     pub(super) quote: Option<u8>,
     pub(super) backslash_escapes: bool,
     pub(super) skip_initial_space: bool,
-}
-
-/// How the bytes of a field become its text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum FieldKind {
-    /// The bytes are the text.
-    Plain,
-    /// Quoted; the span leaves the quotes out and holds nothing to undo.
-    Quoted,
-    /// Quoted with escapes or text after the closing quote; the span starts behind the opening quote.
-    Escaped,
-}
-
-/// One field, as offsets from the record's start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Span {
-    pub(super) start: usize,
-    pub(super) end: usize,
-    pub(super) kind: FieldKind,
 }
 
 /// The line end that closed a record.
