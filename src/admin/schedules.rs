@@ -72,7 +72,7 @@ pub async fn find(fairlane: &Fairlane, tenant: &str, name: &str) -> Result<Sched
     let tenant_id = fairlane.tenant(tenant).id().await?;
     let mut tx = fairlane.db().read().await?;
     let all = schedules::list(&mut tx.conn(), Some(tenant_id)).await?;
-    let found = all.into_iter().find(|schedule| schedule.name == name);
+    let found = all.rows.into_iter().find(|schedule| schedule.name == name);
     found.ok_or_else(|| Error::NotFound { what: "schedule", name: name.to_owned() })
 }
 

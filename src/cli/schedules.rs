@@ -190,9 +190,9 @@ pub(super) async fn run(verb: Schedule, session: &Session) -> anyhow::Result<Exi
 async fn list(session: &Session) -> anyhow::Result<Exit> {
     let tenant_id = session.tenant_id().await?;
     let mut tx = session.fairlane().await?.db().read().await?;
-    let rows = schedules::list(&mut tx.conn(), tenant_id).await?;
-    let rows: Vec<_> = rows.into_iter().map(ScheduleRecord::from).collect();
-    session.out.page(&Page::from(rows), "No schedules.")?;
+    let listing = schedules::list(&mut tx.conn(), tenant_id).await?;
+    let rows: Vec<_> = listing.rows.into_iter().map(ScheduleRecord::from).collect();
+    session.out.page(&Page { rows, damaged: listing.damaged, next_cursor: None }, "No schedules.")?;
     Ok(Exit::Done)
 }
 

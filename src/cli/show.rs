@@ -56,7 +56,7 @@ async fn waiting(conn: &mut crate::db::Conn<'_>, job: &JobDetail) -> anyhow::Res
     let queues = queues::list(conn, None).await?.rows;
     let empty = QueueRow::empty(&job.job.queue);
     let tenants = tenants::list(conn).await?;
-    let mut workers = workers::list(conn).await?;
+    let mut workers = workers::list(conn).await?.rows;
     workers.retain(|worker| matches!(state_of(worker, now), "running" | "paused"));
     let around = Surroundings {
         queue: queues.iter().find(|queue| queue.name == job.job.queue).unwrap_or(&empty),

@@ -15,6 +15,7 @@ use super::output::{Page, Record, ago, counted, json as as_json, short};
 use super::session::Session;
 use crate::admin::workers::{self as admin, WorkerFilter, state_of};
 use crate::store::job_lists;
+use crate::store::listing::Listing;
 use crate::store::workers::{self, WorkerRow};
 
 /// How often a waiting restart looks.
@@ -120,16 +121,17 @@ impl Record for WorkerRecord {
     }
 }
 
-async fn all(session: &Session) -> anyhow::Result<(Vec<WorkerRow>, DateTime<Utc>)> {
+async fn all(session: &Session) -> anyhow::Result<(Listing<WorkerRow>, DateTime<Utc>)> {
     let mut tx = session.fairlane().await?.db().read().await?;
     Ok((workers::list(&mut tx.conn()).await?, job_lists::now(&mut tx.conn()).await?))
 }
 
 pub(super) async fn list(verb: &Workers, session: &Session) -> anyhow::Result<Exit> {
-    let (rows, now) = all(session).await?;
-    let shown = rows.into_iter().filter(|row| verb.all || row.state != "stopped");
+    let (listing, now) = all(session).await?;
+    let shown = listing.rows.into_iter().filter(|row| verb.all || row.state != "stopped");
     let rows: Vec<_> = shown.map(|row| WorkerRecord::new(row, now)).collect();
-    session.out.page(&Page::from(rows), "No workers are running. Start one: fairlane work")?;
+    let page = Page { rows, damaged: listing.damaged, next_cursor: None };
+    session.out.page(&page, "No workers are running. Start one: fairlane work")?;
     Ok(Exit::Done)
 }
 
@@ -158,8 +160,8 @@ pub(super) async fn restart(verb: &Restart, session: &Session) -> anyhow::Result
 async fn wait(session: &Session, asked: &[Uuid], longest: Duration) -> anyhow::Result<Vec<Uuid>> {
     let begun = Instant::now();
     loop {
-        let (rows, _) = all(session).await?;
-        let alive = |id: &&Uuid| rows.iter().any(|row| row.id == **id && row.stopped_at.is_none());
+        let (listing, _) = all(session).await?;
+        let alive = |id: &&Uuid| listing.rows.iter().any(|row| row.id == **id && row.stopped_at.is_none());
         let silent: Vec<Uuid> = asked.iter().filter(alive).copied().collect();
         if silent.is_empty() || begun.elapsed() >= longest {
             return Ok(silent);

@@ -80,6 +80,7 @@ impl Publish {
     async fn insert(self, conn: &mut Conn<'_>) -> Result<Published> {
         let Self { tenant, event } = self;
         let mut event = event?;
+        event.validate()?;
         event.tenant_id = tenant.fairlane.tenant_id_on(&tenant.slug, conn).await?;
         let fanned = events::publish(conn, &event).await?;
         Ok(Published {

@@ -65,13 +65,14 @@ impl PublishAll {
         if events.is_empty() {
             return Ok(0);
         }
-        let tenant_id = self.tenant.fairlane.tenant_id_on(&self.tenant.slug, &mut conn).await?;
-        for event in &mut events {
-            event.tenant_id = tenant_id;
-        }
         // The statement takes source and actor once for all.
         if let Some(first) = events.first_mut() {
             (first.source, first.actor) = (self.source, self.actor);
+        }
+        events.iter().try_for_each(NewEvent::validate)?;
+        let tenant_id = self.tenant.fairlane.tenant_id_on(&self.tenant.slug, &mut conn).await?;
+        for event in &mut events {
+            event.tenant_id = tenant_id;
         }
         events::publish_all(&mut conn, &events).await
     }

@@ -5,8 +5,9 @@
 //! while it is in flight are sent together.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc};
 
 use crate::db::{Db, Dialect, query};
@@ -64,16 +65,38 @@ impl Eq for Wake {}
 #[derive(Debug, Clone)]
 pub(crate) struct Waker {
     local: Arc<Notify>,
-    remote: Option<mpsc::UnboundedSender<BTreeSet<String>>>,
+    remote: Option<Arc<Remote>>,
+}
+
+/// Sends wake-ups to other processes, from a task that the first of them starts: a client may be made where no runtime
+/// is running.
+#[derive(Debug)]
+struct Remote {
+    db: Db,
+    sender: OnceLock<mpsc::UnboundedSender<BTreeSet<String>>>,
+}
+
+impl Remote {
+    fn send(&self, queues: BTreeSet<String>) {
+        let started = self.sender.get().or_else(|| {
+            let runtime = Handle::try_current().ok()?;
+            Some(self.sender.get_or_init(|| {
+                let (sender, receiver) = mpsc::unbounded_channel();
+                runtime.spawn(send_notifications(self.db.clone(), receiver));
+                sender
+            }))
+        });
+        if let Some(sender) = started {
+            // The receiver lives as long as the runtime; when it is gone, there is nobody to wake.
+            let _ = sender.send(queues);
+        }
+    }
 }
 
 impl Waker {
     pub(crate) fn new(db: &Db, mode: WakeMode) -> Self {
-        let remote = (mode == WakeMode::Auto && db.dialect() == Dialect::Postgres).then(|| {
-            let (sender, receiver) = mpsc::unbounded_channel();
-            tokio::spawn(send_notifications(db.clone(), receiver));
-            sender
-        });
+        let remote = (mode == WakeMode::Auto && db.dialect() == Dialect::Postgres)
+            .then(|| Arc::new(Remote { db: db.clone(), sender: OnceLock::new() }));
         Self { local: Arc::default(), remote }
     }
 
@@ -90,8 +113,7 @@ impl Waker {
         self.local.notify_waiters();
         self.local.notify_one();
         if let Some(remote) = &self.remote {
-            // The receiver lives as long as the runtime; when it is gone, there is nobody to wake.
-            let _ = remote.send(queues);
+            remote.send(queues);
         }
     }
 }

@@ -36,6 +36,9 @@ async fn rescue_expired(process: &Process) -> Result<()> {
     for id in &rescued.poisoned {
         error!(job = %id, "a poison pill: its process died again and again; it failed for good");
     }
+    for id in &rescued.damaged {
+        warn!(id, "a job whose id can't be read was suspended; mend its row, or delete it");
+    }
     if !rescued.jobs.is_empty() {
         warn!(jobs = rescued.jobs.len(), "took back jobs whose lease had run out");
         process.fairlane.wake(rescued.queues.into_iter().collect::<BTreeSet<_>>());

@@ -1,6 +1,6 @@
 //! Cron: each due tick of each schedule becomes one job.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,17 +48,28 @@ impl FromStr for MissedTicks {
 
 /// Fires due ticks until the process ends.
 pub(super) async fn run(process: Arc<Process>) {
+    let mut named = HashSet::new();
     loop {
         tokio::time::sleep(jittered(EVERY)).await;
-        if let Err(error) = fire_due(&process).await {
+        if let Err(error) = fire_due(&process, &mut named).await {
             warn!(code = error.code(), %error, "looking for due schedules failed");
         }
     }
 }
 
-async fn fire_due(process: &Process) -> Result<()> {
+/// Damaged schedules are named once, not every second.
+async fn fire_due(process: &Process, named: &mut HashSet<String>) -> Result<()> {
     let (now, due) = schedules::due(&mut process.db.read().await?.conn()).await?;
-    for schedule in due {
+    for damaged in due.damaged {
+        if named.insert(damaged.id.clone()) {
+            warn!(
+                schedule = damaged.id,
+                why = damaged.why,
+                "a schedule can't be read and does not fire; mend its row"
+            );
+        }
+    }
+    for schedule in due.rows {
         // One bad schedule must not keep the others from firing.
         if let Err(error) = fire(process, &schedule, now).await {
             warn!(schedule = schedule.name, tenant = schedule.tenant, %error, "the schedule could not fire");

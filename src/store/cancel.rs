@@ -3,8 +3,8 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::job_lists::JobFilter;
-use crate::db::{Conn, query};
+use super::job_lists::{JobFilter, matching};
+use crate::db::{Conn, Sql, query};
 use crate::error::Result;
 use crate::sql;
 
@@ -19,6 +19,22 @@ pub struct Cancelled {
     pub next: Option<Uuid>,
 }
 
+const PAGE: Sql = Sql {
+    postgres: concat!(
+        "select id, state from fairlane_jobs where ",
+        matching!(),
+        " and state = any($10) and created_at <= $11 and id > $12 order by id limit $13 for no key update"
+    ),
+    // Ids that can't be read are left where they are: a page full of them would end the set.
+    sqlite: concat!(
+        "select id, state from fairlane_jobs where ",
+        matching!(),
+        " and state in (select value from json_each($10)) and created_at <= $11 and id > $12 and ",
+        readable_id!("id"),
+        " order by id limit $13"
+    ),
+};
+
 /// Cancels the next live jobs of a set that was fixed at `fixed_at`, in order of their ids.
 ///
 /// The rows are locked first, so that a job can't be claimed between the history's insert and the live table's delete.
@@ -30,17 +46,7 @@ pub async fn cancel_page(
     reason: &str,
     limit: i64,
 ) -> Result<Cancelled> {
-    let rows = filter
-        .bind(query(sql!(concat!(
-            "select id, state from fairlane_jobs where ",
-            super::job_lists::matching!(),
-            " and state {in:$10} and created_at <= $11 and id > $12 order by id limit $13 {lock}"
-        ))))
-        .bind(fixed_at)
-        .bind(after)
-        .bind(limit)
-        .fetch_all(conn)
-        .await?;
+    let rows = filter.bind(query(PAGE)).bind(fixed_at).bind(after).bind(limit).fetch_all(conn).await?;
     let mut cancelled = Cancelled::default();
     for row in &rows {
         // A damaged id or state is nobody's job to cancel: it stays, and the others go on.
@@ -70,7 +76,8 @@ async fn move_to_history(conn: &mut Conn<'_>, ids: &[Uuid], reason: &str) -> Res
             created_at, started_at, finished_at)
          select id, tenant_id, queue, kind, priority, 'cancelled', $2, payload, event_id, attempt, runs, generation,
             worker_id, correlation_id, causation_id, trace, progress_done, progress_total, created_at, started_at, {now}
-         from fairlane_jobs where id {in:$1} and state <> 'executing'"
+         from fairlane_jobs where id {in:$1} and state <> 'executing'
+         on conflict (id) do nothing"
     ))
     .bind(ids)
     .bind(reason)

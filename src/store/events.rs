@@ -14,6 +14,9 @@ use crate::event::Aggregate;
 use crate::listener::listener_job_kind;
 use crate::sql;
 
+/// Most characters of an event's source, actor, aggregate and trace.
+const LONGEST_TEXT: usize = 200;
+
 /// An event before it is stored.
 #[derive(Debug)]
 pub struct NewEvent {
@@ -45,6 +48,29 @@ impl Default for NewEvent {
             causation_id: None,
             trace: None,
         }
+    }
+}
+
+impl NewEvent {
+    /// Refuses what the database would refuse later, when the caller's transaction is lost with it.
+    pub(crate) fn validate(&self) -> Result<()> {
+        let aggregate = self.aggregate.as_ref();
+        let texts = [
+            ("source", self.source.as_deref()),
+            ("actor", self.actor.as_deref()),
+            ("aggregate type", aggregate.map(|it| it.kind)),
+            ("aggregate id", aggregate.map(|it| it.id.as_str())),
+            ("trace", self.trace.as_deref()),
+        ];
+        for (what, text) in texts.into_iter().filter_map(|(what, text)| Some((what, text?))) {
+            if text.chars().any(char::is_control) || text.chars().count() > LONGEST_TEXT {
+                return Err(Error::Invalid {
+                    what: format!("the {what} of {}", self.name),
+                    why: format!("it must have at most {LONGEST_TEXT} characters, all of them printable"),
+                });
+            }
+        }
+        Ok(())
     }
 }
 
@@ -305,7 +331,8 @@ async fn fan_out_all(conn: &mut Conn<'_>, events: &[&NewEvent]) -> Result<u64> {
     Ok(rows.len() as u64)
 }
 
-/// Payloads of events, for the listener jobs that were just claimed.
+/// Payloads of events, for the listener jobs that were just claimed. One that can't be read is left out: it is the
+/// problem of that event's jobs, which fail as undecodable, and of no others.
 pub(crate) async fn payloads(db: &Db, ids: &[Uuid]) -> Result<Vec<(Uuid, String)>> {
     let mut tx = db.read().await?;
     let rows = query(Sql {
@@ -315,5 +342,5 @@ pub(crate) async fn payloads(db: &Db, ids: &[Uuid]) -> Result<Vec<(Uuid, String)
     .bind(ids)
     .fetch_all(&mut tx.conn())
     .await?;
-    rows.iter().map(|row| Ok((row.get("id")?, row.get("payload")?))).collect()
+    Ok(rows.iter().filter_map(|row| Some((row.get("id").ok()?, row.get("payload").ok()?))).collect())
 }

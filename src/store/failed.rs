@@ -247,11 +247,21 @@ pub struct Page {
     pub next: Option<(DateTime<Utc>, Uuid)>,
 }
 
-pub(super) const PAGE: Sql = sql!(concat!(
-    "select f.id, f.failed_at from fairlane_failed_jobs f where ",
-    matching!(),
-    " and (f.failed_at, f.id) > ($12, $13) order by f.failed_at, f.id limit $14 {lock}"
-));
+pub(super) const PAGE: Sql = Sql {
+    postgres: concat!(
+        "select f.id, f.failed_at from fairlane_failed_jobs f where ",
+        matching!(),
+        " and (f.failed_at, f.id) > ($12, $13) order by f.failed_at, f.id limit $14 for no key update"
+    ),
+    // A page full of ids that can't be read would end the set.
+    sqlite: concat!(
+        "select f.id, f.failed_at from fairlane_failed_jobs f where ",
+        matching!(),
+        " and (f.failed_at, f.id) > ($12, $13) and typeof(f.failed_at) = 'integer' and ",
+        readable_id!("f.id"),
+        " order by f.failed_at, f.id limit $14"
+    ),
+};
 
 /// The next jobs of a set, the oldest failure first; rows whose id can't be read are left where they are.
 pub async fn lock_page(

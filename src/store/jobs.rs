@@ -213,7 +213,7 @@ pub async fn insert_once(conn: &mut Conn<'_>, job: &NewJob, holds: &[KeyHold]) -
     for hold in holds {
         let holder = take_key(conn, job.tenant_id, hold, job.id).await?;
         if holder != job.id {
-            release_keys(conn, job.id).await?;
+            release_keys(conn, job).await?;
             return Ok(Stored::Before(holder));
         }
     }
@@ -221,7 +221,7 @@ pub async fn insert_once(conn: &mut Conn<'_>, job: &NewJob, holds: &[KeyHold]) -
         return Ok(Stored::New);
     }
     // Between the look and the insert another transaction stored the same id, or another tenant has it.
-    release_keys(conn, job.id).await?;
+    release_keys(conn, job).await?;
     match known_kind(conn, job).await? {
         Some(kind) if kind == job.kind => Ok(Stored::Before(job.id)),
         _ => Err(Error::IdReused { what: "job", id: job.id }),
@@ -285,7 +285,12 @@ pub(crate) async fn take_key(conn: &mut Conn<'_>, tenant_id: i64, hold: &KeyHold
 }
 
 /// Gives back the keys of a job that was not stored after all.
-async fn release_keys(conn: &mut Conn<'_>, job: Uuid) -> Result<()> {
-    query(sql!("delete from fairlane_unique_keys where job_id = $1")).bind(job).execute(conn).await?;
+async fn release_keys(conn: &mut Conn<'_>, job: &NewJob) -> Result<()> {
+    // The tenant's only: the id may be another tenant's job, which keeps its keys.
+    query(sql!("delete from fairlane_unique_keys where job_id = $1 and tenant_id = $2"))
+        .bind(job.id)
+        .bind(job.tenant_id)
+        .execute(conn)
+        .await?;
     Ok(())
 }

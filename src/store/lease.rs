@@ -5,7 +5,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::context::Run;
-use crate::db::{Conn, Sql, query};
+use crate::db::{Conn, Row, Sql, query};
 use crate::error::{Error, Result};
 use crate::sql;
 
@@ -50,17 +50,18 @@ pub async fn renew(conn: &mut Conn<'_>, leases: &[(Uuid, Uuid)], lease: Duration
     .bind(pairs)
     .fetch_all(conn)
     .await?;
-    rows.iter()
-        .map(|row| {
-            let cancelled: bool = row.get("cancelled")?;
-            let reason: Option<String> = row.get("cancel_reason")?;
-            Ok(Held {
-                id: row.get("id")?,
-                token: row.get("token")?,
-                cancel_reason: cancelled.then(|| reason.unwrap_or_default()),
-            })
-        })
-        .collect()
+    Ok(rows.iter().filter_map(held).collect())
+}
+
+/// One damaged row must not cost the others their leases: a reason that can't be read is none, a fence is no fence.
+fn held(row: &Row) -> Option<Held> {
+    let cancelled = row.get("cancelled").unwrap_or_default();
+    let reason = row.get::<Option<String>>("cancel_reason").ok().flatten();
+    Some(Held {
+        id: row.get("id").ok()?,
+        token: row.get("token").ok()?,
+        cancel_reason: bool::then(cancelled, || reason.unwrap_or_default()),
+    })
 }
 
 /// The fence of a handler's commit: locks the job by `(id, token)`, renews its lease and stores checkpoint and progress.

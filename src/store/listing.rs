@@ -29,7 +29,10 @@ pub(crate) fn read_all<T>(rows: &[Row], limit: i64, read: impl Fn(&Row) -> Resul
     for row in rows {
         match read(row) {
             Ok(read) => listing.rows.push(read),
-            Err(why) => listing.damaged.push(DamagedRow { id: row.get("key")?, why: why.to_string() }),
+            Err(why) => {
+                let id = row.get("key").unwrap_or_else(|_| "(no text)".to_owned());
+                listing.damaged.push(DamagedRow { id, why: why.to_string() });
+            }
         }
     }
     Ok(listing)

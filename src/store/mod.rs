@@ -24,6 +24,25 @@
 //! | [`audit`] | what people did |
 //! | [`listing`] | pages of rows; a damaged row is named and hides no other |
 
+/// SQLite only: whether a column holds an id as the engine writes it. Anything may stand there after a hand's mistake.
+macro_rules! readable_id {
+    ($column:literal) => {
+        concat!(
+            "(typeof(",
+            $column,
+            ") = 'text' and length(",
+            $column,
+            ") = 36 and ",
+            $column,
+            " like '________-____-____-____-____________' and replace(",
+            $column,
+            ", '-', '') not glob '*[^0-9a-f]*' and length(replace(",
+            $column,
+            ", '-', '')) = 32)"
+        )
+    };
+}
+
 pub mod audit;
 pub mod cancel;
 pub mod claim;

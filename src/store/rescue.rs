@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::db::{Conn, query};
+use crate::db::{Conn, Dialect, query};
 use crate::error::Result;
 use crate::fingerprint::fingerprint;
 use crate::sql;
@@ -21,6 +21,8 @@ pub struct Rescued {
     pub queues: Vec<String>,
     /// Jobs that crashed alone too often; they failed for good.
     pub poisoned: Vec<Uuid>,
+    /// Rows whose id can't be read, as they are stored; they were suspended, so that nobody trips over them again.
+    pub damaged: Vec<String>,
 }
 
 /// Takes back up to 500 jobs whose lease has run out. One statement that restates its whole precondition: a job that
@@ -30,6 +32,7 @@ pub struct Rescued {
 /// been seen for a whole lease did a process die; then its jobs are suspects, and a suspect runs alone in its process
 /// until it has finished once. A suspect that dies again ran alone, so it is to blame: that counts as a crash.
 pub async fn rescue(conn: &mut Conn<'_>, lease: Duration) -> Result<Rescued> {
+    let mut rescued = Rescued { damaged: park_damaged(conn, lease).await?, ..Rescued::default() };
     let rows = query(sql!(
         "with expired as materialized (
             select j.id as job_id, not exists (
@@ -48,20 +51,45 @@ pub async fn rescue(conn: &mut Conn<'_>, lease: Duration) -> Result<Rescued> {
          where id = expired.job_id and state = 'executing' and lease_until < {now}
          returning id, queue, crashes"
     ))
-    .bind(i64::try_from(lease.as_millis()).unwrap_or(i64::MAX))
+    .bind(millis(lease))
     .fetch_all(conn)
     .await?;
-    let mut rescued = Rescued::default();
     for row in &rows {
-        let id: Uuid = row.get("id")?;
-        if row.get::<i64>("crashes")? >= CRASHES_TO_POISON && poison(conn, id).await? {
+        let Ok(id) = row.get::<Uuid>("id") else { continue };
+        if row.get::<i64>("crashes").unwrap_or_default() >= CRASHES_TO_POISON && poison(conn, id).await? {
             rescued.poisoned.push(id);
         } else {
             rescued.jobs.push(id);
-            rescued.queues.push(row.get("queue")?);
+            // A queue whose name can't be read has no worker to wake.
+            rescued.queues.extend(row.get::<String>("queue").ok());
         }
     }
     Ok(rescued)
+}
+
+/// SQLite stores anything in any column. A row whose id is none could never be settled or claimed: it rests until
+/// somebody mends it. A lease whose end is no time would never run out: it gets one that does.
+async fn park_damaged(conn: &mut Conn<'_>, lease: Duration) -> Result<Vec<String>> {
+    if conn.dialect() == Dialect::Postgres {
+        return Ok(Vec::new());
+    }
+    query(sql!("update fairlane_jobs set lease_until = {now} + {ms:$1} where state = 'executing' and lease_until >= ''"))
+        .bind(millis(lease))
+        .execute(conn)
+        .await?;
+    let rows = query(sql!(concat!(
+        "update fairlane_jobs set state = 'suspended', token = null, lease_until = null
+         where state = 'executing' and lease_until < {now} and not (",
+        readable_id!("id"),
+        ") returning quote(id) as key"
+    )))
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.iter().map(|row| row.get("key").unwrap_or_else(|_| "?".to_owned())).collect())
+}
+
+fn millis(lease: Duration) -> i64 {
+    i64::try_from(lease.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// Fails a job that killed its process again and again.
@@ -86,7 +114,7 @@ async fn poison(conn: &mut Conn<'_>, id: Uuid) -> Result<bool> {
     ))
     .bind(id)
     .bind(message.as_str())
-    .bind(fingerprint(&row.get::<String>("kind")?, "poison_pill", &message))
+    .bind(fingerprint(&row.get::<String>("kind").unwrap_or_default(), "poison_pill", &message))
     .execute(conn)
     .await?;
     query(sql!(

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::jobs::{self, NewJob};
+use super::listing::{Listing, read_all};
 use crate::db::{Conn, Row, query};
 use crate::error::{Error, Result};
 use crate::sql;
@@ -93,33 +94,34 @@ pub async fn put(conn: &mut Conn<'_>, schedule: &ScheduleRow) -> Result<()> {
 }
 
 /// Schedules by tenant and name; all of them, or one tenant's.
-pub async fn list(conn: &mut Conn<'_>, tenant_id: Option<i64>) -> Result<Vec<ScheduleRow>> {
+pub async fn list(conn: &mut Conn<'_>, tenant_id: Option<i64>) -> Result<Listing<ScheduleRow>> {
     let rows = query(sql!(
-        "select s.id, s.tenant_id, t.slug as tenant, s.name, s.cron, s.timezone, s.kind, s.payload, s.queue, s.priority,
-            s.missed, s.paused_at, s.next_tick_at, s.last_tick_at, s.last_job_id
-         from fairlane_schedules s join fairlane_tenants t on t.id = s.tenant_id
+        "select cast(s.id as text) as key, s.id, s.tenant_id, t.slug as tenant, s.name, s.cron, s.timezone, s.kind,
+            s.payload, s.queue, s.priority, s.missed, s.paused_at, s.next_tick_at, s.last_tick_at, s.last_job_id
+         from fairlane_schedules s left join fairlane_tenants t on t.id = s.tenant_id
          where $1 is null or s.tenant_id = $1
          order by t.slug, s.name"
     ))
     .bind(tenant_id)
     .fetch_all(conn)
     .await?;
-    rows.iter().map(ScheduleRow::read).collect()
+    read_all(&rows, i64::MAX, ScheduleRow::read)
 }
 
-/// Schedules whose tick is due, with the database's time.
-pub async fn due(conn: &mut Conn<'_>) -> Result<(DateTime<Utc>, Vec<ScheduleRow>)> {
+/// Schedules whose tick is due, with the database's time. All of them: behind a limit, those that can't fire would
+/// stand in the way of those that can.
+pub async fn due(conn: &mut Conn<'_>) -> Result<(DateTime<Utc>, Listing<ScheduleRow>)> {
     let now = query(sql!("select {now} as now")).fetch_one(conn).await?.get("now")?;
     let rows = query(sql!(
-        "select s.id, s.tenant_id, t.slug as tenant, s.name, s.cron, s.timezone, s.kind, s.payload, s.queue, s.priority,
-            s.missed, s.paused_at, s.next_tick_at, s.last_tick_at, s.last_job_id
-         from fairlane_schedules s join fairlane_tenants t on t.id = s.tenant_id
+        "select cast(s.id as text) as key, s.id, s.tenant_id, t.slug as tenant, s.name, s.cron, s.timezone, s.kind,
+            s.payload, s.queue, s.priority, s.missed, s.paused_at, s.next_tick_at, s.last_tick_at, s.last_job_id
+         from fairlane_schedules s left join fairlane_tenants t on t.id = s.tenant_id
          where s.paused_at is null and s.next_tick_at <= {now}
-         order by s.next_tick_at limit 100"
+         order by s.next_tick_at"
     ))
     .fetch_all(conn)
     .await?;
-    Ok((now, rows.iter().map(ScheduleRow::read).collect::<Result<_>>()?))
+    Ok((now, read_all(&rows, i64::MAX, ScheduleRow::read)?))
 }
 
 /// Moves a schedule on from the tick it stands at and queues the jobs of the ticks that fire, in one transaction.

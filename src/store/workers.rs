@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use super::listing::{Listing, read_all};
 use crate::db::{Conn, Row, query};
 use crate::error::Result;
 use crate::sql;
@@ -108,15 +109,15 @@ pub async fn stopped(conn: &mut Conn<'_>, id: Uuid, reason: &str) -> Result<()> 
 }
 
 /// All known processes, the newest first.
-pub async fn list(conn: &mut Conn<'_>) -> Result<Vec<WorkerRow>> {
+pub async fn list(conn: &mut Conn<'_>) -> Result<Listing<WorkerRow>> {
     let rows = query(sql!(
-        "select id, name, host, pid, version, queues, concurrency, state, running, started_at, seen_at,
+        "select cast(id as text) as key, id, name, host, pid, version, queues, concurrency, state, running, started_at, seen_at,
             stop_requested_at, stopped_at, stop_reason
          from fairlane_workers order by started_at desc, id"
     ))
     .fetch_all(conn)
     .await?;
-    rows.iter().map(WorkerRow::read).collect()
+    read_all(&rows, i64::MAX, WorkerRow::read)
 }
 
 /// Asks running processes to finish what they run and stop; returns whom. Empty filters mean all of them.
@@ -138,5 +139,5 @@ pub async fn request_stop(
     .bind(queue)
     .fetch_all(conn)
     .await?;
-    rows.iter().map(|row| row.get("id")).collect()
+    Ok(rows.iter().filter_map(|row| row.get("id").ok()).collect())
 }

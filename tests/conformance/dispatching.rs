@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use fairlane::{Error, backend_test, store};
+use fairlane::{ClientSettings, Error, Fairlane, backend_test, store};
 use uuid::Uuid;
 
 use crate::support::*;
@@ -130,6 +130,16 @@ backend_test!(
         });
         let duplicates = futures::future::join_all(dispatches).await;
         assert_eq!(duplicates.into_iter().filter(|duplicate| !*duplicate.as_ref().unwrap()).count(), 1);
+        assert_eq!(count(&t, "select count(*) as n from fairlane_jobs").await, 1);
+    }
+);
+
+backend_test!(
+    async fn a_client_can_be_made_where_no_runtime_is_running(t: TestDb) {
+        let db = t.db.clone();
+        let made = std::thread::spawn(|| Fairlane::new(db, ClientSettings::default())).join();
+        let tenant = made.expect("no panic").tenant("acme");
+        tenant.dispatch(Work { number: 1 }).await.unwrap();
         assert_eq!(count(&t, "select count(*) as n from fairlane_jobs").await, 1);
     }
 );

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fairlane::testing::TestDb;
-use fairlane::{Dispatched, Unique, backend_test, store};
+use fairlane::{Dispatched, Error, Unique, backend_test, store};
 
 use crate::support::*;
 
@@ -152,5 +152,16 @@ backend_test!(
         assert!(dispatched.iter().all(|job| job.id == dispatched[0].id));
         assert_eq!(dispatched.iter().filter(|job| !job.duplicate).count(), 1);
         assert_eq!(count(&t, "select count(*) as n from fairlane_jobs").await, 1);
+    }
+);
+
+backend_test!(
+    async fn a_job_id_of_another_tenant_leaves_that_tenants_keys_alone(t: TestDb) {
+        let globex = add_tenant(&t, "globex").await;
+        let first = unique(&t, Unique::UntilDone).await;
+        let foreign =
+            globex.dispatch(Work { number: 1 }).id(first.id).unique("order-7", Unique::UntilDone).await;
+        assert!(matches!(foreign, Err(Error::IdReused { .. })), "{foreign:?}");
+        assert!(unique(&t, Unique::UntilDone).await.duplicate, "its key is still held");
     }
 );

@@ -11,6 +11,7 @@
 )]
 
 mod claiming;
+mod damaged_rows;
 mod dispatching;
 mod fencing;
 mod keys;

@@ -1,6 +1,7 @@
 //! Events and their listener jobs.
 
-use fairlane::{Error, Event, backend_test};
+use fairlane::{Aggregate, Error, Event, backend_test};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::support::*;
@@ -142,5 +143,43 @@ backend_test!(
         let again = acme(&t).publish(OrderApproved { order: 7 }).id(id).await.unwrap();
         assert!(!again.duplicate);
         assert_eq!(count(&t, "select count(*) as n from fairlane_jobs").await, 2);
+    }
+);
+
+/// An event about something with a name of anybody's making.
+#[derive(Debug, Serialize, Deserialize)]
+struct Labelled {
+    label: String,
+}
+
+impl Event for Labelled {
+    const NAME: &'static str = "test.labelled";
+
+    fn aggregate(&self) -> Option<Aggregate> {
+        Some(Aggregate { kind: "label", id: self.label.clone(), version: None })
+    }
+}
+
+backend_test!(
+    async fn a_text_the_database_would_refuse_leaves_the_transaction_usable(t: TestDb) {
+        let long = "x".repeat(201);
+        let mut tx = acme(&t).begin().await.unwrap();
+        for text in ["a\0b", "a\nb", long.as_str()] {
+            let one = acme(&t).publish(OrderApproved { order: 7 });
+            let many = || acme(&t).publish_all([OrderApproved { order: 7 }, OrderApproved { order: 8 }]);
+            for refused in [
+                one.actor(text).in_tx(&mut tx).await.map(|_| 0),
+                acme(&t).publish(OrderApproved { order: 7 }).source(text).in_tx(&mut tx).await.map(|_| 0),
+                acme(&t).publish(Labelled { label: text.into() }).in_tx(&mut tx).await.map(|_| 0),
+                many().actor(text).in_tx(&mut tx).await,
+                many().source(text).in_tx(&mut tx).await,
+                many().and([Labelled { label: text.into() }]).in_tx(&mut tx).await,
+            ] {
+                assert!(matches!(refused, Err(Error::Invalid { .. })), "{refused:?}");
+            }
+        }
+        acme(&t).publish(OrderApproved { order: 9 }).actor("ann").in_tx(&mut tx).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(count(&t, "select count(*) as n from fairlane_events").await, 1);
     }
 );

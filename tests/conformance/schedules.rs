@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::support::*;
 
-async fn nightly(t: &TestDb, next_tick_at: DateTime<Utc>) -> ScheduleRow {
+pub(crate) async fn nightly(t: &TestDb, next_tick_at: DateTime<Utc>) -> ScheduleRow {
     let schedule = ScheduleRow {
         id: Uuid::now_v7(),
         tenant_id: acme(t).id().await.unwrap(),
@@ -37,13 +37,13 @@ fn tick() -> DateTime<Utc> {
 backend_test!(
     async fn a_schedule_is_stored_and_changed_by_name(t: TestDb) {
         let schedule = nightly(&t, tick()).await;
-        let stored = write(&t, async |conn| schedules::list(conn, None).await).await;
+        let stored = write(&t, async |conn| schedules::list(conn, None).await).await.rows;
         assert_eq!(stored, std::slice::from_ref(&schedule));
         let changed = ScheduleRow { id: Uuid::now_v7(), cron: "0 4 * * *".into(), ..schedule.clone() };
         write(&t, async |conn| schedules::put(conn, &changed).await).await;
-        let own = write(&t, async |conn| schedules::list(conn, Some(schedule.tenant_id)).await).await;
+        let own = write(&t, async |conn| schedules::list(conn, Some(schedule.tenant_id)).await).await.rows;
         assert_eq!(own, [ScheduleRow { id: schedule.id, ..changed }]);
-        assert!(write(&t, async |conn| schedules::list(conn, Some(999)).await).await.is_empty());
+        assert!(write(&t, async |conn| schedules::list(conn, Some(999)).await).await.rows.is_empty());
     }
 );
 
@@ -51,7 +51,7 @@ backend_test!(
     async fn a_schedule_is_due_when_its_tick_has_come_and_it_is_not_paused(t: TestDb) {
         let schedule = nightly(&t, tick()).await;
         let (now, due) = write(&t, async |conn| schedules::due(conn).await).await;
-        assert_eq!(due, std::slice::from_ref(&schedule));
+        assert_eq!(due.rows, std::slice::from_ref(&schedule));
         assert!((now - Utc::now()).abs() < Duration::minutes(1));
         let paused = |paused, next| {
             let t = &t;
@@ -60,10 +60,10 @@ backend_test!(
             })
         };
         assert!(paused(true, tick()).await);
-        assert!(write(&t, async |conn| schedules::due(conn).await).await.1.is_empty(), "paused");
+        assert!(write(&t, async |conn| schedules::due(conn).await).await.1.rows.is_empty(), "paused");
         assert!(paused(false, now + Duration::hours(1)).await);
         assert!(
-            write(&t, async |conn| schedules::due(conn).await).await.1.is_empty(),
+            write(&t, async |conn| schedules::due(conn).await).await.1.rows.is_empty(),
             "it goes on at its next tick"
         );
         let unknown =
@@ -80,7 +80,7 @@ backend_test!(
         assert!(write(&t, async |conn| schedules::advance(conn, &schedule, &[tick()], next).await).await);
         let job = claim(&t, 1).await.pop().unwrap();
         assert_eq!((job.kind.as_str(), job.payload.contains('3')), (Work::KIND, true));
-        let stored = write(&t, async |conn| schedules::list(conn, None).await).await.pop().unwrap();
+        let stored = write(&t, async |conn| schedules::list(conn, None).await).await.rows.pop().unwrap();
         assert_eq!((stored.next_tick_at, stored.last_tick_at), (next, Some(tick())));
         assert_eq!(stored.last_job_id, Some(job.id));
         assert!(!write(&t, async |conn| schedules::advance(conn, &schedule, &[tick()], next).await).await);

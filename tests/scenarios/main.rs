@@ -7,6 +7,7 @@
     reason = "support functions fail as tests do"
 )]
 
+mod damaged_rows;
 mod delivery;
 mod kinds;
 mod lifecycle;

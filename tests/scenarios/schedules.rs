@@ -1,39 +1,45 @@
 //! Cron rows fire once a tick, whatever the number of workers.
 
-use chrono::{TimeZone, Utc};
+use chrono::{DateTime, TimeZone, Utc};
 use fairlane::backend_test;
 use fairlane::maintenance::{MissedTicks, plan_ticks};
 use fairlane::store::schedules::{self, ScheduleRow};
+use fairlane::testing::TestDb;
 use fairlane::worker::{StopReason, Worker};
 use uuid::Uuid;
 
 use crate::kinds::{Log, registry};
 use crate::support::{count, eventually, quick};
 
+pub(crate) async fn due_schedule(t: &TestDb, due: DateTime<Utc>) -> ScheduleRow {
+    ScheduleRow {
+        id: Uuid::now_v7(),
+        tenant_id: t.fairlane.tenant("acme").id().await.expect("acme"),
+        tenant: "acme".into(),
+        name: "nightly".into(),
+        cron: "0 3 * * *".into(),
+        timezone: "Europe/Berlin".into(),
+        kind: "test.act".into(),
+        payload: serde_json::json!({ "name": "tick", "what": "Succeed" }),
+        queue: "default".into(),
+        priority: 5,
+        missed: "once".into(),
+        paused_at: None,
+        next_tick_at: due,
+        last_tick_at: None,
+        last_job_id: None,
+    }
+}
+
+pub(crate) async fn put(t: &TestDb, schedule: &ScheduleRow) {
+    let mut tx = t.db.begin().await.expect("begun");
+    schedules::put(&mut tx.conn(), schedule).await.expect("stored");
+    tx.commit().await.expect("committed");
+}
+
 backend_test!(
     async fn three_workers_fire_a_due_tick_once(t: TestDb) {
-        let tenant_id = t.fairlane.tenant("acme").id().await.expect("acme");
-        let due = Utc::now() - chrono::Duration::seconds(2);
-        let schedule = ScheduleRow {
-            id: Uuid::now_v7(),
-            tenant_id,
-            tenant: "acme".into(),
-            name: "nightly".into(),
-            cron: "0 3 * * *".into(),
-            timezone: "Europe/Berlin".into(),
-            kind: "test.act".into(),
-            payload: serde_json::json!({ "name": "tick", "what": "Succeed" }),
-            queue: "default".into(),
-            priority: 5,
-            missed: "once".into(),
-            paused_at: None,
-            next_tick_at: due,
-            last_tick_at: None,
-            last_job_id: None,
-        };
-        let mut tx = t.db.begin().await.expect("begun");
-        schedules::put(&mut tx.conn(), &schedule).await.expect("stored");
-        tx.commit().await.expect("committed");
+        put(&t, &due_schedule(&t, Utc::now() - chrono::Duration::seconds(2)).await).await;
         let log = Log::default();
         let workers: Vec<_> = (0..3)
             .map(|_| {
