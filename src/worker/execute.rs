@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tower::Service;
 use tracing::{Instrument, Span, debug, info_span, warn};
+use uuid::Uuid;
 
 use super::backend::Lease;
 use super::process::{Process, StopCause};
@@ -129,7 +130,7 @@ impl AttemptLimits {
     }
 }
 
-/// What handler, transactions and worker share about this run.
+/// What handler, transactions and worker share about the run of a claimed job.
 pub(crate) fn new_run(fairlane: &Fairlane, claimed: &Claimed, lease: Duration) -> Run {
     let job = JobInfo {
         id: claimed.id,
@@ -144,12 +145,23 @@ pub(crate) fn new_run(fairlane: &Fairlane, claimed: &Claimed, lease: Duration) -
         trace: claimed.trace.clone(),
         created_at: claimed.created_at,
     };
+    run_of(fairlane, job, claimed.token, claimed.checkpoint.clone(), lease)
+}
+
+/// A run that has just begun.
+pub(crate) fn run_of(
+    fairlane: &Fairlane,
+    job: JobInfo,
+    token: Uuid,
+    checkpoint: Option<serde_json::Value>,
+    lease: Duration,
+) -> Run {
     Run {
         fairlane: fairlane.clone(),
         job,
-        token: claimed.token,
+        token,
         lease,
-        checkpoint: std::sync::Mutex::new(claimed.checkpoint.clone()),
+        checkpoint: std::sync::Mutex::new(checkpoint),
         stop: CancellationToken::new(),
         completed: AtomicBool::new(false),
         void: AtomicBool::new(false),

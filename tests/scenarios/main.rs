@@ -8,6 +8,7 @@
 )]
 
 mod delivery;
+mod failing;
 mod kinds;
 mod lifecycle;
 mod outcomes;
