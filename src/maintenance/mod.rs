@@ -9,11 +9,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::JoinSet;
-
 use crate::error::Result;
 use crate::store;
-use crate::worker::Process;
+use crate::worker::{Process, VitalTasks};
 
 pub use schedules::{MissedTicks, plan_ticks};
 
@@ -21,11 +19,11 @@ pub use schedules::{MissedTicks, plan_ticks};
 const PROMOTE_EVERY: Duration = Duration::from_millis(500);
 
 /// Starts the loops.
-pub(crate) fn start(process: &Arc<Process>, background: &mut JoinSet<()>) {
-    background.spawn(promote_loop(process.clone()));
-    background.spawn(rescue::run(process.clone()));
-    background.spawn(prune::run(process.clone()));
-    background.spawn(schedules::run(process.clone()));
+pub(crate) fn start(process: &Arc<Process>, vital: &mut VitalTasks) {
+    vital.spawn("promotion of due jobs", promote_loop(process.clone()));
+    vital.spawn("rescue", rescue::run(process.clone()));
+    vital.spawn("pruning", prune::run(process.clone()));
+    vital.spawn("scheduler", schedules::run(process.clone()));
 }
 
 async fn promote_loop(process: Arc<Process>) {

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::db::{Conn, Dialect, query};
-use crate::error::Result;
+use crate::context::JobInfo;
+use crate::db::{Conn, Dialect, Row, query};
+use crate::error::{Error, Result};
 use crate::fingerprint::fingerprint;
 use crate::sql;
+use crate::store::settle::{ERRORS_KEPT, forget_middle_attempts};
 
 /// A job that crashed its process this many times while it ran alone is a poison pill.
 pub const CRASHES_TO_POISON: i64 = 3;
@@ -49,11 +51,14 @@ pub async fn rescue(conn: &mut Conn<'_>, lease: Duration) -> Result<Rescued> {
             suspect = suspect or expired.died
          from expired
          where id = expired.job_id and state = 'executing' and lease_until < {now}
-         returning id, queue, crashes"
+         returning id, queue, crashes, runs, not exists (
+                select 1 from fairlane_workers w where w.id = worker_id and w.state <> 'stopped'
+                    and w.seen_at > {now} - {ms:$1}) as died"
     ))
     .bind(millis(lease))
     .fetch_all(conn)
     .await?;
+    record_ends(conn, &rows).await?;
     for row in &rows {
         let Ok(id) = row.get::<Uuid>("id") else { continue };
         if row.get::<i64>("crashes").unwrap_or_default() >= CRASHES_TO_POISON && poison(conn, id).await? {
@@ -90,6 +95,103 @@ async fn park_damaged(conn: &mut Conn<'_>, lease: Duration) -> Result<Vec<String
 
 fn millis(lease: Duration) -> i64 {
     i64::try_from(lease.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Writes of each run that its process died or that it lost its lease: nobody else is left to say so.
+async fn record_ends(conn: &mut Conn<'_>, rescued: &[Row]) -> Result<()> {
+    let (mut crashed, mut lost) = (Vec::new(), Vec::new());
+    for row in rescued {
+        // Rows without a readable id are parked.
+        let Ok(id) = row.get::<Uuid>("id") else { continue };
+        if row.get("died").unwrap_or(false) { &mut crashed } else { &mut lost }.push(id);
+    }
+    record_end(conn, crashed, "crashed", "process_died", "its worker process died").await?;
+    record_end(conn, lost, "lease_lost", "lease_lost", "its worker could not renew the lease").await?;
+    for row in rescued {
+        if let (Ok(runs), Ok(id)) = (row.get::<i64>("runs"), row.get::<Uuid>("id"))
+            && runs > 2 * ERRORS_KEPT
+        {
+            forget_middle_attempts(conn, id).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The attempt was given back already; the row says which one it was.
+async fn record_end(
+    conn: &mut Conn<'_>,
+    jobs: Vec<Uuid>,
+    outcome: &str,
+    code: &str,
+    error: &str,
+) -> Result<()> {
+    if jobs.is_empty() {
+        return Ok(());
+    }
+    query(sql!(
+        "insert into fairlane_attempts (job_id, run, tenant_id, attempt, generation, worker_id, started_at, finished_at,
+            outcome, code, error)
+         select id, runs, tenant_id, attempt + 1, generation, worker_id, started_at, {now}, $2, $3, $4
+         from fairlane_jobs where id {in:$1}
+         on conflict (job_id, run) do nothing"
+    ))
+    .bind(jobs)
+    .bind(outcome)
+    .bind(code)
+    .bind(error)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// What the `failed()` hook of a poison pill is told.
+#[derive(Debug)]
+pub(crate) struct PoisonPill {
+    pub(crate) job: JobInfo,
+    /// Its own payload; a listener's is its event's.
+    pub(crate) payload: String,
+    pub(crate) error: String,
+    pub(crate) checkpoint: Option<serde_json::Value>,
+}
+
+/// The poison pills among the failed jobs; a damaged one shows itself as an error of its own.
+pub(crate) async fn poison_pills(conn: &mut Conn<'_>, ids: &[Uuid]) -> Result<Vec<Result<PoisonPill>>> {
+    let rows = query(sql!(
+        "select j.id, t.slug, j.tenant_id, j.kind, j.queue, j.attempt, j.runs, j.event_id, j.correlation_id, j.trace,
+            j.created_at, j.payload, j.error, j.checkpoint
+         from fairlane_failed_jobs j join fairlane_tenants t on t.id = j.tenant_id
+         where j.id {in:$1}"
+    ))
+    .bind(ids)
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.iter().map(poison_pill).collect())
+}
+
+fn poison_pill(row: &Row) -> Result<PoisonPill> {
+    let count = |column: &str| -> Result<u32> {
+        u32::try_from(row.get::<i64>(column)?)
+            .map_err(|_| Error::Damaged(format!("column {column} is no count")))
+    };
+    let job = JobInfo {
+        id: row.get("id")?,
+        tenant: row.get("slug")?,
+        tenant_id: row.get("tenant_id")?,
+        kind: row.get("kind")?,
+        queue: row.get("queue")?,
+        attempt: count("attempt")?.saturating_add(1),
+        run: count("runs")?,
+        event_id: row.get("event_id")?,
+        correlation_id: row.get("correlation_id")?,
+        trace: row.get("trace")?,
+        created_at: row.get("created_at")?,
+    };
+    Ok(PoisonPill {
+        job,
+        payload: row.get::<serde_json::Value>("payload")?.to_string(),
+        error: row.get("error")?,
+        checkpoint: row.get("checkpoint")?,
+    })
 }
 
 /// Fails a job that killed its process again and again.

@@ -12,7 +12,7 @@ use crate::outcome::Failure;
 use crate::sql;
 
 /// Attempt errors kept from a job's beginning, and as many from its end.
-const ERRORS_KEPT: i64 = 10;
+pub(super) const ERRORS_KEPT: i64 = 10;
 
 /// A job and the fence under which this process may write about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -200,7 +200,8 @@ pub async fn release(conn: &mut Conn<'_>, fence: Fence) -> Result<bool> {
 pub async fn fail(conn: &mut Conn<'_>, fence: Fence, failure: &Failure) -> Result<bool> {
     let Some(kind) = lock_owned(conn, fence).await? else { return Ok(false) };
     record_attempt(conn, fence, "failed", failure).await?;
-    let group = fingerprint(&kind, &failure.code, &storable(&failure.message));
+    let code = storable_code(&failure.code);
+    let group = fingerprint(&kind, &code, &storable(&failure.message));
     query(sql!(
         "insert into fairlane_failed_jobs (id, tenant_id, queue, kind, priority, payload, event_id, attempt, runs,
             generation, max_attempts, timeout_ms, crashes, unique_key, unique_mode, unique_for_ms, concurrency_key,
@@ -215,7 +216,7 @@ pub async fn fail(conn: &mut Conn<'_>, fence: Fence, failure: &Failure) -> Resul
     ))
     .bind(fence.id)
     .bind(fence.token)
-    .bind(failure.code.as_str())
+    .bind(code)
     .bind(storable(&failure.message))
     .bind(group)
     .execute(conn)
@@ -290,14 +291,15 @@ async fn record_attempt(conn: &mut Conn<'_>, fence: Fence, outcome: &str, failur
     .bind(fence.id)
     .bind(fence.token)
     .bind(outcome)
-    .bind(failure.code.as_str())
+    .bind(storable_code(&failure.code))
     .bind(storable(&failure.message))
     .execute(conn)
     .await?;
     if recorded == 1 { forget_middle_attempts(conn, fence.id).await } else { Ok(()) }
 }
 
-async fn forget_middle_attempts(conn: &mut Conn<'_>, job: Uuid) -> Result<()> {
+/// Keeps the first ten and the last ten attempts of a job.
+pub(super) async fn forget_middle_attempts(conn: &mut Conn<'_>, job: Uuid) -> Result<()> {
     query(Sql {
         postgres: "delete from fairlane_attempts where job_id = $1 and run in (
             select run from fairlane_attempts where job_id = $1 order by run
@@ -316,7 +318,17 @@ async fn forget_middle_attempts(conn: &mut Conn<'_>, job: Uuid) -> Result<()> {
 /// Error texts come from anywhere: without the NUL that PostgreSQL refuses, and not without end.
 fn storable(text: &str) -> String {
     const LONGEST: usize = 8000;
-    text.chars().filter(|c| *c != '\0').take(LONGEST).collect()
+    without_nul(text, LONGEST)
+}
+
+/// Codes are a handler's own words, so they may hold anything that a message may.
+fn storable_code(code: &str) -> String {
+    const LONGEST: usize = 100;
+    without_nul(code, LONGEST)
+}
+
+fn without_nul(text: &str, longest: usize) -> String {
+    text.chars().filter(|c| *c != '\0').take(longest).collect()
 }
 
 fn millis(duration: Duration) -> i64 {

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tower::Service;
 use tracing::{Instrument, Span, debug, info_span, warn};
+use uuid::Uuid;
 
 use super::backend::Lease;
 use super::process::{Process, StopCause};
@@ -152,14 +153,25 @@ pub(crate) fn new_run(
         trace: claimed.trace.clone(),
         created_at: claimed.created_at,
     };
+    Run { draining, ..run_of(fairlane, job, claimed.token, claimed.checkpoint.clone(), lease) }
+}
+
+/// A run that has just begun.
+pub(crate) fn run_of(
+    fairlane: &Fairlane,
+    job: JobInfo,
+    token: Uuid,
+    checkpoint: Option<serde_json::Value>,
+    lease: Duration,
+) -> Run {
     Run {
         fairlane: fairlane.clone(),
         job,
-        token: claimed.token,
+        token,
         lease,
-        checkpoint: std::sync::Mutex::new(claimed.checkpoint.clone()),
+        checkpoint: std::sync::Mutex::new(checkpoint),
         stop: CancellationToken::new(),
-        draining,
+        draining: CancellationToken::new(),
         completed: AtomicBool::new(false),
         void: AtomicBool::new(false),
         transaction_since: std::sync::Mutex::new(None),

@@ -3,6 +3,7 @@
 //! A handler that blocks every thread of the main runtime cannot lose its neighbours' leases. When renewal fails for
 //! two thirds of a lease, the handlers are stopped here, before another worker may start the same jobs.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,17 +22,19 @@ pub(super) struct Heartbeat {
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
-/// Starts the thread.
-pub(super) fn start(process: Arc<Process>) -> Result<Heartbeat> {
+/// Starts the thread; the future ends with it, also when it panics.
+pub(super) fn start(process: Arc<Process>) -> Result<(Heartbeat, impl Future<Output = ()> + Send + 'static)> {
     let failed = |why: std::io::Error| Error::Refused {
         what: "starting the heartbeat thread".into(),
         why: why.to_string(),
     };
     let (stop, stopped) = oneshot::channel();
+    let (alive, ended) = oneshot::channel::<()>();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
     let thread = std::thread::Builder::new()
         .name("fairlane-heartbeat".into())
         .spawn(move || {
+            let _alive = alive;
             runtime.block_on(async {
                 tokio::select! {
                     () = beat(&process) => {}
@@ -40,7 +43,10 @@ pub(super) fn start(process: Arc<Process>) -> Result<Heartbeat> {
             });
         })
         .map_err(failed)?;
-    Ok(Heartbeat { stop: Some(stop), thread: Some(thread) })
+    let ended = async move {
+        let _ = ended.await;
+    };
+    Ok((Heartbeat { stop: Some(stop), thread: Some(thread) }, ended))
 }
 
 impl Heartbeat {

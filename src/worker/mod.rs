@@ -5,9 +5,11 @@
 //! backend.rs    the leases' way to the executor, as an apalis Backend
 //! execute.rs    one attempt: handler in a task of its own, timeout, cancellation, panic -> outcome::decide
 //! settle.rs     what follows, written in batches and fenced
+//! hooks.rs      failed() hooks, for which a stopping worker waits
 //! heartbeat.rs  leases renewed from a thread of its own, so that no handler can starve them
 //! control.rs    stop, pause, resume; why a worker stops
 //! limits.rs     --max-time, --memory
+//! vital.rs      the engine's own tasks: the worker stops when one of them dies
 //! wake.rs       LISTEN on PostgreSQL, so that new work starts before the next poll
 //! ```
 //! None of the loops holds a database transaction while a job runs, and none of them ends with a database error: they
@@ -17,28 +19,31 @@ mod backend;
 mod control;
 mod execute;
 mod heartbeat;
+pub(crate) mod hooks;
 mod limits;
 mod options;
 mod process;
 mod settle;
 mod signals;
 mod source;
+mod vital;
 mod wake;
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::runtime::Handle;
-use tokio::task::JoinSet;
 use tokio_util::task::AbortOnDropHandle;
 
 pub use control::{Control, StopReason};
 pub use options::WorkerOptions;
 pub use signals::listen_to_signals;
 
-pub(crate) use execute::{AttemptLimits, Place, attempt, new_run};
+pub(crate) use execute::{AttemptLimits, Place, attempt, new_run, run_of};
 pub(crate) use process::{Pause, Process};
 pub(crate) use settle::{Settlement, settle_all};
+pub(crate) use vital::VitalTasks;
 
 use crate::client::Fairlane;
 use crate::db::Db;
@@ -125,7 +130,8 @@ impl Worker {
     /// Runs until `shutdown` ends, or one of the options' limits is reached, then drains.
     ///
     /// # Errors
-    /// Options or registries that can't be served. Never the database: a worker waits for it.
+    /// Options or registries that can't be served, and a part of the engine that died. Never the database: a worker
+    /// waits for it.
     pub async fn run_until(self, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<StopReason> {
         self.check()?;
         let control = self.control.clone();
@@ -156,23 +162,26 @@ impl Worker {
     /// application's runtime stop nothing but themselves.
     async fn run_engine(self, handlers_run_on: Handle) -> Result<StopReason> {
         let db = self.own_connections().await?;
-        let mut background = JoinSet::new();
+        let mut vital = VitalTasks::default();
         let (process, settlements) =
             Process::new(self.fairlane, db, handlers_run_on, self.served, self.options, self.control);
         let process = Arc::new(process);
         process.start().await;
-        let settler = tokio::spawn(settle::run(process.clone(), settlements));
-        let heartbeat = heartbeat::start(process.clone())?;
-        background.spawn(wake::listen(process.clone()));
-        background.spawn(limits::watch(process.clone()));
-        maintenance::start(&process, &mut background);
+        let drained_by = tokio::spawn(drain_end(process.clone()));
+        vital.spawn("settler", settle::run(process.clone(), settlements));
+        let (heartbeat, ended) = heartbeat::start(process.clone())?;
+        vital.spawn("heartbeat", ended);
+        vital.spawn("listening for wake-ups", wake::listen(process.clone()));
+        vital.spawn("watch over limits", limits::watch(process.clone()));
+        maintenance::start(&process, &mut vital);
 
-        source::run(&process).await;
+        let ran = vital.watch_over(&process.control, source::run(&process)).await;
 
-        process.flush(settler).await;
-        background.shutdown().await;
+        process.flush(drained_by.await.unwrap_or_else(|_| Instant::now())).await;
+        vital.shutdown().await;
         heartbeat.stop().await;
-        Ok(process.finish().await)
+        let reason = process.finish().await;
+        ran.map(|()| reason)
     }
 
     /// Waits for the database if it must.
@@ -208,6 +217,13 @@ impl Worker {
         }
         Ok(())
     }
+}
+
+/// When the time to drain is over, known as soon as the worker is told to stop.
+async fn drain_end(process: Arc<Process>) -> Instant {
+    process.control.stopping().await;
+    let now = Instant::now();
+    now.checked_add(process.options.drain_timeout).unwrap_or(now)
 }
 
 /// A worker whose future is dropped gives back what it runs.

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 use uuid::Uuid;
 
@@ -20,6 +20,9 @@ use crate::context::Run;
 use crate::db::Db;
 use crate::registry::{KindHandler, Served};
 use crate::store::{self, settle::Fence, workers::WorkerRow};
+
+/// How long a stopping worker tries to settle what has run.
+const FLUSH_TIME: Duration = Duration::from_secs(5);
 
 /// Why a running handler is to stop before it has returned.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +63,8 @@ pub(crate) struct Process {
     pub(crate) draining: CancellationToken,
     /// Notified when a slot or the last job in flight is done.
     pub(crate) slot_free: Notify,
+    /// Running `failed()` hooks.
+    pub(crate) hooks: TaskTracker,
     pub(crate) settlements: mpsc::UnboundedSender<Settlement>,
     pub(crate) started: AtomicU64,
     pub(crate) stale_writes: AtomicU64,
@@ -95,6 +100,7 @@ impl Process {
             handlers: served.kinds,
             draining: CancellationToken::new(),
             slot_free: Notify::new(),
+            hooks: TaskTracker::new(),
             settlements: sender,
             started: AtomicU64::new(0),
             stale_writes: AtomicU64::new(0),
@@ -238,7 +244,7 @@ impl Process {
     }
 
     /// Waits until everything is settled; a database that is away gets a bounded while, then leases run out instead.
-    pub(crate) async fn flush(&self, settler: JoinHandle<()>) {
+    pub(crate) async fn flush(&self, drained_by: Instant) {
         let settled = async {
             while self.running() > 0 {
                 let _ = tokio::time::timeout(Duration::from_millis(50), self.slot_free.notified()).await;
@@ -247,7 +253,19 @@ impl Process {
         if tokio::time::timeout(self.patience(), settled).await.is_err() {
             warn!(jobs = self.running(), "stopping without having settled these; their leases will run out");
         }
-        settler.abort();
+        self.wait_for_hooks(drained_by).await;
+    }
+
+    /// Hooks get what is left of the drain time, or as long as settling had; nobody else would run them again.
+    async fn wait_for_hooks(&self, drained_by: Instant) {
+        let until = drained_by.max(Instant::now() + FLUSH_TIME);
+        self.hooks.close();
+        tokio::select! {
+            () = self.hooks.wait() => return,
+            () = tokio::time::sleep_until(until.into()) => {}
+            () = async { self.control.aborted().await; tokio::time::sleep(FLUSH_TIME).await } => {}
+        }
+        warn!(hooks = self.hooks.len(), "stopping while failed() hooks still run");
     }
 
     /// Says why it stopped, in the database and in the log.

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tracing::{error, warn};
 
+use super::hooks;
 use super::process::{Pause, Process};
 use crate::context::Run;
 use crate::db::{Conn, Db};
 use crate::error::Result;
-use crate::outcome::Next;
+use crate::outcome::{Failure, Next};
 use crate::registry::KindHandler;
 use crate::store::settle::{self, Fence};
 
@@ -19,8 +19,6 @@ use crate::store::settle::{self, Fence};
 const BATCH: usize = 500;
 /// How long the first of a batch waits for others.
 const GATHER: Duration = Duration::from_millis(2);
-/// How long a `failed` hook may take.
-const HOOK_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What is to be written about one run.
 pub(crate) struct Settlement {
@@ -51,29 +49,50 @@ async fn gather(settlements: &mut mpsc::UnboundedReceiver<Settlement>, batch: &m
     }
 }
 
+/// What became of a settlement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    /// It is in the database.
+    Written,
+    /// Another worker owns the job: nothing was written, and nothing is to be.
+    Lost,
+    /// The database refused it for good: the lease runs out and the job comes back.
+    NotWritten,
+}
+
+impl Outcome {
+    fn of(owned: bool) -> Self {
+        if owned { Self::Written } else { Self::Lost }
+    }
+}
+
 /// Tries until the database takes it. While it is away the leases run out, and the fence then discards the result.
-async fn settle_until_written(process: &Arc<Process>, batch: Vec<Settlement>) {
+async fn settle_until_written(process: &Arc<Process>, mut batch: Vec<Settlement>) {
     let mut pause = Pause::new();
-    let db = &process.db;
-    let owned = loop {
-        match settle_all(db, &batch).await {
-            Ok(owned) => break owned,
+    let outcomes = loop {
+        match settle_all(&process.db, &batch).await {
+            Ok(owned) => break owned.into_iter().map(Outcome::of).collect(),
             Err(error) if error.is_transient() => pause.after_error("settling jobs", &error).await,
             Err(error) => {
                 warn!(%error, jobs = batch.len(), "a batch could not be settled; trying its jobs one by one");
-                break settle_one_by_one(db, &batch).await;
+                break settle_one_by_one(&process.db, &mut batch).await;
             }
         }
     };
     let mut woken = false;
-    for (settlement, owned) in batch.into_iter().zip(owned) {
-        process.let_go(&settlement.fence);
-        if !owned {
-            process.count_stale_write(settlement.fence.id);
-            continue;
+    for (settlement, outcome) in batch.into_iter().zip(outcomes) {
+        let (fence, wakes) =
+            (settlement.fence, matches!(settlement.next, Next::Release | Next::Snooze { .. }));
+        match outcome {
+            Outcome::Written => {
+                woken |= wakes;
+                // Before the job is let go, so that a stopping worker waits for its hook.
+                run_failed_hook(process, settlement);
+            }
+            Outcome::Lost => process.count_stale_write(fence.id),
+            Outcome::NotWritten => {}
         }
-        woken |= matches!(settlement.next, Next::Release | Next::Snooze { .. });
-        run_failed_hook(&process.handlers_run_on, settlement);
+        process.let_go(&fence);
     }
     if woken {
         process.fairlane.waker().local().notify_one();
@@ -81,18 +100,37 @@ async fn settle_until_written(process: &Arc<Process>, batch: Vec<Settlement>) {
 }
 
 /// One bad row must not keep the others from being settled.
-async fn settle_one_by_one(db: &Db, batch: &[Settlement]) -> Vec<bool> {
-    let mut owned = Vec::with_capacity(batch.len());
+async fn settle_one_by_one(db: &Db, batch: &mut [Settlement]) -> Vec<Outcome> {
+    let mut outcomes = Vec::with_capacity(batch.len());
     for settlement in batch {
-        owned.push(match settle_all(db, std::slice::from_ref(settlement)).await {
-            Ok(written) => written.first().copied().unwrap_or(false),
-            Err(error) => {
-                error!(job = %settlement.fence.id, %error, "could not be settled; its lease will run out");
-                true
-            }
-        });
+        outcomes.push(settle_one(db, settlement).await);
     }
-    owned
+    outcomes
+}
+
+/// What the database refuses for good gets a second try in the plainest words: a job that comes back for ever would
+/// run for ever.
+async fn settle_one(db: &Db, settlement: &mut Settlement) -> Outcome {
+    let mut pause = Pause::new();
+    let mut refused = false;
+    loop {
+        let job = settlement.fence.id;
+        match settle_all(db, std::slice::from_ref(settlement)).await {
+            Ok(owned) => return Outcome::of(owned.first().copied().unwrap_or(false)),
+            Err(error) if error.is_transient() => pause.after_error("settling a job", &error).await,
+            Err(error) if refused => {
+                error!(%job, %error, "could not be settled at all; its lease will run out and it will run again");
+                return Outcome::NotWritten;
+            }
+            Err(error) => {
+                error!(%job, %error, "the database refused what follows; the job fails instead");
+                refused = true;
+                let failure =
+                    Failure::new("settle_refused", "the database refused to store how this attempt ended");
+                settlement.next = Next::Fail { failure };
+            }
+        }
+    }
 }
 
 /// Writes a batch in one transaction; tells for each whether this process still owned the job.
@@ -144,17 +182,10 @@ impl Settlement {
     }
 }
 
-fn run_failed_hook(handlers_run_on: &Handle, settlement: Settlement) {
-    let (Next::Fail { failure }, Some(handler), Some(run)) =
+fn run_failed_hook(process: &Process, settlement: Settlement) {
+    if let (Next::Fail { failure }, Some(handler), Some(run)) =
         (settlement.next, settlement.handler, settlement.run)
-    else {
-        return;
-    };
-    handlers_run_on.spawn(async move {
-        let id = settlement.fence.id;
-        let hook = (handler.failed)(settlement.payload, failure.message, run);
-        if tokio::time::timeout(HOOK_TIMEOUT, hook).await.is_err() {
-            warn!(job = %id, "the failed() hook did not end in time");
-        }
-    });
+    {
+        hooks::run_failed(process, &handler, settlement.payload, failure.message, run);
+    }
 }

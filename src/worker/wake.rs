@@ -12,12 +12,14 @@ use crate::db::{DbKind, Pooler};
 use crate::error::{Error, Result};
 
 /// Passes notifications on to the claim loop. Through a transaction pooler nothing would ever arrive: then, as in
-/// poll mode, it does nothing.
+/// poll mode, it waits for nothing.
 pub(super) async fn listen(process: Arc<Process>) {
     let db = &process.db;
-    let DbKind::Postgres { pool, pooler: Pooler::None } = &db.kind else { return };
+    let DbKind::Postgres { pool, pooler: Pooler::None } = &db.kind else {
+        return std::future::pending().await;
+    };
     if process.fairlane.settings().wake == WakeMode::Poll {
-        return;
+        return std::future::pending().await;
     }
     let mut pause = Pause::new();
     loop {

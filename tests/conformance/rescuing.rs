@@ -89,6 +89,36 @@ backend_test!(
 );
 
 backend_test!(
+    async fn a_rescue_records_how_the_run_ended(t: TestDb) {
+        dispatch(&acme(&t), 2).await;
+        let (living, dead) = (register(&t).await, register(&t).await);
+        claim_as(&t, living, false).await;
+        claim_as(&t, dead, false).await;
+        lease_passes(&t);
+        write(&t, async |conn| workers::seen(conn, living, "running", 1).await).await;
+        rescue_now(&t).await;
+        let attempts = rows(&t, "select * from fairlane_attempts order by outcome").await;
+        let text = |attempt: &fairlane::db::Row, column: &str| attempt.get::<String>(column).unwrap();
+        let told: Vec<_> = attempts
+            .iter()
+            .map(|row| (text(row, "outcome"), text(row, "code"), row.get::<Uuid>("worker_id").unwrap()))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("crashed".to_owned(), "process_died".to_owned(), dead),
+                ("lease_lost".to_owned(), "lease_lost".to_owned(), living)
+            ]
+        );
+        assert_eq!(text(&attempts[0], "error"), "its worker process died");
+        assert_eq!(
+            (attempts[0].get::<i64>("run").unwrap(), attempts[0].get::<i64>("attempt").unwrap()),
+            (1, 1)
+        );
+    }
+);
+
+backend_test!(
     async fn a_suspect_that_kills_three_processes_alone_fails_as_poison(t: TestDb) {
         let dispatch = acme(&t).dispatch(Work { number: 1 }).unique("k", fairlane::Unique::UntilDone);
         let id = dispatch.await.unwrap().id;

@@ -57,6 +57,10 @@ pub(crate) enum What {
     UntilStopping,
     Cancel,
     Discard,
+    /// Fails for good with a code that PostgreSQL cannot store as it is.
+    DiscardWithOddCode,
+    /// Fails for good; its hook takes so many milliseconds.
+    DiscardSlowly(u64),
     DispatchBesideTransaction,
     /// Loses its job to another worker, then commits effects with a checkpoint.
     CommitAfterLosing,
@@ -95,6 +99,8 @@ impl Job for Act {
             }
             What::Cancel => return Err(JobError::cancel("nobody needs it")),
             What::Discard => return Err(JobError::discard("it will never work").code("hopeless")),
+            What::DiscardWithOddCode => return Err(JobError::discard("odd").code("od\0d".repeat(100))),
+            What::DiscardSlowly(_) => return Err(JobError::discard("it will never work")),
             What::DispatchBesideTransaction => {
                 let tx = ctx.begin().await?;
                 let refused = ctx.dispatch(act("beside", What::Succeed)).await;
@@ -120,6 +126,9 @@ impl Job for Act {
     }
 
     async fn failed(self, error: String, ctx: Context<Log>) {
+        if let What::DiscardSlowly(ms) = self.what {
+            tokio::time::sleep(Duration::from_millis(ms)).await;
+        }
         ctx.state.note(format!("{} gave up: {error}", self.name));
     }
 }
@@ -204,6 +213,10 @@ impl Listener<OrderApproved> for TellSales {
     async fn handle(event: OrderApproved, ctx: Context<Log>) -> JobResult {
         ctx.state.note(format!("sales {}", event.order));
         Ok(())
+    }
+
+    async fn failed(event: OrderApproved, error: String, ctx: Context<Log>) {
+        ctx.state.note(format!("sales {} gave up: {error}", event.order));
     }
 }
 

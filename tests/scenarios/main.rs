@@ -9,6 +9,7 @@
 
 mod damaged_rows;
 mod delivery;
+mod failing;
 mod kinds;
 mod lifecycle;
 mod outcomes;
