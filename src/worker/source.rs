@@ -27,8 +27,6 @@ const SUSPECTS_EVERY: Duration = Duration::from_millis(500);
 const QUIET_FOR_SUSPECTS: Duration = Duration::from_secs(2);
 /// The pause before the next such try.
 const SUSPECTS_AFTER_QUIET: Duration = Duration::from_secs(10);
-/// `--stop-when-empty` waits for what becomes due within this time.
-const DUE_SOON: Duration = Duration::from_secs(3);
 /// How long a claim that is under way may take after the signal to stop.
 const LAST_CLAIM: Duration = Duration::from_secs(2);
 
@@ -108,7 +106,7 @@ impl ClaimLoop {
                 () = too_late_to_claim(&control) => return,
             };
             match claimed {
-                Ok(0) if self.nothing_left_to_do().await => return,
+                Ok(0) if self.nothing_left_to_do() => return,
                 Ok(0) => {
                     pause.reset();
                     tokio::select! {
@@ -159,28 +157,13 @@ impl ClaimLoop {
     }
 
     /// Nothing was found and nothing runs whose end could bring more.
-    async fn nothing_left_to_do(&self) -> bool {
+    fn nothing_left_to_do(&self) -> bool {
         let options = &self.process.options;
         if self.process.running() > 0 || !(options.once || options.stop_when_empty) {
             return false;
         }
-        if options.stop_when_empty && !options.once && self.something_is_due_soon().await {
-            return false;
-        }
         self.process.control.stop(if options.once { StopReason::Once } else { StopReason::Empty });
         true
-    }
-
-    /// A job that only waits its turn (the second import of a tenant) is not left behind.
-    async fn something_is_due_soon(&self) -> bool {
-        let process = &self.process;
-        let asked = async {
-            let mut tx = process.db.read().await?;
-            let queues = &process.options.queues;
-            store::promote::due_within(&mut tx.conn(), queues, &process.kinds, DUE_SOON).await
-        };
-        // When the database does not answer, the next claim says so.
-        asked.await.unwrap_or(true)
     }
 
     /// Fills the free slots, the first queue first; returns how many jobs were claimed.

@@ -30,7 +30,11 @@ pub(crate) async fn work_until_idle(t: &TestDb, log: &Log) {
         let worker = Worker::new(&t.fairlane).serve(registry(), log.clone()).options(options);
         let reason = worker.run_until(std::future::pending()).await.expect("the worker runs");
         assert_eq!(reason, StopReason::Empty);
-        if count(t, "select count(*) as n from fairlane_jobs where state in ('retryable', 'scheduled')").await
+        if count(
+            t,
+            "select count(*) as n from fairlane_jobs where state in ('retryable', 'scheduled', 'available')",
+        )
+        .await
             == 0
         {
             return;
