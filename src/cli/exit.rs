@@ -6,6 +6,7 @@ use std::io;
 use crate::config::ConfigError;
 use crate::error::Error;
 use crate::logging::LoggingError;
+use crate::worker::RUNNING;
 
 /// The exit codes of every command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,6 +109,8 @@ fn exit_of(error: &Error) -> Exit {
     match error {
         Error::UnknownTenant { .. } | Error::NotFound { .. } => Exit::NotFound,
         Error::Invalid { .. } | Error::PayloadTooLarge { .. } | Error::Ambiguous { .. } => Exit::Usage,
+        // Nobody asked for something impossible: the engine died.
+        Error::Refused { what, .. } if what == RUNNING => Exit::Failed,
         Error::IdReused { .. } | Error::Refused { .. } | Error::LeaseLost { .. } => Exit::Refused,
         Error::AlreadyHandled { .. } | Error::WouldDeadlock => Exit::Refused,
         Error::BypassesRowSecurity { .. } => Exit::NotPermitted,
@@ -142,6 +145,12 @@ mod tests {
         let failure = Failure::of(&error).unwrap();
         assert_eq!(failure.exit, Exit::NotFound);
         assert_eq!(failure.message, "pausing: queue \"importss\" does not exist");
+    }
+
+    #[test]
+    fn a_worker_whose_engine_died_has_failed() {
+        let error = Error::Refused { what: RUNNING.into(), why: "its settler died".into() };
+        assert_eq!(Failure::of(&anyhow::Error::new(error)).unwrap().exit as u8, 1);
     }
 
     #[test]

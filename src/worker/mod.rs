@@ -43,7 +43,7 @@ pub use signals::listen_to_signals;
 pub(crate) use execute::{AttemptLimits, Place, attempt, new_run, run_of};
 pub(crate) use process::{Pause, Process};
 pub(crate) use settle::{Settlement, settle_all};
-pub(crate) use vital::VitalTasks;
+pub(crate) use vital::{RUNNING, VitalTasks};
 
 use crate::client::Fairlane;
 use crate::db::Db;
@@ -152,7 +152,7 @@ impl Worker {
             })
             .map_err(refused)?;
         let stopped = finished.await.unwrap_or_else(|_| {
-            Err(Error::Refused { what: "running the worker".into(), why: "its engine panicked".into() })
+            Err(Error::Refused { what: RUNNING.into(), why: "its engine panicked".into() })
         });
         drop(waits_for_shutdown);
         stopped

@@ -13,6 +13,9 @@ use tracing::error;
 use super::control::Control;
 use crate::error::{Error, Result};
 
+/// What a worker refuses when a part of it died.
+pub(crate) const RUNNING: &str = "running the worker";
+
 /// Endless tasks under names for the log.
 #[derive(Debug, Default)]
 pub(crate) struct VitalTasks {
@@ -45,7 +48,7 @@ impl VitalTasks {
         control.abort();
         work.await;
         Err(Error::Refused {
-            what: "running the worker".into(),
+            what: RUNNING.into(),
             why: format!("its {died} died, see the log; start it again"),
         })
     }
