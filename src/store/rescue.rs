@@ -30,16 +30,16 @@ pub struct Rescued {
 /// Takes back up to 500 jobs whose lease has run out. One statement that restates its whole precondition: a job that
 /// is completed or renewed in the meantime no longer matches.
 ///
-/// An expired lease alone is a *lost lease*: its worker lives but could not renew. Only when the worker itself has not
-/// been seen for a whole lease did a process die; then its jobs are suspects, and a suspect runs alone in its process
+/// An expired lease alone is a *lost lease*: its worker lives but could not renew, or it stopped in order and could not
+/// settle any more. Only when the worker itself has not been seen for a whole lease did a process die; then its jobs are suspects, and a suspect runs alone in its process
 /// until it has finished once. A suspect that dies again ran alone, so it is to blame: that counts as a crash.
 pub async fn rescue(conn: &mut Conn<'_>, lease: Duration) -> Result<Rescued> {
     let mut rescued = Rescued { damaged: park_damaged(conn, lease).await?, ..Rescued::default() };
     let rows = query(sql!(
         "with expired as materialized (
             select j.id as job_id, not exists (
-                select 1 from fairlane_workers w where w.id = j.worker_id and w.state <> 'stopped'
-                    and w.seen_at > {now} - {ms:$1}) as died
+                select 1 from fairlane_workers w where w.id = j.worker_id and (w.state = 'stopped'
+                    or w.seen_at > {now} - {ms:$1})) as died
             from fairlane_jobs j
             where j.state = 'executing' and j.lease_until < {now}
             order by j.lease_until limit 500 {skip_locked}
@@ -52,8 +52,8 @@ pub async fn rescue(conn: &mut Conn<'_>, lease: Duration) -> Result<Rescued> {
          from expired
          where id = expired.job_id and state = 'executing' and lease_until < {now}
          returning id, queue, crashes, runs, not exists (
-                select 1 from fairlane_workers w where w.id = worker_id and w.state <> 'stopped'
-                    and w.seen_at > {now} - {ms:$1}) as died"
+                select 1 from fairlane_workers w where w.id = worker_id and (w.state = 'stopped'
+                    or w.seen_at > {now} - {ms:$1})) as died"
     ))
     .bind(millis(lease))
     .fetch_all(conn)

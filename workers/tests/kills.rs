@@ -19,6 +19,9 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection};
 use support::processes::{Site, Worker, campaign, seeded};
 
+/// Attempts that count. A claim the process did not hear of before it had to stop comes back as a lost lease, with its
+/// attempt: on a machine that is too busy that happens, and burns nothing.
+const FAILED_ATTEMPTS: &str = "select count(*) as n from fairlane_attempts where outcome <> 'lease_lost'";
 const LIVE: &str = "select count(*) as n from fairlane_jobs";
 const WORK: [&str; 4] = ["--queue", "high,default,low", "--concurrency", "8"];
 
@@ -146,7 +149,7 @@ backend_test!(
         assert_every_invoice_once(&site, i64::try_from(orders).expect("a count")).await;
         let burned = "select count(*) as n from fairlane_job_history where attempt <> 1";
         assert_eq!(site.count(burned).await, 0, "attempts burned");
-        assert_eq!(site.count("select count(*) as n from fairlane_attempts").await, 0, "errors recorded");
+        assert_eq!(site.count(FAILED_ATTEMPTS).await, 0, "errors recorded");
     }
 );
 
