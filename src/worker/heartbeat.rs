@@ -63,7 +63,8 @@ impl Heartbeat {
 
 async fn beat(process: &Process) {
     let mut own: Option<Db> = None;
-    let mut wait = Duration::ZERO;
+    // The claim has just written the first leases, and the process has registered itself.
+    let mut wait = process.options.heartbeat;
     loop {
         tokio::time::sleep(wait).await;
         let budget = process.options.lease / 3;
