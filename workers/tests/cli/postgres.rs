@@ -40,7 +40,7 @@ fn the_verbs_work_on_postgresql() {
         let ended = run(line);
         assert_eq!(ended.code, code, "{line:?}: {ended:#?}");
     }
-    cli.run(&["-d", &t.url, "migrate", "status"]).expect(7).says("permission denied");
+    cli.run(&["-d", &t.url, "migrate", "status"]).expect(0).says("engine");
     cli.run(&["-d", &t.url, "restart"]).expect(0);
     cli.run(&["-d", &t.url, "tenants", "add", "globex"]).expect(0);
 }
