@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::support::*;
 
 /// Every table with rows of tenants.
-const TABLES: [&str; 9] = [
+const TABLES: [&str; 13] = [
     "fairlane_events",
     "fairlane_jobs",
     "fairlane_attempts",
@@ -21,6 +21,10 @@ const TABLES: [&str; 9] = [
     "fairlane_listener_runs",
     "fairlane_schedules",
     "fairlane_audit",
+    "fairlane_limits",
+    "fairlane_permits",
+    "fairlane_rates",
+    "fairlane_usage",
 ];
 
 async fn postgres(test: &str) -> Option<TestDb> {
@@ -54,6 +58,16 @@ async fn two_tenants(t: &TestDb) {
          select gen_random_uuid(), id, 'ann', 'retry', 'x', 1 from fairlane_tenants",
     )
     .await;
+    for statement in [
+        "insert into fairlane_limits (tenant_id, scope, concurrency) select id, 'total', 4 from fairlane_tenants",
+        "insert into fairlane_permits (tenant_id, scope, name, worker_id, permits, wanted, until)
+         select id, 'total', '', gen_random_uuid(), 1, 2, now() from fairlane_tenants",
+        "insert into fairlane_rates (tenant_id, scope, name, act, next_at)
+         select id, 'total', '', 'dispatch', now() from fairlane_tenants",
+        "insert into fairlane_usage (tenant_id, day, queue) select id, '2026-01-31', 'low' from fairlane_tenants",
+    ] {
+        t.execute(statement).await;
+    }
 }
 
 async fn visible(tx: &mut fairlane::db::Tx, table: &str) -> i64 {

@@ -9,8 +9,11 @@ create table fairlane_tenants (
     weight        real not null default 1 check (weight > 0),
     paused_at     integer,
     pause_reason  text,
-    created_at    integer not null default (cast(unixepoch('subsec') * 1000000 as integer))
+    created_at    integer not null default (cast(unixepoch('subsec') * 1000000 as integer)),
+    -- Workers look at the latest of these to learn that a weight, a pause or a limit has changed.
+    changed_at    integer not null default (cast(unixepoch('subsec') * 1000000 as integer))
 );
+create index fairlane_tenants_by_change on fairlane_tenants (changed_at);
 
 -- The queues somebody has touched: a queue without a row is open and unlimited.
 create table fairlane_queues (
@@ -95,23 +98,27 @@ create table fairlane_jobs (
     trace                text,
     progress_done        integer,
     progress_total       integer,
+    -- Worker time of runs that are over: retried, snoozed, given back, or lost with their process.
+    worked_ms            integer not null default 0,
     checkpoint           text,
     created_at           integer not null default (cast(unixepoch('subsec') * 1000000 as integer)),
     unique (tenant_id, id),
     check ((state = 'executing') = (token is not null)),
     check ((state = 'executing') = (lease_until is not null))
 );
--- The claim: ready rows only, so the index stays as small as the work that may run now.
+-- The claim: ready rows only, so the index stays as small as the work that may run now. A lane is a (queue, tenant).
 create index fairlane_jobs_ready on fairlane_jobs (queue, tenant_id, priority, run_at, id)
-    where state = 'available';
--- Suspects, usually none: looked for twice a second by every worker, whatever the backlog.
+    where state = 'available' and not suspect;
+-- Suspects, usually none: looked for by every worker, whatever the backlog.
 create index fairlane_jobs_suspects on fairlane_jobs (queue, tenant_id, priority, run_at, id)
     where state = 'available' and suspect;
 create index fairlane_jobs_due on fairlane_jobs (run_at) where state in ('scheduled', 'retryable');
 -- Leads with a value that grows: an index that leads with the tenant halves the claim (measured).
 create index fairlane_jobs_leases on fairlane_jobs (lease_until) where state = 'executing';
 create index fairlane_jobs_by_event on fairlane_jobs (event_id) where event_id is not null;
-create index fairlane_jobs_by_tenant on fairlane_jobs (tenant_id, id);
+-- Jobs that share a key, in the order in which they may start.
+create index fairlane_jobs_by_key on fairlane_jobs (tenant_id, concurrency_key, priority, run_at, id)
+    where concurrency_key is not null;
 
 -- Errors of single attempts, the first and the last ten of each job, kept while the job is live, failed or in the history.
 create table fairlane_attempts (
@@ -154,6 +161,7 @@ create table fairlane_failed_jobs (
     checkpoint       text,
     progress_done    integer,
     progress_total   integer,
+    worked_ms        integer not null default 0,
     code             text not null,
     error            text not null,
     fingerprint      text not null,
@@ -185,6 +193,7 @@ create table fairlane_job_history (
     trace           text,
     progress_done   integer,
     progress_total  integer,
+    worked_ms       integer not null default 0,
     created_at      integer not null,
     started_at      integer,
     finished_at     integer not null default (cast(unixepoch('subsec') * 1000000 as integer))
