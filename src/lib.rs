@@ -26,6 +26,7 @@ pub mod cron;
 pub mod db;
 mod error;
 mod event;
+pub mod fair;
 pub mod fingerprint;
 mod job;
 mod listener;

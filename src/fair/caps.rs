@@ -1,0 +1,73 @@
+//! Permits of limited tenants: a process runs at most as many jobs as it holds permits for.
+
+use std::collections::HashMap;
+
+use super::LaneId;
+
+/// What a limit on concurrency is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Scope {
+    /// Everything of the tenant.
+    Total,
+    /// One queue of it, by its place in the worker's order.
+    Queue(usize),
+}
+
+/// What this process may run of one limited scope.
+#[derive(Debug, Clone, Copy, Default)]
+struct Cap {
+    permits: usize,
+    running: usize,
+}
+
+/// The limited scopes this process knows of.
+#[derive(Debug, Default)]
+pub(super) struct Caps {
+    caps: HashMap<(i64, Scope), Cap>,
+}
+
+impl Caps {
+    /// Limits a scope to the permits this process holds.
+    pub(super) fn set(&mut self, tenant: i64, scope: Scope, permits: usize, running: usize) {
+        self.caps.entry((tenant, scope)).or_insert(Cap { permits, running }).permits = permits;
+    }
+
+    /// The scope has no limit any more.
+    pub(super) fn lift(&mut self, tenant: i64, scope: Scope) {
+        self.caps.remove(&(tenant, scope));
+    }
+
+    /// The scopes of a lane that are limited.
+    fn of(lane: LaneId) -> [(i64, Scope); 2] {
+        [(lane.tenant, Scope::Total), (lane.tenant, Scope::Queue(lane.queue))]
+    }
+
+    /// How many more jobs of a lane may start here.
+    pub(super) fn left(&self, lane: LaneId) -> usize {
+        let caps = Self::of(lane).into_iter().filter_map(|scope| self.caps.get(&scope));
+        caps.map(|cap| cap.permits.saturating_sub(cap.running)).min().unwrap_or(usize::MAX)
+    }
+
+    /// Counts jobs as running from the plan on.
+    pub(super) fn started(&mut self, lane: LaneId, jobs: usize) {
+        for scope in Self::of(lane) {
+            if let Some(cap) = self.caps.get_mut(&scope) {
+                cap.running += jobs;
+            }
+        }
+    }
+
+    /// Gives their places back: after they are settled, not when their handlers return, or the database and the
+    /// processes would disagree.
+    pub(super) fn ended(&mut self, lane: LaneId, jobs: usize) {
+        for scope in Self::of(lane) {
+            if let Some(cap) = self.caps.get_mut(&scope) {
+                cap.running = cap.running.saturating_sub(jobs);
+            }
+        }
+    }
+
+    pub(super) fn is_limited(&self, tenant: i64) -> bool {
+        !self.caps.is_empty() && self.caps.keys().any(|(limited, _)| *limited == tenant)
+    }
+}

@@ -1,0 +1,162 @@
+//! Virtual time: the worker-seconds a tenant has had, over its weight. Who has had least goes next.
+
+use std::collections::{BTreeSet, HashMap};
+
+/// The weight of a tenant that has none of its own.
+const WEIGHT: f64 = 1.0;
+const NANOS: f64 = 1e9;
+
+#[derive(Debug)]
+struct Share {
+    /// Virtual nanoseconds.
+    time: u64,
+    weight: f64,
+    /// In how many queues it has work.
+    lanes: usize,
+}
+
+/// The tenants, and in each queue those that have work, least served first.
+#[derive(Debug)]
+pub(super) struct Shares {
+    tenants: HashMap<i64, Share>,
+    waiting: Vec<BTreeSet<(u64, i64)>>,
+    /// The virtual time at which the last slot was given.
+    latest: u64,
+}
+
+impl Shares {
+    pub(super) fn new(queues: usize) -> Self {
+        Self { tenants: HashMap::new(), waiting: vec![BTreeSet::new(); queues], latest: 0 }
+    }
+
+    fn share(&mut self, tenant: i64) -> &mut Share {
+        self.tenants.entry(tenant).or_insert(Share { time: 0, weight: WEIGHT, lanes: 0 })
+    }
+
+    pub(super) fn set_weight(&mut self, tenant: i64, weight: f64) {
+        self.share(tenant).weight = if weight.is_finite() && weight > 0.0 { weight } else { WEIGHT };
+    }
+
+    pub(super) fn has_work(&self, queue: usize) -> bool {
+        !self.waiting[queue].is_empty()
+    }
+
+    /// Who has had least, of those with work in a queue.
+    pub(super) fn next(&self, queue: usize) -> Option<i64> {
+        self.waiting[queue].first().map(|(_, tenant)| *tenant)
+    }
+
+    /// A tenant has work in a queue. One that had none anywhere starts at the current virtual time: it neither pays for
+    /// having been away nor saves up for later.
+    pub(super) fn add(&mut self, queue: usize, tenant: i64) {
+        let now = self.now();
+        let share = self.share(tenant);
+        if share.lanes == 0 {
+            share.time = share.time.max(now);
+        }
+        let time = share.time;
+        if self.waiting[queue].insert((time, tenant)) {
+            self.share(tenant).lanes += 1;
+        }
+    }
+
+    /// A tenant has no work in a queue, as far as is known.
+    pub(super) fn remove(&mut self, queue: usize, tenant: i64) {
+        let time = self.share(tenant).time;
+        if self.waiting[queue].remove(&(time, tenant)) {
+            self.share(tenant).lanes -= 1;
+        }
+    }
+
+    /// The least virtual time of those who wait, but no later than where the last slot was given: otherwise a newcomer
+    /// would tie with a tenant that is far ahead.
+    fn now(&self) -> u64 {
+        let least = self.waiting.iter().filter_map(|queue| queue.first()).map(|(time, _)| *time).min();
+        least.map_or(self.latest, |least| least.min(self.latest))
+    }
+
+    /// Notes that a slot goes to the tenant that has had least.
+    pub(super) fn dispatched(&mut self, tenant: i64) {
+        let time = self.share(tenant).time;
+        self.latest = self.latest.max(time);
+    }
+
+    /// Charges worker-seconds; negative ones give back.
+    pub(super) fn charge(&mut self, tenant: i64, seconds: f64) {
+        let share = self.share(tenant);
+        let before = share.time;
+        let virtual_nanos = (seconds / share.weight * NANOS).clamp(-1e18, 1e18) as i64;
+        let after = before.saturating_add_signed(virtual_nanos);
+        share.time = after;
+        for queue in &mut self.waiting {
+            if queue.remove(&(before, tenant)) {
+                queue.insert((after, tenant));
+            }
+        }
+    }
+
+    /// Forgets tenants that have nothing waiting and are not ahead of anybody: they would start anew just so.
+    pub(super) fn forget_idle(&mut self, keep: impl Fn(i64) -> bool) {
+        let now = self.now();
+        self.tenants.retain(|tenant, share| {
+            share.lanes > 0 || share.time > now || share.weight != WEIGHT || keep(*tenant)
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_goes_by_weight() {
+        let mut shares = Shares::new(1);
+        let mut got: HashMap<i64, f64> = HashMap::from([(1, 0.0), (2, 0.0), (3, 0.0)]);
+        for (tenant, weight) in [(1, 1.0), (2, 2.0), (3, 4.0)] {
+            shares.set_weight(tenant, weight);
+            shares.add(0, tenant);
+        }
+        for _ in 0..7000 {
+            let tenant = shares.next(0).unwrap();
+            shares.dispatched(tenant);
+            shares.charge(tenant, 0.02);
+            *got.get_mut(&tenant).unwrap() += 0.02;
+        }
+        assert!((got[&1] - 20.0).abs() < 0.1 && (got[&2] - 40.0).abs() < 0.1, "{got:?}");
+    }
+
+    #[test]
+    fn a_newcomer_goes_next_and_does_not_save_up() {
+        let mut shares = Shares::new(1);
+        shares.add(0, 1);
+        for _ in 0..100 {
+            shares.dispatched(1);
+            shares.charge(1, 1.0);
+        }
+        shares.add(0, 2);
+        assert_eq!(shares.next(0), Some(2));
+        shares.charge(2, 1.5);
+        assert_eq!(shares.next(0), Some(1), "one job later they are even");
+        shares.remove(0, 2);
+        for _ in 0..100 {
+            shares.dispatched(1);
+            shares.charge(1, 1.0);
+        }
+        shares.add(0, 2);
+        shares.charge(2, 1.5);
+        assert_eq!(shares.next(0), Some(1), "the time it was away is not owed to it");
+    }
+
+    #[test]
+    fn a_correction_moves_a_tenant_in_every_queue_it_waits_in() {
+        let mut shares = Shares::new(2);
+        for queue in 0..2 {
+            shares.add(queue, 1);
+            shares.add(queue, 2);
+        }
+        shares.charge(1, 5.0);
+        assert_eq!((shares.next(0), shares.next(1)), (Some(2), Some(2)));
+        shares.charge(1, -5.0);
+        assert_eq!((shares.next(0), shares.next(1)), (Some(1), Some(1)));
+    }
+}
