@@ -24,6 +24,8 @@ pub struct Policy {
     pub backoff: Option<&'static [Duration]>,
     /// Retries for this long from the dispatch on, however many attempts that makes.
     pub retry_for: Option<Duration>,
+    /// Whether its jobs run long: they leave some slots free. Workers find out by themselves, but only after the first.
+    pub long: bool,
 }
 
 impl Policy {
@@ -36,7 +38,15 @@ impl Policy {
 
     /// A policy on a queue of your own.
     pub const fn on(queue: &'static str) -> Self {
-        Self { queue, priority: 5, attempts: None, timeout: None, backoff: None, retry_for: None }
+        Self {
+            queue,
+            priority: 5,
+            attempts: None,
+            timeout: None,
+            backoff: None,
+            retry_for: None,
+            long: false,
+        }
     }
 
     /// How many attempts before the job fails for good; 0 for no limit.
@@ -48,6 +58,12 @@ impl Policy {
     /// The longest time between two signs of progress (start, checkpoint) before the handler is stopped.
     pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
+        self
+    }
+
+    /// Its jobs run for many seconds: they never take the last slots, so that short work finds one.
+    pub const fn long(mut self) -> Self {
+        self.long = true;
         self
     }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::client::Fairlane;
+use crate::client::{Fairlane, Hint};
 use crate::context::Run;
 use crate::db::{Conn, Dialect, Tx};
 use crate::error::{Error, Result};
@@ -20,7 +20,7 @@ use crate::store;
 pub struct Transaction {
     tx: Option<Tx>,
     fairlane: Fairlane,
-    wakes: BTreeSet<String>,
+    wakes: BTreeSet<Hint>,
     run: Option<Arc<Run>>,
     checkpoint: Option<serde_json::Value>,
     progress: Option<(u64, Option<u64>)>,

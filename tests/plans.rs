@@ -15,10 +15,9 @@ use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
 use fairlane::db::{Conn, Db, DbOptions, Row, Synchronous, query};
-use fairlane::store::claim::{ClaimRequest, claim};
 use fairlane::store::settle::{self, Fence};
 use fairlane::store::{lease, promote, prune, rescue};
-use fairlane::testing::TestDb;
+use fairlane::testing::{ClaimFrom, TestDb, claim_from};
 use fairlane::{Failure, Result, sql};
 use tracing::field::{Field, Visit};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
@@ -136,17 +135,16 @@ async fn write<T>(db: &Db, statements: impl AsyncFnOnce(&mut Conn<'_>) -> Result
 /// Runs every hot statement, each with rows to work on.
 async fn run_hot_statements(db: &Db) {
     let kinds = vec!["test.work".to_owned()];
-    let request = |queue, suspects| ClaimRequest {
+    let request = |queue, suspects| ClaimFrom {
         queue,
         limit: 20,
         kinds: &kinds,
-        after_tenant: 3,
         worker_id: Uuid::now_v7(),
         lease: Duration::from_secs(30),
         suspects,
     };
-    let jobs = write(db, async |conn| claim(conn, &request("default", false)).await).await;
-    write(db, async |conn| claim(conn, &request("low", true)).await).await;
+    let jobs = write(db, async |conn| claim_from(conn, &request("default", false)).await).await;
+    write(db, async |conn| claim_from(conn, &request("low", true)).await).await;
     let fences: Vec<Fence> = jobs
         .iter()
         .map(|job| job.as_ref().unwrap())

@@ -1,7 +1,5 @@
 //! Failed jobs: try them again, or forget them.
 
-use std::collections::BTreeSet;
-
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
@@ -117,7 +115,7 @@ impl Batch<'_> {
             self.operator.record(&mut tx.conn(), deed).await?;
         }
         tx.commit().await?;
-        self.fairlane.wake(revived.queues.iter().cloned().collect::<BTreeSet<_>>());
+        self.fairlane.wake_queues(revived.queues.iter().cloned());
         Ok(revived)
     }
 

@@ -33,7 +33,7 @@ pub async fn resume(fairlane: &Fairlane, queue: &str, operator: &Operator) -> Re
         operator.record(&mut tx.conn(), deed).await?;
     }
     tx.commit().await?;
-    fairlane.wake([queue.to_owned()].into());
+    fairlane.wake_queues([queue.to_owned()]);
     Ok(resumed)
 }
 

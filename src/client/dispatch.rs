@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::{Tenant, Wake, encode_payload};
+use super::{Hint, Tenant, Wake, encode_payload};
 use crate::db::Conn;
 use crate::error::{Error, Result};
 use crate::store::jobs::{self, KeyHold, NewJob};
@@ -126,7 +126,7 @@ impl Dispatch {
         let mut conn = self.tenant.fairlane.adopt(tx.into());
         let dispatched = self.insert(&mut conn).await?;
         if let Some(wakes) = &mut conn.wakes {
-            wakes.extend(dispatched.wake.queues().cloned());
+            wakes.extend(dispatched.wake.hints().cloned());
         }
         Ok(dispatched)
     }
@@ -146,7 +146,8 @@ impl Dispatch {
         holds.iter().try_for_each(|hold| hold.validate(&job.kind))?;
         let tenant_id = tenant.fairlane.tenant_id_on(&tenant.slug, conn).await?;
         job.tenant_id = tenant_id;
-        let wake = |queue: &str| tenant.fairlane.waker().wake_for(BTreeSet::from([queue.to_owned()]));
+        let hint = |job: &NewJob| Hint::lane(job.queue.as_str(), tenant_id, i64::from(job.priority));
+        let wake = |job: &NewJob| tenant.fairlane.waker().wake_for(BTreeSet::from([hint(job)]));
         let stored = if holds.is_empty() && !own_id {
             jobs::insert(conn, std::slice::from_ref(&job)).await?;
             jobs::Stored::New
@@ -154,7 +155,7 @@ impl Dispatch {
             jobs::insert_once(conn, &job, &holds).await?
         };
         Ok(match stored {
-            jobs::Stored::New => Dispatched { id: job.id, duplicate: false, wake: wake(&job.queue) },
+            jobs::Stored::New => Dispatched { id: job.id, duplicate: false, wake: wake(&job) },
             jobs::Stored::Before(id) => Dispatched { id, duplicate: true, wake: Wake::none() },
         })
     }
@@ -243,8 +244,9 @@ pub(super) async fn dispatch_all<J: Job>(tenant: &Tenant, jobs: impl IntoIterato
     for chunk in rows.chunks(ROWS_PER_STATEMENT) {
         jobs::insert(&mut tx.conn(), chunk).await?;
     }
-    let queues: BTreeSet<String> = rows.iter().map(|row| row.queue.clone()).collect();
+    let hint = |row: &NewJob| Hint::lane(row.queue.as_str(), tenant_id, i64::from(row.priority));
+    let hints = rows.first().map(hint).into_iter().collect();
     tx.commit().await?;
-    tenant.fairlane.wake(queues);
+    tenant.fairlane.wake(hints);
     Ok(rows.len() as u64)
 }

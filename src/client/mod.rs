@@ -25,7 +25,7 @@ use crate::transaction::Transaction;
 use crate::{Event, Job, store};
 
 pub(crate) use payload::encode as encode_payload;
-pub(crate) use wake::{WAKE_CHANNEL, Waker};
+pub(crate) use wake::{Hint, WAKE_CHANNEL, Waker};
 
 /// A connection to the queue; cheap to clone.
 #[derive(Debug, Clone)]
@@ -113,9 +113,14 @@ impl Fairlane {
         &self.inner.waker
     }
 
-    /// Tells workers that these queues have work; after the commit, never before.
-    pub(crate) fn wake(&self, queues: BTreeSet<String>) {
-        self.inner.waker.fire(queues);
+    /// Tells workers where there is work; after the commit, never before.
+    pub(crate) fn wake(&self, hints: BTreeSet<Hint>) {
+        self.inner.waker.fire(hints);
+    }
+
+    /// Tells workers to look at these queues.
+    pub(crate) fn wake_queues(&self, queues: impl IntoIterator<Item = String>) {
+        self.wake(queues.into_iter().map(Hint::queue).collect());
     }
 
     /// A connection of the caller's, treated as this client's database wants it.

@@ -72,7 +72,7 @@ impl Publish {
         let mut conn = self.tenant.fairlane.adopt(tx.into());
         let published = self.insert(&mut conn).await?;
         if let Some(wakes) = &mut conn.wakes {
-            wakes.extend(published.wake.queues().cloned());
+            wakes.extend(published.wake.hints().cloned());
         }
         Ok(published)
     }
@@ -87,7 +87,7 @@ impl Publish {
             id: event.id,
             jobs: fanned.jobs,
             duplicate: fanned.duplicate,
-            wake: tenant.fairlane.waker().wake_for(fanned.queues),
+            wake: tenant.fairlane.waker().wake_for(fanned.hints),
         })
     }
 

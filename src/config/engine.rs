@@ -4,6 +4,7 @@ use super::setting::Setting;
 use super::value::Kind;
 
 const COUNT: Kind = Kind::Integer { min: 1, max: 10_000 };
+const PERCENT: Kind = Kind::Integer { min: 0, max: 100 };
 const U32: Kind = Kind::Integer { min: 0, max: u32::MAX as u64 };
 
 /// Every setting of the engine, in the order of the template.
@@ -64,6 +65,24 @@ pub(super) const SETTINGS: &[Setting] = &[
         "The queues a worker serves, most urgent first.",
     ),
     Setting::new("worker.concurrency", COUNT, "16", "Jobs one process runs at the same time."),
+    Setting::new(
+        "worker.queue_floor",
+        PERCENT,
+        "10",
+        "Percent of its time that a worker gives to later queues while the first one has work (0 = none).",
+    ),
+    Setting::new(
+        "worker.long_reserve",
+        PERCENT,
+        "25",
+        "Percent of the slots that jobs which run for many seconds leave free for short ones.",
+    ),
+    Setting::new(
+        "worker.claim_ahead",
+        Kind::Integer { min: 0, max: 10_000 },
+        "500",
+        "Most jobs claimed ahead of free slots, while jobs run shorter than a millisecond.",
+    ),
     Setting::new(
         "worker.sleep",
         Kind::PositiveDuration,

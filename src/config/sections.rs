@@ -78,6 +78,12 @@ pub struct WorkerSettings {
     pub queues: Vec<String>,
     /// Jobs run at the same time.
     pub concurrency: usize,
+    /// The share of its time that later queues get.
+    pub queue_floor: f64,
+    /// The share of the slots that long work leaves free.
+    pub long_reserve: f64,
+    /// Most jobs claimed ahead of free slots.
+    pub claim_ahead: usize,
     /// Poll interval of an idle worker.
     pub sleep: Duration,
     /// Life of a claim without a sign of life.
@@ -195,6 +201,9 @@ impl Config {
         Ok(WorkerSettings {
             queues: self.names("worker.queues")?.to_vec(),
             concurrency: self.number("worker.concurrency")?,
+            queue_floor: f64::from(self.number::<u32>("worker.queue_floor")?) / 100.0,
+            long_reserve: f64::from(self.number::<u32>("worker.long_reserve")?) / 100.0,
+            claim_ahead: self.number("worker.claim_ahead")?,
             sleep: self.duration("worker.sleep")?,
             lease: self.duration("worker.lease")?,
             heartbeat: self.duration("worker.heartbeat")?,

@@ -34,6 +34,7 @@ pub(crate) use sqlite::sqlite_connect_options;
 pub use tx::Tx;
 pub use value::Value;
 
+use crate::client::Hint;
 use crate::error::Result;
 
 /// A database: a closed set of two, so that no public type carries a database parameter.
@@ -157,8 +158,8 @@ pub struct Conn<'c> {
     pub(crate) clock_offset: i64,
     /// The tenant whose role and setting this transaction carries, if the engine set them.
     pub(crate) tenant: Option<i64>,
-    /// Where queues are noted that got work, for the wake-up after the commit.
-    pub(crate) wakes: Option<&'c mut BTreeSet<String>>,
+    /// Where lanes are noted that got work, for the wake-up after the commit.
+    pub(crate) wakes: Option<&'c mut BTreeSet<Hint>>,
     /// Whether prepared statements may outlive their transaction on this connection.
     pub(crate) keeps_statements: bool,
 }

@@ -41,7 +41,8 @@ impl Kinds {
             .into_iter()
             .map(|(name, declared_long)| Kind { name, declared_long, mean: None })
             .collect();
-        let by_name = kinds.iter().enumerate().map(|(place, kind)| (kind.name.clone(), KindId(place))).collect();
+        let by_name =
+            kinds.iter().enumerate().map(|(place, kind)| (kind.name.clone(), KindId(place))).collect();
         Self { kinds, by_name }
     }
 

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
 use uuid::Uuid;
 
 use super::kinds::KindId;
 
 /// A job's place in its lane: the order in which a tenant's own jobs of a queue start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Key {
     /// 0 goes first, 9 last.
     pub priority: i64,

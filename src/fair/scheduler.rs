@@ -312,7 +312,8 @@ impl Scheduler {
     pub fn plan(&mut self, free: usize, now: Duration) -> Vec<Take> {
         self.charge_what_has_elapsed(now);
         self.wake_rested(now);
-        let mut plan = Plan::new(free, self.settings.slots.saturating_sub(self.running), self.long_running(now));
+        let mut plan =
+            Plan::new(free, self.settings.slots.saturating_sub(self.running), self.long_running(now));
         let mut set_aside = Vec::new();
         while plan.left > 0 {
             let Some(turn) = self.order.next(|queue| self.shares.has_work(queue)) else { break };
@@ -431,10 +432,11 @@ impl Scheduler {
     fn start(&mut self, job: &ClaimedJob, takes: &[Take], now: Duration) -> bool {
         let Some(take) = takes.iter().find(|take| take.lane == job.lane) else { return true };
         let kind = self.kinds.find(&job.kind);
-        let turn = take.turns.first().map_or(
-            Turn { queue: job.lane.queue, out_of_order: false, passes_over: false },
-            |(turn, _)| *turn,
-        );
+        let turn =
+            take.turns.first().map_or(
+                Turn { queue: job.lane.queue, out_of_order: false, passes_over: false },
+                |(turn, _)| *turn,
+            );
         if let Some(lane) = self.lanes.get_mut(&job.lane) {
             lane.kind = kind.or(lane.kind);
         }
@@ -534,8 +536,7 @@ impl Scheduler {
     /// Running jobs that are or may be long.
     fn long_running(&self, now: Duration) -> usize {
         let is_long = |job: &&Job| {
-            job.running
-                && (now.saturating_sub(job.started) >= LONG || self.length(job.lane) != Length::Short)
+            job.running && (now.saturating_sub(job.started) >= LONG || self.length(job.lane) != Length::Short)
         };
         self.jobs.values().filter(is_long).count()
     }

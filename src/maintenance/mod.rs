@@ -5,7 +5,6 @@ mod prune;
 mod rescue;
 mod schedules;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,9 +13,6 @@ use crate::store;
 use crate::worker::{Process, VitalTasks};
 
 pub use schedules::{MissedTicks, plan_ticks};
-
-/// How often due jobs are looked for.
-const PROMOTE_EVERY: Duration = Duration::from_millis(500);
 
 /// Starts the loops.
 pub(crate) fn start(process: &Arc<Process>, vital: &mut VitalTasks) {
@@ -27,9 +23,8 @@ pub(crate) fn start(process: &Arc<Process>, vital: &mut VitalTasks) {
 }
 
 async fn promote_loop(process: Arc<Process>) {
-    let every = PROMOTE_EVERY.min(process.options.poll);
     loop {
-        tokio::time::sleep(jittered(every)).await;
+        process.chores.promote.notified().await;
         // A failure is the claim loop's to report; the next round does what this one did not.
         let _ = promote_due(&process).await;
     }
@@ -44,7 +39,7 @@ pub(crate) async fn promote_due(process: &Process) -> Result<()> {
         if queues.is_empty() {
             return Ok(());
         }
-        process.fairlane.wake(queues.into_iter().collect::<BTreeSet<_>>());
+        process.fairlane.wake_queues(queues);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Jobs of workers that died go back to their queues.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tracing::{error, warn};
@@ -19,8 +19,15 @@ pub(super) async fn run(process: Arc<Process>) {
     let lease = process.options.lease;
     let every = (lease / 6).clamp(Duration::from_millis(100), Duration::from_secs(5));
     let mut judge_from = Instant::now();
+    let mut outages = 0;
     loop {
-        tokio::time::sleep(jittered(every)).await;
+        process.chores.rescue.notified().await;
+        // Of many workers that have seen the same expired leases not all at once.
+        tokio::time::sleep(jittered(every / 4)).await;
+        let seen = process.chores.outages.load(Ordering::Relaxed);
+        if std::mem::replace(&mut outages, seen) != seen {
+            judge_from = Instant::now() + lease;
+        }
         if Instant::now() < judge_from {
             continue;
         }
@@ -54,7 +61,7 @@ async fn rescue_expired(process: &Arc<Process>) -> Result<()> {
     }
     if !rescued.jobs.is_empty() {
         warn!(jobs = rescued.jobs.len(), "took back jobs whose lease had run out");
-        process.fairlane.wake(rescued.queues.into_iter().collect::<BTreeSet<_>>());
+        process.fairlane.wake_queues(rescued.queues);
     }
     Ok(())
 }

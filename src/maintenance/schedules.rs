@@ -1,21 +1,17 @@
 //! Cron: each due tick of each schedule becomes one job.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use tracing::{info, warn};
 
-use super::jittered;
 use crate::cron;
 use crate::error::{Error, Result};
 use crate::store::schedules::{self, ScheduleRow};
 use crate::worker::Process;
 
-/// How often due ticks are looked for.
-const EVERY: Duration = Duration::from_secs(1);
 /// Most ticks made up for at once; older ones are left out, so that a minutely schedule that slept for a month does not
 /// flood its queue.
 const MOST_MISSED: usize = 100;
@@ -50,7 +46,7 @@ impl FromStr for MissedTicks {
 pub(super) async fn run(process: Arc<Process>) {
     let mut named = HashSet::new();
     loop {
-        tokio::time::sleep(jittered(EVERY)).await;
+        process.chores.tick.notified().await;
         if let Err(error) = fire_due(&process, &mut named).await {
             warn!(code = error.code(), %error, "looking for due schedules failed");
         }
@@ -87,7 +83,7 @@ async fn fire(process: &Process, schedule: &ScheduleRow, now: DateTime<Utc>) -> 
     tx.commit().await?;
     if moved && !plan.fire.is_empty() {
         info!(schedule = schedule.name, tenant = schedule.tenant, jobs = plan.fire.len(), "schedule fired");
-        process.fairlane.wake(BTreeSet::from([schedule.queue.clone()]));
+        process.fairlane.wake_queues([schedule.queue.clone()]);
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::jobs::{self, NewJob};
+use crate::client::Hint;
 use crate::db::{Conn, Db, Dialect, Row, Sql, query};
 use crate::error::{Error, Result};
 use crate::event::Aggregate;
@@ -81,8 +82,8 @@ pub struct Fanned {
     pub jobs: u64,
     /// The event was stored before; nothing was queued.
     pub duplicate: bool,
-    /// Queues that got work.
-    pub queues: BTreeSet<String>,
+    /// Where they wait.
+    pub(crate) hints: BTreeSet<Hint>,
 }
 
 /// Stores an event and queues its listener jobs; the same id again does nothing.
@@ -120,20 +121,20 @@ async fn publish_in_one_statement(conn: &mut Conn<'_>, event: &NewEvent) -> Resu
             cross join lateral (
                 select encode(sha256(uuid_send(event.id) || convert_to(s.listener, 'UTF8')), 'hex') as hash) h
             on conflict (id) do nothing
-            returning queue
+            returning queue, priority
          )
          select (select count(*) from event) as stored, count(*) as jobs,
-            string_agg(distinct queue, ',') as queues from fanned"
+            string_agg(distinct queue || ':' || $2 || ':' || priority, ',') as lanes from fanned"
     );
     let row = bind_event(query(statement), event).fetch_one(conn).await?;
     if row.get::<i64>("stored")? == 0 {
         return stored_before(conn, event).await;
     }
-    let queues: Option<String> = row.get("queues")?;
+    let lanes: Option<String> = row.get("lanes")?;
     Ok(Fanned {
         jobs: u64::try_from(row.get::<i64>("jobs")?).unwrap_or_default(),
         duplicate: false,
-        queues: queues.iter().flat_map(|queues| queues.split(',')).map(str::to_owned).collect(),
+        hints: lanes.iter().flat_map(|lanes| Hint::decode_all(lanes)).collect(),
     })
 }
 
@@ -156,11 +157,7 @@ async fn publish_step_by_step(conn: &mut Conn<'_>, event: &NewEvent) -> Result<F
     .await?;
     let jobs = subscriptions.iter().map(|row| listener_job(event, row)).collect::<Result<Vec<_>>>()?;
     jobs::insert(conn, &jobs).await?;
-    Ok(Fanned {
-        jobs: jobs.len() as u64,
-        duplicate: false,
-        queues: jobs.into_iter().map(|job| job.queue).collect(),
-    })
+    Ok(Fanned { jobs: jobs.len() as u64, duplicate: false, hints: jobs.iter().map(hint).collect() })
 }
 
 fn bind_event(query: crate::db::Query, event: &NewEvent) -> crate::db::Query {
@@ -179,6 +176,10 @@ fn bind_event(query: crate::db::Query, event: &NewEvent) -> crate::db::Query {
         .bind(event.correlation_id)
         .bind(event.causation_id)
         .bind(event.trace.clone())
+}
+
+fn hint(job: &NewJob) -> Hint {
+    Hint::lane(job.queue.as_str(), job.tenant_id, i64::from(job.priority))
 }
 
 fn listener_job(event: &NewEvent, row: &Row) -> Result<NewJob> {
@@ -326,7 +327,7 @@ async fn fan_out_all(conn: &mut Conn<'_>, events: &[&NewEvent]) -> Result<u64> {
     }
     jobs::insert(conn, &rows).await?;
     if let Some(wakes) = &mut conn.wakes {
-        wakes.extend(rows.iter().map(|row| row.queue.clone()));
+        wakes.extend(rows.iter().map(hint));
     }
     Ok(rows.len() as u64)
 }

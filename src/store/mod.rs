@@ -7,6 +7,7 @@
 //! | [`subscriptions`] | who listens to what |
 //! | [`events`] | publish: an event and its listener jobs |
 //! | [`jobs`] | insert, unique and idempotency keys |
+//! | [`look`] | which lanes have work, and what else is to be done |
 //! | [`claim`] | take jobs under a lease |
 //! | [`lease`] | renew, hold (the fence of a handler's commit) |
 //! | [`settle`] | complete, retry, snooze, fail, cancel, release |
@@ -53,6 +54,7 @@ pub mod job_lists;
 pub mod jobs;
 pub mod lease;
 pub mod listing;
+pub mod look;
 pub mod migrate;
 #[cfg(test)]
 mod plans;

@@ -3,6 +3,7 @@
 //! For Unix. Nothing here is meant for production: servers start without `fsync` and trust whoever may
 //! open their socket, which is their own user and root alone.
 
+mod claiming;
 mod cluster;
 mod database;
 mod pgbouncer;
@@ -10,6 +11,7 @@ mod sandbox;
 mod server;
 mod test_db;
 
+pub use claiming::{ClaimFrom, claim_from};
 pub use cluster::{Cluster, Skip, cluster_or_skip};
 pub use database::{Template, TestDatabase};
 pub use pgbouncer::PgBouncer;

@@ -7,12 +7,13 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::claiming::{ClaimFrom, claim_from};
 use crate::client::{ClientSettings, Dispatched, Fairlane, Published, Tenant};
 use crate::db::{Db, DbOptions, Row, query};
 use crate::error::{Error, Result};
 use crate::policy::Backoff;
 use crate::registry::{Registry, Served};
-use crate::store::claim::{self, ClaimRequest, Claimed};
+use crate::store::claim::Claimed;
 use crate::store::migrate::{MigrationLine, engine_line, migrate_db};
 use crate::store::settle::Fence;
 use crate::store::{self};
@@ -166,17 +167,16 @@ impl Sandbox {
         let kinds: Vec<String> = self.served.kinds.keys().cloned().collect();
         let mut claimed = Vec::new();
         for queue in self.queues().await? {
-            let request = ClaimRequest {
+            let from = ClaimFrom {
                 queue: &queue,
                 limit: 100,
                 kinds: &kinds,
-                after_tenant: 0,
                 worker_id: Uuid::nil(),
                 lease: LEASE,
                 suspects: false,
             };
             let mut tx = self.fairlane.db().begin().await?;
-            let jobs = claim::claim(&mut tx.conn(), &request).await?;
+            let jobs = claim_from(&mut tx.conn(), &from).await?;
             tx.commit().await?;
             for job in jobs {
                 claimed.push(job.map_err(|damaged| Error::Damaged(damaged.why))?);

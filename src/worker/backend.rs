@@ -13,7 +13,7 @@ use apalis_core::task::Task;
 use apalis_core::task::builder::TaskBuilder;
 use apalis_core::task::task_id::TaskId;
 use apalis_core::worker::context::WorkerContext;
-use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tower::layer::util::Identity;
 use uuid::Uuid;
 
@@ -21,13 +21,12 @@ use super::process::StopCause;
 use crate::context::Run;
 use crate::store::claim::Claimed;
 
-/// A claimed job on its way to the executor; the permit is its slot.
+/// A claimed job on its way to the executor.
 pub(crate) struct Lease {
     pub(crate) claimed: Claimed,
     pub(crate) run: Arc<Run>,
     /// Tells the handler when to stop.
     pub(crate) stop: watch::Receiver<Option<StopCause>>,
-    pub(crate) permit: OwnedSemaphorePermit,
 }
 
 /// The receiving end of the claim loop.

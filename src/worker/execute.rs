@@ -70,9 +70,10 @@ impl Service<Task<Lease>> for Executor {
 }
 
 async fn execute(process: &Arc<Process>, lease: Lease) {
-    let Lease { claimed, run, stop, permit } = lease;
+    let Lease { claimed, run, stop } = lease;
     let fence = Fence { id: claimed.id, token: claimed.token };
     let Some(handler) = process.handlers.get(&claimed.kind) else {
+        process.finished(fence, None);
         let _ = process.settlements.send(Settlement::bare(fence, Next::Release));
         return;
     };
@@ -86,10 +87,13 @@ async fn execute(process: &Arc<Process>, lease: Lease) {
         attempt = claimed.attempt,
         trace = claimed.trace,
     );
+    // A job that was claimed ahead waits here for its slot; nobody ever closes them.
+    let slot = process.slots.acquire().await;
+    let began = Instant::now();
     let place = Place { db: &process.db, handlers_run_on: &process.handlers_run_on };
     let next = attempt(place, handler, &claimed, run.clone(), &limits, stop).instrument(span).await;
-    drop(permit);
-    process.slot_free.notify_one();
+    drop(slot);
+    process.finished(fence, Some(began.elapsed()));
     let settlement =
         Settlement { fence, next, run: Some(run), handler: Some(handler.clone()), payload: claimed.payload };
     let _ = process.settlements.send(settlement);

@@ -1,7 +1,9 @@
 //! The worker: claims jobs, runs them, settles them, until it is told to stop.
 //!
 //! ```text
-//! source.rs     claim loop: free slots -> store::claim -> leases
+//! lookout.rs    which lanes have work, and what else wants doing
+//! source.rs     claim loop: free slots -> fair::Scheduler -> store::claim -> leases
+//! suspects.rs   jobs whose process died under them run alone
 //! backend.rs    the leases' way to the executor, as an apalis Backend
 //! execute.rs    one attempt: handler in a task of its own, timeout, cancellation, panic -> outcome::decide
 //! settle.rs     what follows, written in batches and fenced
@@ -21,11 +23,13 @@ mod execute;
 mod heartbeat;
 pub(crate) mod hooks;
 mod limits;
+mod lookout;
 mod options;
 mod process;
 mod settle;
 mod signals;
 mod source;
+mod suspects;
 mod vital;
 mod wake;
 
@@ -172,6 +176,7 @@ impl Worker {
         let (heartbeat, ended) = heartbeat::start(process.clone())?;
         vital.spawn("heartbeat", ended);
         vital.spawn("listening for wake-ups", wake::listen(process.clone()));
+        vital.spawn("lookout", lookout::run(process.clone()));
         vital.spawn("watch over limits", limits::watch(process.clone()));
         maintenance::start(&process, &mut vital);
 

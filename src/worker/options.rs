@@ -16,6 +16,12 @@ pub struct WorkerOptions {
     pub kinds: Option<Vec<String>>,
     /// How many jobs run at the same time.
     pub concurrency: usize,
+    /// The share of worker time that later queues get while they have work: 0 for strictly none.
+    pub queue_floor: f64,
+    /// The share of the slots that long work leaves free.
+    pub long_reserve: f64,
+    /// Most jobs claimed ahead of free slots, while jobs run shorter than a millisecond.
+    pub claim_ahead: usize,
     /// How long to wait before looking again when nothing was found and nobody woke it (`--sleep`).
     pub poll: Duration,
     /// How long a job is a worker's without a sign of life.
@@ -51,6 +57,9 @@ impl Default for WorkerOptions {
             queues: ["high", "default", "low"].map(String::from).to_vec(),
             kinds: None,
             concurrency: 16,
+            queue_floor: 0.1,
+            long_reserve: 0.25,
+            claim_ahead: 500,
             poll: Duration::from_secs(1),
             lease: Duration::from_secs(30),
             heartbeat: Duration::from_secs(10),

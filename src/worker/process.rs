@@ -13,11 +13,13 @@ use tracing::{info, warn};
 use uuid::Uuid;
 
 use super::control::{Control, Phase, StopReason};
+use super::lookout::{Chores, Rotation};
 use super::options::WorkerOptions;
 use super::settle::Settlement;
 use crate::client::Fairlane;
 use crate::context::Run;
 use crate::db::Db;
+use crate::fair::{Scheduler, SchedulerSettings};
 use crate::registry::{KindHandler, Served};
 use crate::store::{self, settle::Fence, workers::WorkerRow};
 
@@ -61,6 +63,16 @@ pub(crate) struct Process {
     pub(crate) slots: Arc<Semaphore>,
     /// Cancelled when the worker begins to drain: handlers see it in `ctx.is_stopping()`.
     pub(crate) draining: CancellationToken,
+    /// Which tenant goes next.
+    scheduler: Mutex<Scheduler>,
+    /// Notified when a look has found a lane with work.
+    pub(crate) work: Notify,
+    /// Asks for a look at the queues.
+    pub(crate) look_now: Notify,
+    /// The last time through all lanes.
+    pub(crate) rotations: watch::Sender<Option<Rotation>>,
+    /// What the looks have found to do.
+    pub(crate) chores: Chores,
     /// Notified when a slot or the last job in flight is done.
     pub(crate) slot_free: Notify,
     /// Running `failed()` hooks.
@@ -88,9 +100,23 @@ impl Process {
                 only.iter().any(|name| name == kind || kind.split('@').next() == Some(name.as_str()))
             })
         };
+        let kinds: Vec<String> = served.kinds.keys().filter(|kind| wanted(kind)).cloned().collect();
+        let scheduler = Scheduler::new(SchedulerSettings {
+            slots: options.concurrency,
+            queues: options.queues.len(),
+            floor: options.queue_floor,
+            reserve: options.long_reserve,
+            ahead: options.claim_ahead,
+            kinds: kinds.iter().map(|kind| (kind.clone(), served.kinds[kind].policy.long)).collect(),
+        });
         let process = Self {
             id: Uuid::now_v7(),
-            kinds: served.kinds.keys().filter(|kind| wanted(kind)).cloned().collect(),
+            kinds,
+            scheduler: Mutex::new(scheduler),
+            work: Notify::new(),
+            look_now: Notify::new(),
+            rotations: watch::Sender::new(None),
+            chores: Chores::default(),
             slots: Arc::new(Semaphore::new(options.concurrency)),
             fairlane,
             db,
@@ -180,8 +206,40 @@ impl Process {
         stopped
     }
 
+    /// Which tenant goes next.
+    pub(crate) fn scheduler(&self) -> MutexGuard<'_, Scheduler> {
+        self.scheduler.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// The scheduler's time.
+    pub(crate) fn now(&self) -> Duration {
+        self.since.elapsed()
+    }
+
+    /// The place of a queue in this worker's order; `None` for one it does not serve.
+    pub(crate) fn queue(&self, name: &str) -> Option<usize> {
+        self.options.queues.iter().position(|queue| queue == name)
+    }
+
+    pub(crate) fn serves(&self, kind: &str) -> bool {
+        self.kinds.iter().any(|served| served == kind)
+    }
+
+    /// A job's handler has returned after this long, and its slot is free; `None` when it never ran.
+    pub(crate) fn finished(&self, fence: Fence, ran: Option<Duration>) {
+        self.scheduler().finished(fence.id, ran);
+        self.slot_free.notify_one();
+    }
+
+    /// A job goes back to its lane: it may be claimed again at once.
+    pub(crate) fn returned(&self, fence: &Fence) {
+        self.scheduler().returned(fence.id, self.now());
+        self.work.notify_one();
+    }
+
     /// Forgets a job that is settled.
     pub(crate) fn let_go(&self, fence: &Fence) {
+        self.scheduler().settled(fence.id, self.now());
         let mut held = self.held();
         if held.get(&fence.id).is_some_and(|job| job.token == fence.token) {
             held.remove(&fence.id);

@@ -79,13 +79,15 @@ async fn settle_until_written(process: &Arc<Process>, mut batch: Vec<Settlement>
             }
         }
     };
-    let mut woken = false;
     for (settlement, outcome) in batch.into_iter().zip(outcomes) {
-        let (fence, wakes) =
-            (settlement.fence, matches!(settlement.next, Next::Release | Next::Snooze { .. }));
+        let fence = settlement.fence;
+        let returns = matches!(settlement.next, Next::Release)
+            || matches!(settlement.next, Next::Snooze { after } if after.is_zero());
         match outcome {
             Outcome::Written => {
-                woken |= wakes;
+                if returns {
+                    process.returned(&fence);
+                }
                 // Before the job is let go, so that a stopping worker waits for its hook.
                 run_failed_hook(process, settlement);
             }
@@ -93,9 +95,6 @@ async fn settle_until_written(process: &Arc<Process>, mut batch: Vec<Settlement>
             Outcome::NotWritten => {}
         }
         process.let_go(&fence);
-    }
-    if woken {
-        process.fairlane.waker().local().notify_one();
     }
 }
 

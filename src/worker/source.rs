@@ -1,12 +1,14 @@
-//! The claim loop: free slots are filled, the first queue first.
+//! The claim loop: the scheduler says whose turn it is, the database gives the jobs, free slots run them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use apalis_core::error::WorkerError;
 use apalis_core::worker::builder::WorkerBuilder;
-use tokio::sync::mpsc;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
+use tokio::sync::{broadcast, mpsc};
 use tracing::{debug, warn};
 use uuid::Uuid;
 
@@ -15,20 +17,19 @@ use super::control::{Phase, StopReason};
 use super::execute::{Executor, new_run};
 use super::process::{Pause, Process, StopCause};
 use super::settle::Settlement;
+use super::suspects::{SuspectTurn, Suspects};
+use crate::client::Hint;
 use crate::error::Result;
+use crate::fair::{ClaimedJob, LaneId, Take};
 use crate::outcome::{Failure, Next};
 use crate::store;
-use crate::store::claim::{self, ClaimRequest, Claimed};
+use crate::store::claim::{self, ClaimRequest, Claimed, LaneClaim, Unreadable};
 use crate::store::settle::Fence;
 
-/// How often a busy worker looks for suspects, which must run alone.
-const SUSPECTS_EVERY: Duration = Duration::from_millis(500);
-/// How long a suspect may keep this worker from starting other jobs.
-const QUIET_FOR_SUSPECTS: Duration = Duration::from_secs(2);
-/// The pause before the next such try.
-const SUSPECTS_AFTER_QUIET: Duration = Duration::from_secs(10);
 /// How long a claim that is under way may take after the signal to stop.
 const LAST_CLAIM: Duration = Duration::from_secs(2);
+/// The longest time between two tries while nobody says that there is work.
+const IDLE: Duration = Duration::from_secs(1);
 
 /// Claims and runs jobs until the process is to stop and what it had is done or given back.
 pub(super) async fn run(process: &Arc<Process>) {
@@ -73,18 +74,26 @@ async fn drain(process: &Arc<Process>) {
 struct ClaimLoop {
     process: Arc<Process>,
     leases: mpsc::UnboundedSender<Lease>,
-    /// The tenant served last, by queue: the next claim begins after it.
-    after: HashMap<String, i64>,
+    hints: broadcast::Receiver<Hint>,
     suspects: Suspects,
+}
+
+/// What a try to claim came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tried {
+    /// Jobs were asked for: there may be more.
+    Asked,
+    /// There was no free slot, or no lane to ask.
+    Nothing,
 }
 
 impl ClaimLoop {
     fn new(process: Arc<Process>, leases: mpsc::UnboundedSender<Lease>) -> Self {
-        Self { process, leases, after: HashMap::new(), suspects: Suspects::default() }
+        let hints = process.fairlane.waker().listen();
+        Self { process, leases, hints, suspects: Suspects::default() }
     }
 
     async fn run(&mut self) {
-        let wake = self.process.fairlane.waker().local();
         let mut pause = Pause::new();
         loop {
             match self.process.phase() {
@@ -98,24 +107,21 @@ impl ClaimLoop {
             if self.job_limit_reached() {
                 return;
             }
+            self.take_hints();
             // A database that hangs must not keep the process from stopping; what is claimed and not heard of any more
             // comes back when its lease is over.
             let control = self.process.control.clone();
-            let claimed = tokio::select! {
-                claimed = self.claim_once() => claimed,
+            let tried = tokio::select! {
+                tried = self.claim_once() => tried,
                 () = too_late_to_claim(&control) => return,
             };
-            match claimed {
-                Ok(0) if self.nothing_left_to_do() => return,
-                Ok(0) => {
+            match tried {
+                Ok(Tried::Nothing) if self.nothing_left_to_do().await => return,
+                Ok(Tried::Nothing) => {
                     pause.reset();
-                    tokio::select! {
-                        () = self.wait_for(self.poll_interval()) => {}
-                        () = wake.notified() => {}
-                        () = self.process.slot_free.notified() => {}
-                    }
+                    self.wait_for_work().await;
                 }
-                Ok(_) => pause.reset(),
+                Ok(Tried::Asked) => pause.reset(),
                 Err(error) => {
                     tokio::select! {
                         () = pause.after_error("claiming jobs", &error) => {}
@@ -133,18 +139,48 @@ impl ClaimLoop {
         }
     }
 
-    /// With jitter, so that many workers do not ask in the same instant; short while something may follow soon.
-    fn poll_interval(&self) -> Duration {
-        let poll = self.process.options.poll;
-        let poll =
-            if self.suspects.quiet_since.is_some() { poll.min(Duration::from_millis(100)) } else { poll };
-        let poll =
-            if self.process.options.stop_when_empty { poll.min(Duration::from_millis(100)) } else { poll };
-        poll.mul_f64(0.9 + 0.2 * fastrand::f64())
+    /// Until a lane has work, a slot is free, or a lane has rested.
+    async fn wait_for_work(&mut self) {
+        let process = self.process.clone();
+        let rested = process.scheduler().next_rest_end().map(|until| until.saturating_sub(process.now()));
+        let idle = if self.suspects.wants_quiet() { Duration::from_millis(100) } else { IDLE };
+        tokio::select! {
+            () = tokio::time::sleep(rested.map_or(idle, |rested| idle.min(rested))) => {}
+            () = process.work.notified() => {}
+            () = process.slot_free.notified() => {}
+            hint = self.hints.recv() => match hint {
+                Ok(hint) => self.take_hint(&hint),
+                Err(RecvError::Lagged(_)) => process.look_now.notify_one(),
+                // The client lives as long as the process.
+                Err(RecvError::Closed) => self.wait_for(IDLE).await,
+            },
+            () = process.control.stopping() => {}
+        }
+    }
+
+    fn take_hints(&mut self) {
+        loop {
+            match self.hints.try_recv() {
+                Ok(hint) => self.take_hint(&hint),
+                Err(TryRecvError::Lagged(_)) => self.process.look_now.notify_one(),
+                Err(TryRecvError::Empty | TryRecvError::Closed) => return,
+            }
+        }
+    }
+
+    fn take_hint(&self, hint: &Hint) {
+        let Some(queue) = self.process.queue(&hint.queue) else { return };
+        match hint.lane {
+            Some((tenant, priority)) => {
+                let now = self.process.now();
+                self.process.scheduler().hinted(LaneId { queue, tenant }, priority, now);
+            }
+            None => self.process.look_now.notify_one(),
+        }
     }
 
     fn started(&self) -> u64 {
-        self.process.started.load(std::sync::atomic::Ordering::Relaxed)
+        self.process.started.load(Ordering::Relaxed)
     }
 
     fn job_limit_reached(&self) -> bool {
@@ -156,150 +192,122 @@ impl ClaimLoop {
         reached
     }
 
-    /// Nothing was found and nothing runs whose end could bring more.
-    fn nothing_left_to_do(&self) -> bool {
-        let options = &self.process.options;
-        if self.process.running() > 0 || !(options.once || options.stop_when_empty) {
+    /// Nothing runs whose end could bring more, and a look that began now finds nothing.
+    async fn nothing_left_to_do(&mut self) -> bool {
+        let process = self.process.clone();
+        if !(process.options.once || process.options.stop_when_empty) || process.running() > 0 {
             return false;
         }
-        self.process.control.stop(if options.once { StopReason::Once } else { StopReason::Empty });
+        let now = Instant::now();
+        let mut rotations = process.rotations.subscribe();
+        process.look_now.notify_one();
+        let rotation = tokio::select! {
+            found = rotations.wait_for(|last| last.is_some_and(|last| last.began >= now)) => {
+                found.ok().and_then(|last| *last)
+            }
+            () = process.control.stopping() => None,
+        };
+        let empty = rotation.is_some_and(|rotation| rotation.empty);
+        if !empty || process.scheduler().has_work() || process.running() > 0 {
+            return false;
+        }
+        if process.chores.suspects.load(Ordering::Relaxed) {
+            self.suspects.look_again();
+            if !matches!(self.suspects.turn(&process).await, Ok(SuspectTurn::NotNow)) {
+                self.suspects.look_again();
+                return false;
+            }
+        }
+        process.control.stop(if process.options.once { StopReason::Once } else { StopReason::Empty });
         true
     }
 
-    /// Fills the free slots, the first queue first; returns how many jobs were claimed.
-    async fn claim_once(&mut self) -> Result<usize> {
-        // What became due in the meantime is part of "nothing is due".
-        if self.process.options.stop_when_empty || self.process.options.once {
-            crate::maintenance::promote_due(&self.process).await?;
-        }
-        let mut free = self.process.slots.available_permits();
-        if let Some(limit) = self.process.options.job_limit() {
-            free = free.min(usize::try_from(limit.saturating_sub(self.started())).unwrap_or(usize::MAX));
+    /// Fills the free slots.
+    async fn claim_once(&mut self) -> Result<Tried> {
+        let process = self.process.clone();
+        let mut free = process.scheduler().free();
+        if let Some(limit) = process.options.job_limit() {
+            let left = usize::try_from(limit.saturating_sub(self.started())).unwrap_or(usize::MAX);
+            free =
+                free.min(left).min(process.options.concurrency.saturating_sub(process.scheduler().running()));
         }
         if free == 0 {
-            return Ok(0);
+            return Ok(Tried::Nothing);
         }
-        match self.look_for_suspects().await? {
-            SuspectTurn::Now => {
-                if self.claim_suspect().await? {
-                    return Ok(1);
-                }
+        match self.suspects.turn(&process).await? {
+            SuspectTurn::Now if self.claim_suspect().await? => return Ok(Tried::Asked),
+            SuspectTurn::Now | SuspectTurn::NotNow => {}
+            SuspectTurn::Quiet => return Ok(Tried::Nothing),
+        }
+        let takes = process.scheduler().plan(free, process.now());
+        if takes.is_empty() {
+            return Ok(Tried::Nothing);
+        }
+        let claimed_at = Instant::now();
+        match claim_from_lanes(&process, &takes).await {
+            Ok(jobs) => {
+                self.hand_over(&takes, jobs, claimed_at).await;
+                Ok(Tried::Asked)
             }
-            SuspectTurn::Quiet => return Ok(0),
-            SuspectTurn::NotNow => {}
-        }
-        let mut total = 0;
-        for queue in self.process.options.queues.clone() {
-            if total >= free {
-                break;
+            Err(error) => {
+                process.scheduler().not_claimed(&takes);
+                Err(error)
             }
-            total += self.claim_from(&queue, free - total).await?;
         }
-        Ok(total)
-    }
-
-    /// A suspect runs alone, so it needs a moment in which nothing runs here. One that waits keeps this worker from
-    /// starting other jobs, but for a short while only: behind a long job it must not idle every slot, and whoever is
-    /// free first takes it.
-    async fn look_for_suspects(&mut self) -> Result<SuspectTurn> {
-        let suspects = &mut self.suspects;
-        if suspects.next_look.is_some_and(|at| Instant::now() < at) && suspects.quiet_since.is_none() {
-            return Ok(SuspectTurn::NotNow);
-        }
-        let process = &self.process;
-        suspects.next_look = Some(Instant::now() + SUSPECTS_EVERY);
-        if !claim::suspects_waiting(&process.db, &process.options.queues, &process.kinds).await? {
-            suspects.quiet_since = None;
-            return Ok(SuspectTurn::NotNow);
-        }
-        if process.running() == 0 {
-            suspects.quiet_since = None;
-            return Ok(SuspectTurn::Now);
-        }
-        let since = *suspects.quiet_since.get_or_insert_with(Instant::now);
-        if since.elapsed() < QUIET_FOR_SUSPECTS {
-            return Ok(SuspectTurn::Quiet);
-        }
-        suspects.quiet_since = None;
-        suspects.next_look = Some(Instant::now() + SUSPECTS_AFTER_QUIET);
-        Ok(SuspectTurn::NotNow)
     }
 
     /// Takes a suspect, if another worker was not quicker, and starts nothing beside it.
     async fn claim_suspect(&mut self) -> Result<bool> {
-        for queue in self.process.options.queues.clone() {
-            if self.claim_after(&queue, 1, 0, true).await? == 1 {
-                debug!("a suspect runs alone");
-                while self.process.running() > 0 && !self.process.control.is_stopping() {
-                    tokio::select! {
-                        () = self.process.slot_free.notified() => {}
-                        () = self.process.control.stopping() => {}
-                    }
-                }
-                self.suspects.next_look = None;
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    async fn claim_from(&mut self, queue: &str, limit: usize) -> Result<usize> {
-        let after = self.after.get(queue).copied().unwrap_or_default();
-        let mut claimed = self.claim_after(queue, limit, after, false).await?;
-        if claimed < limit && after > 0 {
-            // Wrapped round: the tenants before the one served last.
-            self.after.insert(queue.to_owned(), 0);
-            claimed += self.claim_after(queue, limit - claimed, 0, false).await?;
-        }
-        Ok(claimed)
-    }
-
-    async fn claim_after(&mut self, queue: &str, limit: usize, after: i64, suspects: bool) -> Result<usize> {
-        let process = &self.process;
-        let request = ClaimRequest {
-            queue,
-            limit: i64::try_from(limit).unwrap_or(i64::MAX),
-            kinds: &process.kinds,
-            after_tenant: after,
-            worker_id: process.id,
-            lease: process.options.lease,
-            suspects,
-        };
+        let process = self.process.clone();
         let claimed_at = Instant::now();
         let mut tx = process.db.single().await?;
-        let jobs = claim::claim(&mut tx.conn(), &request).await?;
+        let (queues, kinds) = (&process.options.queues, &process.kinds);
+        let claimed =
+            claim::claim_suspect(&mut tx.conn(), queues, kinds, process.id, process.options.lease).await?;
         tx.commit().await?;
-        let count = jobs.len();
-        let (mut leased, mut events) = (Vec::new(), Vec::new());
-        for job in jobs {
-            match job {
-                Ok(job) => {
-                    events.extend(job.event_id);
-                    leased.push(job);
-                }
-                Err(damaged) => {
-                    warn!(job = %damaged.id, why = damaged.why, "a damaged row was taken out of the queue");
-                    let fence = Fence { id: damaged.id, token: damaged.token };
-                    let failure = Failure { code: "damaged_row".into(), message: damaged.why };
-                    let _ = self.process.settlements.send(Settlement::bare(fence, Next::Fail { failure }));
-                }
+        let Some(job) = claimed else { return Ok(false) };
+        debug!("a suspect runs alone");
+        self.hand_over(&[], vec![job], claimed_at).await;
+        while process.running() > 0 && !process.control.is_stopping() {
+            tokio::select! {
+                () = process.slot_free.notified() => {}
+                () = process.control.stopping() => {}
             }
         }
-        if let Some(last) = leased.iter().map(|job| job.tenant_id).max().filter(|_| !suspects) {
-            self.after.insert(queue.to_owned(), last);
+        self.suspects.look_again();
+        Ok(true)
+    }
+
+    /// Notes what was claimed and gives it to the executor.
+    async fn hand_over(&self, takes: &[Take], jobs: Vec<Result<Claimed, Unreadable>>, claimed_at: Instant) {
+        let process = &self.process;
+        let mut leased: Vec<Claimed> = Vec::with_capacity(jobs.len());
+        for job in jobs {
+            match job {
+                Ok(job) => leased.push(job),
+                Err(damaged) => fail_damaged(process, damaged),
+            }
+        }
+        let known: Vec<ClaimedJob> = leased.iter().map(|job| scheduled(process, job)).collect();
+        let surplus = process.scheduler().claimed(takes, &known, claimed_at.elapsed(), process.now());
+        let (surplus, leased): (Vec<_>, Vec<_>) =
+            leased.into_iter().partition(|job| surplus.contains(&job.id));
+        for job in surplus {
+            let fence = Fence { id: job.id, token: job.token };
+            process.finished(fence, None);
+            let _ = process.settlements.send(Settlement::bare(fence, Next::Release));
         }
         // In flight from here on: renewed by the heartbeat, waited for by the drain.
-        let mut leases: Vec<Lease> =
-            leased.into_iter().filter_map(|job| self.lease(job, claimed_at)).collect();
+        let leases: Vec<Lease> = leased.into_iter().map(|job| self.lease(job, claimed_at)).collect();
         self.release_start_keys(&leases).await;
+        let events: Vec<Uuid> = leases.iter().filter_map(|lease| lease.claimed.event_id).collect();
         let payloads = self.event_payloads(&events).await;
-        for mut lease in leases.drain(..) {
+        for mut lease in leases {
             if let Some(payload) = lease.claimed.event_id.and_then(|event| payloads.get(&event)) {
                 lease.claimed.payload.clone_from(payload);
             }
             let _ = self.leases.send(lease);
         }
-        Ok(count)
     }
 
     /// Keys that hold until the job is started; a failure costs their early release, not the job.
@@ -337,37 +345,61 @@ impl ClaimLoop {
         }
     }
 
-    fn lease(&self, claimed: Claimed, claimed_at: Instant) -> Option<Lease> {
-        // Only this loop takes permits, and it never claims more than are free.
-        let Ok(permit) = self.process.slots.clone().try_acquire_owned() else {
-            let fence = Fence { id: claimed.id, token: claimed.token };
-            let _ = self.process.settlements.send(Settlement::bare(fence, Next::Release));
-            return None;
-        };
+    fn lease(&self, claimed: Claimed, claimed_at: Instant) -> Lease {
         let process = &self.process;
         let run = new_run(&process.fairlane, &claimed, process.options.lease, process.draining.clone());
         let run = Arc::new(run);
         let stop = process.hold(&run, claimed_at);
-        Some(Lease { claimed, run, stop, permit })
+        Lease { claimed, run, stop }
     }
 }
 
-/// What this worker knows about suspects.
-#[derive(Default)]
-struct Suspects {
-    next_look: Option<Instant>,
-    /// Since when nothing is started, so that a suspect can run alone.
-    quiet_since: Option<Instant>,
+async fn claim_from_lanes(process: &Process, takes: &[Take]) -> Result<Vec<Result<Claimed, Unreadable>>> {
+    let lanes: Vec<LaneClaim<'_>> = takes.iter().map(|take| lane_claim(process, take)).collect();
+    let short_kinds = match takes.iter().any(|take| take.only_short) {
+        true => process.scheduler().short_kinds(),
+        false => Vec::new(),
+    };
+    let request = ClaimRequest {
+        lanes: &lanes,
+        kinds: &process.kinds,
+        short_kinds: &short_kinds,
+        worker_id: process.id,
+        lease: process.options.lease,
+    };
+    let mut tx = process.db.single().await?;
+    let jobs = claim::claim(&mut tx.conn(), &request).await?;
+    tx.commit().await?;
+    Ok(jobs)
 }
 
-/// What a look for suspects says.
-enum SuspectTurn {
-    /// One waits and nothing runs: take it.
-    Now,
-    /// One waits until what runs is done: start nothing.
-    Quiet,
-    /// None waits, or none will get its moment here soon.
-    NotNow,
+fn lane_claim<'a>(process: &'a Process, take: &Take) -> LaneClaim<'a> {
+    LaneClaim {
+        queue: &process.options.queues[take.lane.queue],
+        tenant_id: take.lane.tenant,
+        after: take.after,
+        limit: take.count,
+        only_short: take.only_short,
+    }
+}
+
+fn scheduled(process: &Process, job: &Claimed) -> ClaimedJob {
+    // A claim names only queues of this worker.
+    let queue = process.queue(&job.queue).unwrap_or_default();
+    ClaimedJob {
+        id: job.id,
+        lane: LaneId { queue, tenant: job.tenant_id },
+        key: job.key,
+        kind: job.kind.clone(),
+    }
+}
+
+/// A row that can't be read is that job's problem: it fails, and its neighbours run.
+fn fail_damaged(process: &Process, damaged: Unreadable) {
+    warn!(job = %damaged.id, why = damaged.why, "a damaged row was taken out of the queue");
+    let fence = Fence { id: damaged.id, token: damaged.token };
+    let failure = Failure { code: "damaged_row".into(), message: damaged.why };
+    let _ = process.settlements.send(Settlement::bare(fence, Next::Fail { failure }));
 }
 
 /// Ends a while after the signal to stop, or at once at the second one.

@@ -7,7 +7,7 @@ use tracing::debug;
 
 use super::Process;
 use super::process::Pause;
-use crate::client::{WAKE_CHANNEL, WakeMode};
+use crate::client::{Hint, WAKE_CHANNEL, WakeMode};
 use crate::db::{DbKind, Pooler};
 use crate::error::{Error, Result};
 
@@ -33,15 +33,16 @@ async fn listen_once(process: &Process, pool: &sqlx::PgPool) -> Result<()> {
     let mut listener = PgListener::connect_with(pool).await?;
     listener.listen(WAKE_CHANNEL).await?;
     debug!("listening for wake-ups");
-    let wake = process.fairlane.waker().local();
-    // What was queued before we listened is found by polling now.
-    wake.notify_one();
+    let waker = process.fairlane.waker();
+    // What was queued before we listened is found by a look now.
+    process.look_now.notify_one();
     loop {
         let notification = listener.try_recv().await?;
-        let ours = |queue: &str| process.options.queues.iter().any(|own| own == queue);
         match notification {
-            Some(notification) if notification.payload().split(',').any(ours) => wake.notify_one(),
-            Some(_) => {}
+            Some(notification) => {
+                let ours = |hint: &Hint| process.queue(&hint.queue).is_some();
+                Hint::decode_all(notification.payload()).filter(ours).for_each(|hint| waker.pass_on(hint));
+            }
             None => return Err(Error::Unreachable("the listening connection was closed".into())),
         }
     }

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use fairlane::admin::Operator;
 use fairlane::db::{Conn, Row, query};
-use fairlane::store::claim::{ClaimRequest, Claimed, claim};
+use fairlane::store::claim::Claimed;
 use fairlane::store::settle::{Fence, fail};
-use fairlane::testing::TestDb;
+use fairlane::testing::{ClaimFrom, TestDb, claim_from};
 use fairlane::{Context, Event, Failure, Job, JobResult, Tenant, Unique, sql};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -63,17 +63,16 @@ pub(crate) async fn queued_unique(tenant: &Tenant, key: &str) -> Uuid {
 /// Takes all ready jobs of the default queue.
 pub(crate) async fn claimed(t: &TestDb) -> Vec<Claimed> {
     let kinds = [Nop::KIND.to_owned(), format!("test.listen@{}", Happened::NAME)];
-    let request = ClaimRequest {
+    let request = ClaimFrom {
         queue: "default",
         limit: 1000,
         kinds: &kinds,
-        after_tenant: 0,
         worker_id: Uuid::now_v7(),
         lease: Duration::from_secs(30),
         suspects: false,
     };
     let mut tx = t.db.begin().await.unwrap();
-    let mut jobs = claim(&mut tx.conn(), &request).await.unwrap();
+    let mut jobs = claim_from(&mut tx.conn(), &request).await.unwrap();
     tx.commit().await.unwrap();
     jobs.drain(..).map(|job| job.expect("a readable job")).collect()
 }

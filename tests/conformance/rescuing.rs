@@ -1,10 +1,10 @@
 //! Jobs whose lease ran out.
 
 use fairlane::db::query;
-use fairlane::store::claim::{ClaimRequest, Claimed};
+use fairlane::store::claim::Claimed;
 use fairlane::store::rescue::{Rescued, rescue};
 use fairlane::store::workers::{self, WorkerRow};
-use fairlane::testing::TestDb;
+use fairlane::testing::{ClaimFrom, TestDb};
 use fairlane::{backend_test, sql, store};
 use uuid::Uuid;
 
@@ -20,7 +20,7 @@ fn lease_passes(t: &TestDb) {
 
 async fn claim_as(t: &TestDb, worker_id: Uuid, suspects: bool) -> Claimed {
     let kinds = work_kinds();
-    claim_with(&t.db, &ClaimRequest { worker_id, suspects, ..request(&kinds) }).await.pop().expect("a job")
+    claim_with(&t.db, &ClaimFrom { worker_id, suspects, ..request(&kinds) }).await.pop().expect("a job")
 }
 
 async fn register(t: &TestDb) -> Uuid {

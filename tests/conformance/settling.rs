@@ -247,7 +247,7 @@ backend_test!(
         t.db.shift_clock(chrono::Duration::seconds(31));
         write(&t, async |conn| store::rescue::rescue(conn, LEASE).await).await;
         let kinds = work_kinds();
-        let again = fairlane::store::claim::ClaimRequest { suspects: true, ..request(&kinds) };
+        let again = fairlane::testing::ClaimFrom { suspects: true, ..request(&kinds) };
         let job = claim_with(&t.db, &again).await.pop().unwrap();
         assert_eq!(job.id, stale.id);
         assert!(!write(&t, async |conn| settle::fail(conn, fence(&stale), &failure("x")).await).await);

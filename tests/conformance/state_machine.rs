@@ -1,11 +1,11 @@
 //! The table of states against the statements.
 
 use fairlane::db::query;
-use fairlane::store::claim::{ClaimRequest, Claimed};
+use fairlane::store::claim::Claimed;
 use fairlane::store::rescue::CRASHES_TO_POISON;
 use fairlane::store::settle::{self, Fence};
 use fairlane::store::{promote, rescue};
-use fairlane::testing::TestDb;
+use fairlane::testing::{ClaimFrom, TestDb};
 use fairlane::{JobState as S, Transition as T, sql};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -146,7 +146,7 @@ impl Real {
     async fn claim(&self) -> Option<Claimed> {
         let kinds = work_kinds();
         for suspects in [false, true] {
-            let request = ClaimRequest { suspects, ..request(&kinds) };
+            let request = ClaimFrom { suspects, ..request(&kinds) };
             if let Some(job) = claim_with(&self.t.db, &request).await.pop() {
                 return Some(job);
             }

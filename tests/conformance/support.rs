@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use fairlane::db::{Conn, Db, Row, query};
-use fairlane::store::claim::{self, ClaimRequest, Claimed};
+use fairlane::store::claim::Claimed;
 use fairlane::store::settle::Fence;
 use fairlane::store::{self};
-use fairlane::testing::TestDb;
+use fairlane::testing::{ClaimFrom, TestDb, claim_from};
 use fairlane::{Aggregate, Context, Event, Failure, Job, JobResult, Result, Tenant, sql};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -159,32 +159,24 @@ pub(crate) async fn column<T: fairlane::db::Column>(t: &TestDb, id: Uuid, column
 }
 
 /// A claim of the kind `Work` from the default queue.
-pub(crate) fn request(kinds: &[String]) -> ClaimRequest<'_> {
-    ClaimRequest {
-        queue: QUEUE,
-        limit: 10,
-        kinds,
-        after_tenant: 0,
-        worker_id: Uuid::nil(),
-        lease: LEASE,
-        suspects: false,
-    }
+pub(crate) fn request(kinds: &[String]) -> ClaimFrom<'_> {
+    ClaimFrom { queue: QUEUE, limit: 10, kinds, worker_id: Uuid::nil(), lease: LEASE, suspects: false }
 }
 
 pub(crate) fn work_kinds() -> Vec<String> {
     vec![Work::KIND.to_owned()]
 }
 
-pub(crate) async fn claim_with(db: &Db, request: &ClaimRequest<'_>) -> Vec<Claimed> {
+pub(crate) async fn claim_with(db: &Db, request: &ClaimFrom<'_>) -> Vec<Claimed> {
     let mut tx = db.single().await.expect("a connection");
-    let claimed = claim::claim(&mut tx.conn(), request).await.expect("a claim");
+    let claimed = claim_from(&mut tx.conn(), request).await.expect("a claim");
     tx.commit().await.expect("a commit");
     claimed.into_iter().map(|job| job.expect("a readable job")).collect()
 }
 
 /// Claims up to `limit` jobs of the kind `Work`.
-pub(crate) async fn claim(t: &TestDb, limit: i64) -> Vec<Claimed> {
-    claim_with(&t.db, &ClaimRequest { limit, ..request(&work_kinds()) }).await
+pub(crate) async fn claim(t: &TestDb, limit: usize) -> Vec<Claimed> {
+    claim_with(&t.db, &ClaimFrom { limit, ..request(&work_kinds()) }).await
 }
 
 /// Queues one job and claims it.

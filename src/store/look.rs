@@ -1,0 +1,143 @@
+//! One look at the queues: which lanes have work, and what else wants doing. It takes nothing and locks nothing.
+//!
+//! It is all that an idle worker asks the database, in one statement.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use crate::db::{Conn, Row, Sql, query};
+use crate::error::Result;
+use crate::fair::Key;
+
+/// The first job of a lane.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LaneHead {
+    /// The queue.
+    pub queue: String,
+    /// The tenant's number.
+    pub tenant_id: i64,
+    /// The job's place.
+    pub key: Key,
+    /// Its kind.
+    pub kind: String,
+    /// Whether neither tenant nor queue is paused.
+    pub open: bool,
+}
+
+/// What a look found.
+#[derive(Debug, Clone, Default)]
+pub struct Look {
+    /// Lanes with ready jobs, in the order of queue and tenant.
+    pub heads: Vec<LaneHead>,
+    /// Whether a job has become due that is not available yet.
+    pub due: bool,
+    /// How long until the next one becomes due.
+    pub next_due: Option<Duration>,
+    /// Whether a lease has run out.
+    pub expired: bool,
+    /// Whether a suspect waits, which must run alone.
+    pub suspects: bool,
+    /// Whether a schedule is to tick.
+    pub tick: bool,
+    /// When somebody last changed a tenant or a limit.
+    pub changed_at: Option<DateTime<Utc>>,
+}
+
+/// Everything but the heads; the two databases differ only in how a time becomes milliseconds, and in that a lease on
+/// SQLite may end at anything a hand has written there.
+macro_rules! chores {
+    ($due_ms:literal, $expired:literal) => {
+        concat!(
+            "select exists (select 1 from fairlane_jobs where state in ('scheduled', 'retryable') and run_at <= {now}) as due,
+                (select ",
+            $due_ms,
+            " from fairlane_jobs where state in ('scheduled', 'retryable')) as next_due_ms,
+                exists (select 1 from fairlane_jobs where state = 'executing' and ",
+            $expired,
+            ") as expired,
+                exists (select 1 from fairlane_jobs where state = 'available' and suspect) as suspects,
+                exists (select 1 from fairlane_schedules where paused_at is null and next_tick_at <= {now}) as tick,
+                (select max(changed_at) from fairlane_tenants) as tenants_changed_at,
+                (select max(changed_at) from fairlane_limits) as limits_changed_at"
+        )
+    };
+}
+
+/// A page of lanes with their heads by a loose index scan, one probe a lane, and the chores beside it. On SQLite the probe
+/// finds the head's id, for it has no lateral joins.
+const LOOK: Sql = Sql {
+    postgres: concat!(
+        "with recursive heads as (
+            (select queue, tenant_id, priority, run_at, id, kind from fairlane_jobs
+             where state = 'available' and not suspect and (queue, tenant_id) > ($1, $2)
+             order by queue, tenant_id, priority, run_at, id limit 1)
+            union all
+            select next.* from heads h cross join lateral (
+                select queue, tenant_id, priority, run_at, id, kind from fairlane_jobs
+                where state = 'available' and not suspect and (queue, tenant_id) > (h.queue, h.tenant_id)
+                order by queue, tenant_id, priority, run_at, id limit 1) next
+         ), page as (select * from heads limit $3), chores as (",
+        chores!("(extract(epoch from min(run_at) - {now}) * 1000)::bigint", "lease_until < {now}"),
+        ") select c.*, h.*, not exists (select 1 from fairlane_tenants t where t.id = h.tenant_id and t.paused_at is not null)
+                and not exists (select 1 from fairlane_queues q where q.name = h.queue and q.paused_at is not null
+                    and (q.paused_until is null or q.paused_until > {now})) as open
+           from chores c left join page h on true"
+    ),
+    sqlite: concat!(
+        "with recursive heads as (
+            select * from (select queue, tenant_id, priority, run_at, id, kind from fairlane_jobs
+             where state = 'available' and not suspect and (queue, tenant_id) > ($1, $2)
+             order by queue, tenant_id, priority, run_at, id limit 1)
+            union all
+            select n.queue, n.tenant_id, n.priority, n.run_at, n.id, n.kind
+            from heads h join fairlane_jobs n on n.id = (
+                select j.id from fairlane_jobs j
+                where j.state = 'available' and not j.suspect and (j.queue, j.tenant_id) > (h.queue, h.tenant_id)
+                order by j.queue, j.tenant_id, j.priority, j.run_at, j.id limit 1)
+            limit $3
+         ), chores as (",
+        chores!("(min(run_at) - {now}) / 1000", "(lease_until < {now} or typeof(lease_until) <> 'integer')"),
+        ") select c.*, h.*, not exists (select 1 from fairlane_tenants t where t.id = h.tenant_id and t.paused_at is not null)
+                and not exists (select 1 from fairlane_queues q where q.name = h.queue and q.paused_at is not null
+                    and (q.paused_until is null or q.paused_until > {now})) as open
+           from chores c left join heads h on true"
+    ),
+};
+
+/// Looks at up to `most` lanes behind the one given; an empty queue and 0 begin at the first.
+pub async fn look(conn: &mut Conn<'_>, after: (&str, i64), most: i64) -> Result<Look> {
+    let rows = query(LOOK).bind(after.0).bind(after.1).bind(most).fetch_all(conn).await?;
+    let mut look = match rows.first() {
+        Some(row) => chores(row)?,
+        None => Look::default(),
+    };
+    look.heads = rows.iter().filter_map(head).collect();
+    Ok(look)
+}
+
+fn chores(row: &Row) -> Result<Look> {
+    let changes: [Option<DateTime<Utc>>; 2] = [row.get("tenants_changed_at")?, row.get("limits_changed_at")?];
+    let millis: Option<i64> = row.get("next_due_ms")?;
+    Ok(Look {
+        heads: Vec::new(),
+        due: row.get("due")?,
+        next_due: millis.map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or_default())),
+        expired: row.get("expired")?,
+        suspects: row.get("suspects")?,
+        tick: row.get("tick")?,
+        changed_at: changes.into_iter().flatten().max(),
+    })
+}
+
+/// A head that can't be read hides no other: its lane is asked from the start, and the claim names what is damaged.
+fn head(row: &Row) -> Option<LaneHead> {
+    let queue: String = row.get::<Option<String>>("queue").ok()??;
+    let tenant_id = row.get("tenant_id").ok()?;
+    let place = || -> Result<Key> {
+        let run_at: DateTime<Utc> = row.get("run_at")?;
+        Ok(Key { priority: row.get("priority")?, run_at: run_at.timestamp_micros(), id: row.get("id")? })
+    };
+    let kind = row.get("kind").unwrap_or_default();
+    Some(LaneHead { queue, tenant_id, key: place().unwrap_or(Key::START), kind, open: row.get("open").ok()? })
+}

@@ -1,0 +1,170 @@
+//! Looking at the queues, off the claim's path: which lanes have work, and what else wants doing.
+//!
+//! Wake-ups name the lanes that got work, so a look finds little that is new: what came late, from a retry, or from
+//! somebody who does not send wake-ups. It is also all that an idle worker asks the database.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use tokio::time::sleep;
+
+use super::process::{Pause, Process};
+use crate::error::Result;
+use crate::fair::{Head, LaneId};
+use crate::store::look::{self, Look};
+
+/// Lanes of one look: a probe each, 1.0 to 1.4 ms for all of them.
+const PAGE: i64 = 200;
+/// How often a busy worker looks.
+const BUSY: Duration = Duration::from_millis(50);
+/// Looking takes no more than this share of a busy worker's time.
+const BUSY_SHARE: u32 = 20;
+/// The shortest time between two looks, however often somebody asks for one.
+const SHORTEST: Duration = Duration::from_millis(5);
+/// How often a worker looks that is to stop when nothing is due.
+const WHILE_EMPTYING: Duration = Duration::from_millis(100);
+
+/// One time through all lanes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rotation {
+    /// When it began: what was queued before is in it.
+    pub(crate) began: Instant,
+    /// Whether nothing was found that this worker may run, now or as soon as it is promoted.
+    pub(crate) empty: bool,
+}
+
+/// Looks until the process ends.
+pub(super) async fn run(process: Arc<Process>) {
+    let mut lookout = Lookout::new(process);
+    let mut pause = Pause::new();
+    loop {
+        let began = Instant::now();
+        match lookout.look().await {
+            Ok(look) => {
+                pause.reset();
+                lookout.wait(&look, began.elapsed()).await;
+            }
+            Err(error) => {
+                lookout.process.chores.database_was_away();
+                pause.after_error("looking for work", &error).await;
+            }
+        }
+    }
+}
+
+struct Lookout {
+    process: Arc<Process>,
+    /// The lane looked at last.
+    after: (String, i64),
+    rotation: Rotation,
+    /// The first time through there is no pause between pages.
+    first: bool,
+}
+
+impl Lookout {
+    fn new(process: Arc<Process>) -> Self {
+        let rotation = Rotation { began: Instant::now(), empty: true };
+        Self { process, after: (String::new(), 0), rotation, first: true }
+    }
+
+    async fn look(&mut self) -> Result<Look> {
+        let look = {
+            let mut tx = self.process.db.read().await?;
+            look::look(&mut tx.conn(), (&self.after.0, self.after.1), PAGE).await?
+        };
+        let found = self.tell_scheduler(&look);
+        self.rotation.empty &= !found && !look.due;
+        self.process.chores.call(&look);
+        if found {
+            self.process.work.notify_one();
+        }
+        match look.heads.last() {
+            Some(last) if look.heads.len() as i64 >= PAGE => {
+                self.after = (last.queue.clone(), last.tenant_id)
+            }
+            _ => self.next_rotation(),
+        }
+        Ok(look)
+    }
+
+    /// Whether there is anything this worker may run.
+    fn tell_scheduler(&self, look: &Look) -> bool {
+        let now = self.process.now();
+        let mut scheduler = self.process.scheduler();
+        let mut found = false;
+        for head in look.heads.iter().filter(|head| head.open) {
+            let Some(queue) = self.process.queue(&head.queue) else { continue };
+            found |= self.process.serves(&head.kind);
+            let lane = LaneId { queue, tenant: head.tenant_id };
+            scheduler.seen(lane, Head { key: head.key, kind: &head.kind }, now);
+        }
+        found
+    }
+
+    fn next_rotation(&mut self) {
+        self.after = (String::new(), 0);
+        self.first = false;
+        self.process.rotations.send_replace(Some(self.rotation));
+        self.rotation = Rotation { began: Instant::now(), empty: true };
+        self.process.scheduler().tidy();
+    }
+
+    async fn wait(&self, look: &Look, took: Duration) {
+        if self.first {
+            return;
+        }
+        sleep(SHORTEST).await;
+        tokio::select! {
+            () = sleep(self.pace(look, took)) => {}
+            () = self.process.look_now.notified() => {}
+        }
+    }
+
+    /// Often while there is work, seldom while there is none.
+    fn pace(&self, look: &Look, took: Duration) -> Duration {
+        let options = &self.process.options;
+        let busy = BUSY.max(took * BUSY_SHARE);
+        let scheduler = self.process.scheduler();
+        if scheduler.running() > 0 || scheduler.has_work() || look.due || !self.after.0.is_empty() {
+            return busy.min(options.poll);
+        }
+        drop(scheduler);
+        // With jitter, so that many workers do not ask in the same instant.
+        let idle = options.poll.mul_f64(0.9 + 0.1 * fastrand::f64());
+        let idle = look.next_due.map_or(idle, |due| idle.min(due.max(SHORTEST)));
+        if options.stop_when_empty || options.once { idle.min(WHILE_EMPTYING) } else { idle }
+    }
+}
+
+/// What a look found to do for the loops of `maintenance/`, and the claim loop for suspects.
+#[derive(Debug, Default)]
+pub(crate) struct Chores {
+    /// Jobs have become due.
+    pub(crate) promote: tokio::sync::Notify,
+    /// Leases have run out.
+    pub(crate) rescue: tokio::sync::Notify,
+    /// Schedules are to tick.
+    pub(crate) tick: tokio::sync::Notify,
+    /// A suspect waits.
+    pub(crate) suspects: std::sync::atomic::AtomicBool,
+    /// How often the database has been away.
+    pub(crate) outages: std::sync::atomic::AtomicU64,
+}
+
+impl Chores {
+    fn call(&self, look: &Look) {
+        for (wanted, chore) in
+            [(look.due, &self.promote), (look.expired, &self.rescue), (look.tick, &self.tick)]
+        {
+            if wanted {
+                chore.notify_one();
+            }
+        }
+        self.suspects.store(look.suspects, Ordering::Relaxed);
+    }
+
+    fn database_was_away(&self) {
+        self.outages.fetch_add(1, Ordering::Relaxed);
+    }
+}
