@@ -242,7 +242,8 @@ async fn no_hot_statement_reads_all_jobs_on_sqlite() {
             let table = ["fairlane_jobs", "j", "head"]
                 .into_iter()
                 .any(|name| step == format!("SCAN {name}") || step.starts_with(&format!("SCAN {name} ")));
-            if table {
+            // This index holds nothing but suspects: to ask whether there is one reads one row.
+            if table && !step.contains("fairlane_jobs_suspects") {
                 scans.push(format!("{step}\n{statement}"));
             }
         }

@@ -146,7 +146,7 @@ macro_rules! open_lane {
 }
 
 /// Each lane gives its next jobs after a place: an index scan that starts there. SQLite has neither lateral joins nor
-/// arrays, and one writer at a time, so nothing to lock.
+/// arrays, no limit that depends on a row (hence the places), and one writer at a time, so nothing to lock.
 const CLAIM: Sql = Sql {
     postgres: concat!(
         "with lanes as materialized (
@@ -174,11 +174,13 @@ const CLAIM: Sql = Sql {
             from json_each($1)
          ), picked as materialized (
             select head.id from lanes l join fairlane_jobs head on head.id in (
-                select id from fairlane_jobs j
-                where j.state = 'available' and not j.suspect and j.queue = l.queue and j.tenant_id = l.tenant_id
-                    and (j.priority, j.run_at, j.id) > (l.priority, l.run_at, l.id)
-                    and j.kind in (select value from json_each(case when l.only_short then $6 else $2 end))
-                order by j.priority, j.run_at, j.id limit l.most)
+                select next.id from (
+                    select j.id, row_number() over (order by j.priority, j.run_at, j.id) as place from fairlane_jobs j
+                    where j.state = 'available' and not j.suspect and j.queue = l.queue and j.tenant_id = l.tenant_id
+                        and (j.priority, j.run_at, j.id) > (l.priority, l.run_at, l.id)
+                        and j.kind in (select value from json_each(case when l.only_short then $6 else $2 end))
+                    order by j.priority, j.run_at, j.id limit $7) next
+                where next.place <= l.most)
             where ",
         open_lane!("l.queue", "l.tenant_id"),
         ")",
@@ -228,6 +230,7 @@ pub async fn claim(
         .bind(request.worker_id)
         .bind(millis(request.lease))
         .bind(request.short_kinds)
+        .bind(request.lanes.iter().map(|lane| lane.limit as i64).max())
         .fetch_all(conn)
         .await?;
     let mut claimed: Vec<_> = rows.iter().filter_map(|row| read(row, token)).collect();

@@ -53,9 +53,9 @@ macro_rules! chores {
                 (select ",
             $due_ms,
             " from fairlane_jobs where state in ('scheduled', 'retryable')) as next_due_ms,
-                exists (select 1 from fairlane_jobs where state = 'executing' and ",
+                ",
             $expired,
-            ") as expired,
+            " as expired,
                 exists (select 1 from fairlane_jobs where state = 'available' and suspect) as suspects,
                 exists (select 1 from fairlane_schedules where paused_at is null and next_tick_at <= {now}) as tick,
                 (select max(changed_at) from fairlane_tenants) as tenants_changed_at,
@@ -78,7 +78,8 @@ const LOOK: Sql = Sql {
                 where state = 'available' and not suspect and (queue, tenant_id) > (h.queue, h.tenant_id)
                 order by queue, tenant_id, priority, run_at, id limit 1) next
          ), page as (select * from heads limit $3), chores as (",
-        chores!("(extract(epoch from min(run_at) - {now}) * 1000)::bigint", "lease_until < {now}"),
+        chores!("(extract(epoch from min(run_at) - {now}) * 1000)::bigint", "exists (select 1 from fairlane_jobs where state = 'executing' and lease_until < {now})"
+        ),
         ") select c.*, h.*, not exists (select 1 from fairlane_tenants t where t.id = h.tenant_id and t.paused_at is not null)
                 and not exists (select 1 from fairlane_queues q where q.name = h.queue and q.paused_at is not null
                     and (q.paused_until is null or q.paused_until > {now})) as open
@@ -97,7 +98,11 @@ const LOOK: Sql = Sql {
                 order by j.queue, j.tenant_id, j.priority, j.run_at, j.id limit 1)
             limit $3
          ), chores as (",
-        chores!("(min(run_at) - {now}) / 1000", "(lease_until < {now} or typeof(lease_until) <> 'integer')"),
+        chores!(
+            "(min(run_at) - {now}) / 1000",
+            "(exists (select 1 from fairlane_jobs where state = 'executing' and lease_until < {now})
+                or exists (select 1 from fairlane_jobs where state = 'executing' and lease_until >= ''))"
+        ),
         ") select c.*, h.*, not exists (select 1 from fairlane_tenants t where t.id = h.tenant_id and t.paused_at is not null)
                 and not exists (select 1 from fairlane_queues q where q.name = h.queue and q.paused_at is not null
                     and (q.paused_until is null or q.paused_until > {now})) as open
