@@ -144,8 +144,9 @@ impl Record for StoredRefusal {
 async fn list(tenant: &Tenant, env: &CommandEnv, limit: Limit) -> anyhow::Result<()> {
     settle(tenant).await?;
     let mut tx = reading(tenant).await?;
-    let logs = log::list(&mut tx.conn(), tenant.id().await?, i64::from(limit.limit)).await?;
-    env.output.page(&Page::from(logs), "no imports yet; fairlane import FILE --as products starts one")?;
+    let listing = log::list(&mut tx.conn(), tenant.id().await?, i64::from(limit.limit)).await?;
+    let page = Page { rows: listing.rows, damaged: listing.damaged, next_cursor: None };
+    env.output.page(&page, "no imports yet; fairlane import FILE --as products starts one")?;
     Ok(())
 }
 

@@ -1,0 +1,42 @@
+//! `fairlane import` and `fairlane imports` as people type them, on both databases.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "these are tests")]
+
+mod support;
+
+use fairlane::backend_test;
+use fairlane::store::migrate::MigrationLine;
+use fairlane_workers::erp;
+use support::processes::Site;
+
+fn lines() -> Vec<MigrationLine> {
+    vec![erp::migrations()]
+}
+
+/// What became of a command: exit code, standard output, standard error.
+fn ended(site: &Site, args: &[&str]) -> (i32, String, String) {
+    let output = site.fairlane(args).output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
+}
+
+/// Hands a file in; returns the import's number.
+fn hand_in(site: &Site, name: &str, text: &str) -> String {
+    std::fs::write(site.folder.path().join(name), text).unwrap();
+    let id = site.run(&["import", name, "--as", "products", "-t", "acme", "--again", "-o", "id"]);
+    id.trim().to_owned()
+}
+
+backend_test!(migrations: lines;
+    async fn a_damaged_import_is_named_and_the_others_are_listed(t: TestDb) {
+        let site = Site::new(t).await;
+        let first = hand_in(&site, "products.csv", "sku,name\nA,Bolt\n");
+        let second = hand_in(&site, "products.csv", "sku,name\nA,Bolt\n");
+        site.t.execute("update import_logs set mapping = '[7]' where id = (select min(id) from import_logs)").await;
+        let (code, out, err) = ended(&site, &["imports", "list", "-t", "acme", "-o", "id"]);
+        assert_eq!((code, out.trim()), (0, second.as_str()), "{err}");
+        assert!(err.contains(&format!("can't be read and is left out: {first}: ")), "{err}");
+        let (code, _, err) = ended(&site, &["imports", "show", &first, "-t", "acme"]);
+        assert!(code == 1 && err.contains("import_logs.mapping"), "{code} {err}");
+    }
+);
