@@ -40,3 +40,25 @@ backend_test!(migrations: lines;
         assert!(code == 1 && err.contains("import_logs.mapping"), "{code} {err}");
     }
 );
+
+backend_test!(migrations: lines;
+    async fn refused_rows_are_written_with_their_text_and_never_over_a_file_unasked(t: TestDb) {
+        let site = Site::new(t).await;
+        let id = hand_in(&site, "products.csv", "sku,name\nA,\"Bolt\nB,Nut\nC,,\n");
+        site.run(&["work", "--stop-when-empty"]);
+        let csv = site.folder.path().join("failed.csv");
+        std::fs::write(&csv, "mine").unwrap();
+        let write = ["imports", "errors", &id, "-t", "acme", "--csv", "failed.csv"];
+        let (code, _, err) = ended(&site, &write);
+        assert!(code == 4 && err.contains("failed.csv exists already") && err.contains("--force"), "{code} {err}");
+        assert_eq!(std::fs::read_to_string(&csv).unwrap(), "mine");
+        site.run(&[&write[..], &["--force"]].concat());
+        let written = std::fs::read_to_string(&csv).unwrap();
+        let rows: Vec<&str> = written.lines().skip(1).collect();
+        assert_eq!(rows.len(), 2, "{written}");
+        assert!(rows[0].starts_with("2,,unclosed_quote,") && rows[0].ends_with(",\"A,\"\"Bolt\""), "{written}");
+        std::fs::remove_file(&csv).unwrap();
+        site.run(&write);
+        assert_eq!(std::fs::read_to_string(&csv).unwrap(), written);
+    }
+);

@@ -65,6 +65,7 @@ pub async fn write<W: Write + Send>(
                     code: &refusal.code,
                     message: &refusal.message,
                     fields: &row.fields,
+                    has_cells: row.problem.as_ref().is_none_or(|problem| problem.code.has_cells()),
                 })?;
                 written += 1;
             }
