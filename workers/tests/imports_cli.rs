@@ -62,3 +62,29 @@ backend_test!(migrations: lines;
         assert_eq!(std::fs::read_to_string(&csv).unwrap(), written);
     }
 );
+
+backend_test!(migrations: lines;
+    async fn a_worker_that_looks_elsewhere_names_the_path_and_finds_the_file_in_an_absolute_folder(t: TestDb) {
+        let site = Site::new(t).await;
+        let elsewhere = tempfile::tempdir().unwrap();
+        let work = |folder: &str| {
+            let mut worker = site.fairlane(&["work", "--stop-when-empty"]);
+            worker.current_dir(elsewhere.path()).env("FAIRLANE_IMPORT_FOLDER", folder).output().unwrap()
+        };
+        let id = hand_in(&site, "products.csv", "sku,name\nA,Bolt\n");
+        work(".fairlane/files");
+        let failed: serde_json::Value = serde_json::from_str(&site.run(&["failed", "-o", "json"])).unwrap();
+        let error = failed["data"][0]["error"].as_str().unwrap();
+        let looked_at = elsewhere.path().canonicalize().unwrap().join(".fairlane/files/acme/imports");
+        assert!(error.contains(looked_at.to_str().unwrap()) && error.contains("absolute folder"), "{error}");
+        assert_eq!(failed["data"][0]["code"], "file_missing");
+        let mut write = site.fairlane(&["imports", "errors", &id, "-t", "acme", "--csv", "failed.csv"]);
+        let refused = write.current_dir(elsewhere.path()).output().unwrap();
+        let err = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(err.contains(looked_at.to_str().unwrap()) && err.contains("hint: import.folder"), "{err}");
+        assert!(!elsewhere.path().join("failed.csv").exists(), "no empty file is left");
+        site.run(&["retry", failed["data"][0]["id"].as_str().unwrap()]);
+        work(site.folder.path().join(".fairlane/files").to_str().unwrap());
+        assert_eq!(site.count("select count(*) as n from products").await, 1);
+    }
+);

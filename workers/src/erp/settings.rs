@@ -40,7 +40,7 @@ pub const SETTINGS: &[Setting] = &[
         "import.folder",
         Kind::Path,
         ".fairlane/files",
-        "Where uploaded and failed rows' files are kept.",
+        "Where imported files are kept; relative to each process's working directory: absolute where workers run elsewhere.",
     ),
     Setting::new("import.max_bytes", Kind::Size, "100MB", "Largest file accepted."),
     Setting::new(

@@ -14,7 +14,7 @@ use serde_json::json;
 use super::import::ending;
 use super::import_follow::{find, settle};
 use super::{Limit, reading};
-use crate::erp::jobs::process_bulk_import::failed_rows;
+use crate::erp::jobs::process_bulk_import::failed_rows::{FailedRows, FailedRowsError};
 use crate::erp::jobs::process_bulk_import::log::{self, ImportLog};
 use crate::erp::jobs::process_bulk_import::row_errors::{self, StoredRefusal};
 use crate::erp::settings::ImportSettings;
@@ -198,8 +198,9 @@ async fn write_csv(
 ) -> anyhow::Result<()> {
     let log = find(tenant, id).await?;
     let settings = ImportSettings::read(&env.config)?;
+    let failed = FailedRows::open(tenant, &settings, &log).map_err(explain)?;
     let output = std::io::BufWriter::new(make_file(path, force)?);
-    let rows = failed_rows::write(tenant, &settings, &log, output).await?;
+    let rows = failed.write(output).await.map_err(explain)?;
     let lines = [format!("{rows} rows written to {}; correct them and import the file", path.display())];
     env.output.result(
         &json!({ "import_id": id, "rows": rows, "file": path }),
@@ -207,6 +208,19 @@ async fn write_csv(
         &lines,
     )?;
     Ok(())
+}
+
+fn explain(error: FailedRowsError) -> anyhow::Error {
+    match error {
+        FailedRowsError::File(error) => {
+            let failure = Failure::new(Exit::Failed, error.to_string());
+            match error.hint() {
+                Some(hint) => failure.hint(hint).into(),
+                None => failure.into(),
+            }
+        }
+        error => error.into(),
+    }
 }
 
 /// A new file; one that exists may hold somebody's corrections, and is overwritten only when that is asked for.
