@@ -86,11 +86,17 @@ impl Session {
 
     /// What the domains of this application serve; their state is built at the first call.
     pub(super) async fn served(&self) -> anyhow::Result<&Served> {
-        self.served.get_or_try_init(|| self.set_up()).await
+        let fairlane = self.fairlane_without_schema().await?;
+        self.served.get_or_try_init(|| self.set_up(fairlane)).await
     }
 
-    async fn set_up(&self) -> anyhow::Result<Served> {
-        let fairlane = self.fairlane_without_schema().await?;
+    /// The same without the database: on an empty one in memory. For questions about the program alone.
+    pub(super) async fn served_without_database(&self) -> anyhow::Result<Served> {
+        let db = Db::open(&DbOptions::new("sqlite::memory:")).await?;
+        self.set_up(&Fairlane::new(db, client_settings(&self.config)?)).await
+    }
+
+    async fn set_up(&self, fairlane: &Fairlane) -> anyhow::Result<Served> {
         let mut served = Served::default();
         for setup in self.setups.iter() {
             served.extend(setup(Setup { config: self.config.clone(), fairlane: fairlane.clone() }).await?);

@@ -11,6 +11,29 @@ fn a_fresh_folder_needs_no_set_up() {
 }
 
 #[test]
+fn a_table_of_a_kind_that_nobody_serves_is_a_problem_of_the_configuration() {
+    let cli = Cli::fresh();
+    let check = |kind: &str| {
+        std::fs::write(cli.path("fairlane.toml"), format!("[kinds.\"{kind}\"]\nattempts = 5\n")).unwrap();
+        cli.run(&["config", "check"])
+    };
+    check("erp.process_bulk_import").expect(0).says("fine");
+    check("erp.generate_invoice_from_order").expect(0);
+    check("erp.generate_invoice_from_order@sales.order.approved").expect(0);
+    check("erp.process_bulk_imort")
+        .expect(2)
+        .says("did you mean erp.process_bulk_import?")
+        .says("file fairlane.toml:");
+    check("nobody").expect(2).says("no job or listener has this kind");
+    assert!(!cli.path(".fairlane").exists(), "it needs no database");
+    cli.run(&["migrate"]).expect(0);
+    check("erp.generate_invoice_from_order");
+    cli.run(&["work", "--stop-when-empty"]).expect(0);
+    check("nobody");
+    cli.run(&["work", "--stop-when-empty"]).expect(2).says("no job or listener has this kind");
+}
+
+#[test]
 fn processes_that_meet_on_a_new_file_all_get_a_schema() {
     let cli = Cli::fresh();
     let children: Vec<_> =
