@@ -60,6 +60,8 @@ struct Shared {
     commands: Vec<String>,
     received: Vec<Received>,
     answers: HashMap<String, Answer>,
+    /// How often a client was left waiting for an answer to RCPT TO.
+    held: usize,
 }
 
 impl SmtpServer {
@@ -106,6 +108,11 @@ impl SmtpServer {
     /// The words the clients began their lines with.
     pub(crate) fn commands(&self) -> Vec<String> {
         self.shared.lock().unwrap().commands.clone()
+    }
+
+    /// How often a client was left waiting for an answer to RCPT TO.
+    pub(crate) fn held(&self) -> usize {
+        self.shared.lock().unwrap().held
     }
 
     pub(crate) fn received(&self) -> Vec<Received> {
@@ -217,7 +224,10 @@ impl Dialogue {
         self.to.push(address);
         match answer {
             Some(Answer::Recipient(reply)) => reply.into(),
-            Some(Answer::SilentToRecipient) => std::future::pending().await,
+            Some(Answer::SilentToRecipient) => {
+                self.shared.lock().unwrap().held += 1;
+                std::future::pending().await
+            }
             Some(Answer::RecipientOnce(reply)) => {
                 self.shared.lock().unwrap().answers.remove(self.to.last().unwrap());
                 reply.into()
