@@ -194,7 +194,7 @@ fn is_outage(code: &str) -> bool {
         || SQLITE.contains(&code)
 }
 
-fn is_missing_table(source: &sqlx::Error) -> bool {
+pub(crate) fn is_missing_table(source: &sqlx::Error) -> bool {
     source.as_database_error().is_some_and(|refusal| {
         refusal.code().as_deref() == Some("42P01") || refusal.message().starts_with("no such table")
     })

@@ -155,6 +155,11 @@ pub(crate) struct KindHandler {
 }
 
 impl Served {
+    /// What `[kinds."NAME"]` may name: kinds, and listeners for all their events.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.kinds.keys().map(String::as_str).chain(self.subscriptions.iter().map(|listens| listens.listener))
+    }
+
     /// Adds another registry's kinds.
     pub(crate) fn extend(&mut self, other: Self) {
         for (kind, handler) in other.kinds {

@@ -43,7 +43,7 @@ impl Record for SettingRecord {
     }
 }
 
-pub(super) fn run(verb: &ConfigVerb, session: &Session) -> anyhow::Result<Exit> {
+pub(super) async fn run(verb: &ConfigVerb, session: &Session) -> anyhow::Result<Exit> {
     match verb {
         ConfigVerb::Show { origin } if session.out.is_human() && !origin => {
             for shown in session.config.show() {
@@ -59,19 +59,22 @@ pub(super) fn run(verb: &ConfigVerb, session: &Session) -> anyhow::Result<Exit> 
             });
             session.out.page(&Page::from(rows.collect::<Vec<_>>()), "")?;
         }
-        // A configuration with problems did not get this far.
-        ConfigVerb::Check => {
-            let result = serde_json::json!({ "ok": true, "notes": session.config.notes() });
-            let mut lines: Vec<_> = session
-                .config
-                .notes()
-                .iter()
-                .map(|note| format!("note: {}", super::printable(note)))
-                .collect();
-            lines.push("The configuration is fine.".into());
-            session.out.result(&result, None, &lines)?;
-        }
+        ConfigVerb::Check => check(session).await?,
         ConfigVerb::Template => {}
     }
     Ok(Exit::Done)
+}
+
+/// A configuration whose settings are wrong did not get this far; its kinds have not been looked at yet.
+async fn check(session: &Session) -> anyhow::Result<()> {
+    let mut notes = session.config.notes().to_vec();
+    match session.served_without_database().await {
+        Ok(served) => session.config.check_kinds(served.names())?,
+        Err(why) => notes.push(format!("the names of kinds were not checked: {why:#}")),
+    }
+    let result = serde_json::json!({ "ok": true, "notes": notes });
+    let mut lines: Vec<_> = notes.iter().map(|note| format!("note: {}", super::printable(note))).collect();
+    lines.push("The configuration is fine.".into());
+    session.out.result(&result, None, &lines)?;
+    Ok(())
 }

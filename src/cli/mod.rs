@@ -39,11 +39,9 @@ mod workers;
 
 use std::ffi::OsString;
 use std::io::Write;
-use std::sync::Arc;
 
 use clap::{ArgMatches, Args as _, FromArgMatches, Subcommand as _};
 use futures::future::BoxFuture;
-use tokio::sync::Mutex;
 
 pub use domain::{CommandEnv, DomainCommand};
 pub use exit::{Exit, Failure};
@@ -104,7 +102,8 @@ impl App {
         self
     }
 
-    /// Adds a domain: how its state is built, and what it serves.
+    /// Adds a domain: how its state is built, and what it serves. Verbs that ask about the program alone build it on an
+    /// empty database in memory: what it needs of a database it should read when a job needs it.
     pub fn domain<S, F, Fut>(mut self, setup: F) -> Self
     where
         S: Clone + Send + Sync + 'static,
@@ -221,8 +220,11 @@ async fn dispatch(app: App, matches: ArgMatches) -> anyhow::Result<std::process:
         None => LogUse::Application,
     };
     start_log(&config, &globals, usual)?;
-    let lines = Arc::new(Mutex::new(app.lines));
-    let session = Session::new(config, globals, out, lines, Arc::new(app.setups))?;
+    let bringing = app.commands.iter().filter(|command| command.brings_schema());
+    let made_by = std::iter::once("migrate".to_owned())
+        .chain(bringing.map(|command| command.command().get_name().to_owned()))
+        .collect();
+    let session = Session::new(config, globals, out, app.lines, made_by, app.setups)?;
     let ended = match (verb, own) {
         (Some(verb), _) => Box::pin(verbs::run(verb, &session)).await.map(Into::into),
         (None, Some((index, matches))) => match app.commands.get(index) {

@@ -13,7 +13,7 @@ use super::{BoundSetup, Setup};
 use crate::admin::Operator;
 use crate::client::{ClientSettings, Fairlane, PayloadLimits, WakeMode};
 use crate::config::{self, Config};
-use crate::db::{Db, DbOptions, Dialect, Pooler, Synchronous, postgres_connect_options, query};
+use crate::db::{Db, DbOptions, Dialect, Pooler, Synchronous, postgres_connect_options, query, sqlite_file};
 use crate::error::Error;
 use crate::policy::PolicyOverride;
 use crate::registry::Served;
@@ -36,6 +36,8 @@ pub(super) struct Session {
 pub(super) struct Database {
     pub(super) options: DbOptions,
     pub(super) lines: Arc<Mutex<Vec<MigrationLine>>>,
+    /// The verbs that make a database where there is none.
+    pub(super) made_by: Arc<[String]>,
 }
 
 impl Session {
@@ -43,23 +45,28 @@ impl Session {
         config: Config,
         globals: Globals,
         out: Output,
-        lines: Arc<Mutex<Vec<MigrationLine>>>,
-        setups: Arc<Vec<BoundSetup>>,
+        lines: Vec<MigrationLine>,
+        made_by: Vec<String>,
+        setups: Vec<BoundSetup>,
     ) -> anyhow::Result<Self> {
-        let database = Database { options: db_options(&config)?, lines };
+        let database = Database {
+            options: db_options(&config)?,
+            lines: Arc::new(Mutex::new(lines)),
+            made_by: made_by.into(),
+        };
         Ok(Self {
             config,
             globals,
             out,
             database,
-            setups,
+            setups: Arc::new(setups),
             fairlane: OnceCell::new(),
             served: OnceCell::new(),
         })
     }
 
-    /// The client, on a database whose schema is there. An SQLite file is migrated at its first use; on PostgreSQL that
-    /// is an administrator's decision.
+    /// The client, on a database whose schema is there. In an SQLite file the schema is brought up to date; on PostgreSQL
+    /// that is an administrator's decision. Neither is made here: a verb in the wrong folder must not show an empty queue.
     pub(super) async fn fairlane(&self) -> anyhow::Result<&Fairlane> {
         self.fairlane.get_or_try_init(|| self.connect(true)).await
     }
@@ -71,6 +78,9 @@ impl Session {
 
     async fn connect(&self, want_schema: bool) -> anyhow::Result<Fairlane> {
         if self.database.options.dialect()? == Dialect::Sqlite {
+            if want_schema {
+                self.database.refuse_without_schema().await?;
+            }
             self.database.migrate().await?;
         }
         if self.database.options.dialect()? == Dialect::Postgres {
@@ -86,11 +96,17 @@ impl Session {
 
     /// What the domains of this application serve; their state is built at the first call.
     pub(super) async fn served(&self) -> anyhow::Result<&Served> {
-        self.served.get_or_try_init(|| self.set_up()).await
+        let fairlane = self.fairlane_without_schema().await?;
+        self.served.get_or_try_init(|| self.set_up(fairlane)).await
     }
 
-    async fn set_up(&self) -> anyhow::Result<Served> {
-        let fairlane = self.fairlane_without_schema().await?;
+    /// The same without the database: on an empty one in memory. For questions about the program alone.
+    pub(super) async fn served_without_database(&self) -> anyhow::Result<Served> {
+        let db = Db::open(&DbOptions::new("sqlite::memory:")).await?;
+        self.set_up(&Fairlane::new(db, client_settings(&self.config)?)).await
+    }
+
+    async fn set_up(&self, fairlane: &Fairlane) -> anyhow::Result<Served> {
         let mut served = Served::default();
         for setup in self.setups.iter() {
             served.extend(setup(Setup { config: self.config.clone(), fairlane: fairlane.clone() }).await?);
@@ -177,6 +193,27 @@ impl Database {
             }
             tokio::time::sleep(Duration::from_millis(50 + fastrand::u64(..100))).await;
         }
+    }
+
+    /// Refuses a file that is not there, or that holds no schema of Fairlane.
+    async fn refuse_without_schema(&self) -> anyhow::Result<()> {
+        let Some(file) = sqlite_file(&self.options)? else { return Ok(()) };
+        let place = std::path::absolute(&file).unwrap_or_else(|_| file.clone());
+        let place = place.display();
+        let missing = if !file.exists() {
+            format!("there is no database at {place}")
+        } else if self.status().await?.iter().all(|migration| !migration.applied) {
+            format!("the database {place} has no schema of Fairlane yet")
+        } else {
+            return Ok(());
+        };
+        let made_by =
+            self.made_by.iter().map(|verb| format!("fairlane {verb}")).collect::<Vec<_>>().join(", or ");
+        Err(Failure::new(Exit::Refused, missing)
+            .hint(format!(
+                "another one? name it with -d (--database) or go to its folder   make it: {made_by}"
+            ))
+            .into())
     }
 
     /// Every migration, and whether the database has it.

@@ -146,7 +146,7 @@ pub(super) async fn run(verb: Verb, session: &Session) -> anyhow::Result<Exit> {
         Verb::Events(verb) => events::run(&verb, session).await,
         Verb::Tenants(verb) => tenants::run(&verb, session).await,
         Verb::Migrate(verb) => migrate::migrate(&verb, session).await,
-        Verb::Config(verb) => config::run(&verb, session),
+        Verb::Config(verb) => config::run(&verb, session).await,
         Verb::Completions(_) | Verb::Version => Ok(Exit::Done),
     }
 }

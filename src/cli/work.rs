@@ -136,7 +136,7 @@ pub(super) async fn work(verb: &Work, session: &Session) -> anyhow::Result<Exit>
         return Ok(Exit::Done);
     };
     let served = session.served().await?;
-    session.config.check_kinds(served.kinds.keys().map(String::as_str))?;
+    session.config.check_kinds(served.names())?;
     check_kinds(verb, served)?;
     let worker = Worker::new(fairlane).serve_bound(served.clone()).options(options).controlled_by(control);
     let stopped = worker.run_until(std::future::pending()).await?;

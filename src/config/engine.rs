@@ -13,7 +13,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "database.url",
         Kind::DatabaseUrl,
         "sqlite:.fairlane/fairlane.db",
-        "Where everything is stored: sqlite:PATH (made on first use; relative paths count from the working \
+        "Where everything is stored: sqlite:PATH (made by `fairlane migrate`; relative paths count from the working \
          directory) or postgres://user:password@host:5432/name. In production give it through \
          FAIRLANE_DATABASE_URL or FAIRLANE_DATABASE_URL_FILE, so that no password stands in a file of settings.",
     ),

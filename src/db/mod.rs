@@ -30,7 +30,7 @@ pub use query::{Query, query};
 pub use row::{Column, Row};
 pub use sql::{Dialect, Sql};
 pub use sqlite::SqliteDb;
-pub(crate) use sqlite::sqlite_connect_options;
+pub(crate) use sqlite::{sqlite_connect_options, sqlite_file};
 pub use tx::Tx;
 pub use value::Value;
 

@@ -6,6 +6,7 @@
 //! committer task, which queues at the same mutex, commits when its turn comes, for all that arrived before it.
 
 use std::ops::{Deref, DerefMut};
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -311,13 +312,21 @@ impl Writer {
     }
 }
 
-pub(crate) fn sqlite_connect_options(options: &DbOptions) -> Result<SqliteConnectOptions> {
-    let invalid = |why: String| Error::Invalid { what: "the database URL".into(), why };
+fn invalid(why: String) -> Error {
+    Error::Invalid { what: "the database URL".into(), why }
+}
+
+/// The file that the URL names; `None` in memory.
+pub(crate) fn sqlite_file(options: &DbOptions) -> Result<Option<PathBuf>> {
     let connect =
         SqliteConnectOptions::from_str(&options.url).map_err(|source| invalid(source.to_string()))?;
-    if !options.url.contains(":memory:")
-        && let Some(folder) = connect.get_filename().parent()
-    {
+    Ok((!options.url.contains(":memory:")).then(|| connect.get_filename().to_owned()))
+}
+
+pub(crate) fn sqlite_connect_options(options: &DbOptions) -> Result<SqliteConnectOptions> {
+    let connect =
+        SqliteConnectOptions::from_str(&options.url).map_err(|source| invalid(source.to_string()))?;
+    if let Some(folder) = sqlite_file(options)?.as_deref().and_then(Path::parent) {
         std::fs::create_dir_all(folder)
             .map_err(|source| invalid(format!("the folder {} can't be made: {source}", folder.display())))?;
     }

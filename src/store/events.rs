@@ -106,7 +106,7 @@ async fn publish_in_one_statement(conn: &mut Conn<'_>, event: &NewEvent) -> Resu
             insert into fairlane_events (id, tenant_id, name, version, payload, source, actor, aggregate_type,
                 aggregate_id, aggregate_version, correlation_id, causation_id, trace, priority, occurred_at)
             select $1, $2, $3, $4, $5::jsonb, $6, $7, $8, $9, $10, $11, $12, $13, 5, {now} from setting
-            on conflict (id) do nothing
+            on conflict do nothing
             returning id
          ), fanned as (
             insert into fairlane_jobs (id, tenant_id, queue, kind, priority, state, run_at, payload, event_id,
@@ -120,7 +120,7 @@ async fn publish_in_one_statement(conn: &mut Conn<'_>, event: &NewEvent) -> Resu
             join fairlane_subscriptions s on s.event_name = $3
             cross join lateral (
                 select encode(sha256(uuid_send(event.id) || convert_to(s.listener, 'UTF8')), 'hex') as hash) h
-            on conflict (id) do nothing
+            on conflict do nothing
             returning queue, priority
          )
          select (select count(*) from event) as stored, count(*) as jobs,
@@ -143,7 +143,7 @@ async fn publish_step_by_step(conn: &mut Conn<'_>, event: &NewEvent) -> Result<F
         "insert into fairlane_events (id, tenant_id, name, version, payload, source, actor, aggregate_type,
             aggregate_id, aggregate_version, correlation_id, causation_id, trace, priority, occurred_at)
          values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 5, {now})
-         on conflict (id) do nothing"
+         on conflict do nothing"
     );
     if bind_event(query(statement), event).execute(conn).await? == 0 {
         return stored_before(conn, event).await;
@@ -280,7 +280,7 @@ pub async fn publish_all(conn: &mut Conn<'_>, events: &[NewEvent]) -> Result<u64
                 e.aggregate_version, $4, $5, 5, {now}
              from setting, jsonb_to_recordset($6::jsonb) as e(id uuid, name text, version integer, payload jsonb,
                 aggregate_type text, aggregate_id text, aggregate_version bigint)
-             on conflict (id) do nothing
+             on conflict do nothing
              returning id",
         sqlite: "insert into fairlane_events (id, tenant_id, name, version, payload, source, actor, aggregate_type,
                 aggregate_id, aggregate_version, correlation_id, causation_id, priority, occurred_at)
@@ -288,7 +288,7 @@ pub async fn publish_all(conn: &mut Conn<'_>, events: &[NewEvent]) -> Result<u64
                 value ->> 'aggregate_type', value ->> 'aggregate_id', value ->> 'aggregate_version', $4, $5, 5, {now}
              from json_each($6)
              where true
-             on conflict (id) do nothing
+             on conflict do nothing
              returning id",
     };
     let rows = query(statement)

@@ -159,6 +159,9 @@ pub(crate) fn confine(conn: &Conn<'_>, tenant_id: i64) -> Result<()> {
 ///
 /// One bind, a JSON array: the same building code for one row and for thousands, on both databases. On PostgreSQL the
 /// tenant's setting travels in the statement, so a single dispatch stays one round trip under row-level security.
+///
+/// The conflict names no column: `(tenant_id, id)` is unique as well, and of two inserts that meet the second would
+/// have stumbled over that index with an error.
 pub async fn insert(conn: &mut Conn<'_>, jobs: &[NewJob]) -> Result<u64> {
     let Some(first) = jobs.first() else { return Ok(0) };
     confine(conn, first.tenant_id)?;
@@ -181,7 +184,7 @@ pub async fn insert(conn: &mut Conn<'_>, jobs: &[NewJob]) -> Result<u64> {
                 max_attempts, timeout_ms, 'epoch'::timestamptz + retry_until_us * interval '1 microsecond', unique_key,
                 unique_mode, unique_for_ms, concurrency_key, correlation_id, causation_id, trace, {now}
              from given
-             on conflict (id) do nothing",
+             on conflict do nothing",
         sqlite: "with given as (
                 select value as r, coalesce(value ->> 'at_us', {now} + (value ->> 'delay_ms') * 1000) as due
                 from json_each($1) where $2 is not null)
@@ -195,7 +198,7 @@ pub async fn insert(conn: &mut Conn<'_>, jobs: &[NewJob]) -> Result<u64> {
                 r ->> 'causation_id', r ->> 'trace', {now}
              from given
              where true
-             on conflict (id) do nothing",
+             on conflict do nothing",
     };
     query(statement).bind(rows).bind(first.tenant_id).execute(conn).await
 }

@@ -24,7 +24,7 @@ pub struct DamagedRow {
 }
 
 /// Reads a page whose statement names each row's id as text (`key`).
-pub(crate) fn read_all<T>(rows: &[Row], limit: i64, read: impl Fn(&Row) -> Result<T>) -> Result<Listing<T>> {
+pub fn read_all<T>(rows: &[Row], limit: i64, read: impl Fn(&Row) -> Result<T>) -> Result<Listing<T>> {
     let mut listing = Listing { rows: Vec::new(), damaged: Vec::new(), more: rows.len() as i64 >= limit };
     for row in rows {
         match read(row) {

@@ -1,10 +1,13 @@
 //! Bringing the schema up to date: roles, then migrations, a line per domain with a version table of its own.
 
+use std::time::Duration;
+
 use sqlx::migrate::{Migrate, MigrateError, Migrator};
+use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, SqliteConnection};
 
-use crate::db::{Conn, Db, DbOptions, Dialect, query};
-use crate::error::{Error, Result};
+use crate::db::{Conn, Db, DbOptions, Dialect, query, sqlite_file};
+use crate::error::{Error, Result, is_missing_table};
 use crate::sql;
 
 /// A domain's migrations, for both databases.
@@ -92,7 +95,7 @@ pub(crate) async fn migrate_db(db: &Db, lines: Vec<MigrationLine>) -> Result<()>
     tx.commit().await
 }
 
-/// Every migration of the lines, and whether the database has it; changes nothing.
+/// Every migration of the lines, and whether the database has it; changes nothing, and makes no SQLite file.
 pub async fn status(options: &DbOptions, lines: &[MigrationLine]) -> Result<Vec<MigrationStatus>> {
     let mut found = Vec::new();
     for line in lines {
@@ -100,9 +103,7 @@ pub async fn status(options: &DbOptions, lines: &[MigrationLine]) -> Result<Vec<
             Dialect::Postgres => {
                 (&line.postgres, applied_versions(&mut connect_postgres(options).await?, line.name).await?)
             }
-            Dialect::Sqlite => {
-                (&line.sqlite, applied_versions(&mut connect_sqlite(options).await?, line.name).await?)
-            }
+            Dialect::Sqlite => (&line.sqlite, applied_to_file(options, line.name).await?),
         };
         found.extend(known.iter().map(|migration| MigrationStatus {
             line: line.name,
@@ -112,6 +113,19 @@ pub async fn status(options: &DbOptions, lines: &[MigrationLine]) -> Result<Vec<
         }));
     }
     Ok(found)
+}
+
+/// The versions that an SQLite file has; one that is not there, or is empty, is left so.
+async fn applied_to_file(options: &DbOptions, line: &str) -> Result<Vec<i64>> {
+    let mut conn = match sqlite_file(options)? {
+        Some(file) if !file.exists() => return Ok(Vec::new()),
+        Some(file) => {
+            let connect = SqliteConnectOptions::new().filename(file).read_only(true);
+            connect.busy_timeout(Duration::from_secs(10)).connect().await?
+        }
+        None => connect_sqlite(options).await?,
+    };
+    applied_versions(&mut conn, line).await
 }
 
 fn version_table(line: &str) -> String {
@@ -134,15 +148,11 @@ where
 async fn applied_versions<C: Migrate>(conn: &mut C, line: &str) -> Result<Vec<i64>> {
     match conn.list_applied_migrations(&version_table(line)).await {
         Ok(applied) => Ok(applied.into_iter().map(|migration| migration.version).collect()),
-        // Who may not look must not be told that nothing was applied.
-        Err(MigrateError::Execute(source)) if is_forbidden(&source) => Err(Error::Database(source)),
-        // A table that is not there yet has applied nothing; any other error shows itself in `run`.
-        Err(_) => Ok(Vec::new()),
+        // A table that is not there yet has applied nothing. Who may not look, or finds the file locked, must not be told so.
+        Err(MigrateError::Execute(source)) if is_missing_table(&source) => Ok(Vec::new()),
+        Err(MigrateError::Execute(source)) => Err(source.into()),
+        Err(why) => Err(Error::Migration(format!("line {line}: {why}"))),
     }
-}
-
-fn is_forbidden(source: &sqlx::Error) -> bool {
-    source.as_database_error().is_some_and(|refusal| refusal.code().as_deref() == Some("42501"))
 }
 
 async fn connect_postgres(options: &DbOptions) -> Result<PgConnection> {

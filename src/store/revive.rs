@@ -44,7 +44,7 @@ pub async fn revive(conn: &mut Conn<'_>, ids: &[Uuid]) -> Result<Revived> {
          where f.id {in:$1} and (f.unique_key is null or exists (
             select 1 from fairlane_unique_keys k where k.tenant_id = f.tenant_id and k.scope = 'unique:' || f.kind
                 and k.key = f.unique_key and k.job_id = f.id))
-         on conflict (id) do nothing
+         on conflict do nothing
          returning id, queue"
     ))
     .bind(ids)

@@ -20,6 +20,7 @@ use tower::Service;
 use tracing::{Instrument, Span, debug, info_span, warn};
 use uuid::Uuid;
 
+use super::attempt_limits::AttemptLimits;
 use super::backend::Lease;
 use super::process::{Process, StopCause};
 use super::settle::Settlement;
@@ -27,7 +28,6 @@ use crate::client::Fairlane;
 use crate::context::{JobInfo, Run, in_run};
 use crate::db::{Db, Dialect};
 use crate::outcome::{AttemptFacts, AttemptResult, Next, decide};
-use crate::policy::{Backoff, Policy, PolicyOverride};
 use crate::registry::KindHandler;
 use crate::store::claim::Claimed;
 use crate::store::settle::{self, Fence};
@@ -97,44 +97,6 @@ async fn execute(process: &Arc<Process>, lease: Lease) {
     let settlement =
         Settlement { fence, next, run: Some(run), handler: Some(handler.clone()), payload: claimed.payload };
     let _ = process.settlements.send(settlement);
-}
-
-/// How often and how long this job may try: the dispatch says, else the configuration, else the kind, else the worker.
-#[derive(Debug, Clone)]
-pub(crate) struct AttemptLimits {
-    max_attempts: u32,
-    timeout: Option<Duration>,
-    backoff: Backoff,
-}
-
-impl AttemptLimits {
-    fn of(process: &Process, claimed: &Claimed, policy: Policy) -> Self {
-        let kinds = &process.fairlane.settings().kinds;
-        let listener = claimed.kind.split('@').next().unwrap_or_default();
-        let changed = kinds.get(&claimed.kind).or_else(|| kinds.get(listener)).cloned().unwrap_or_default();
-        let options = &process.options;
-        Self::resolve(claimed, policy, changed, options.tries, options.timeout, &options.backoff)
-    }
-
-    pub(crate) fn resolve(
-        claimed: &Claimed,
-        policy: Policy,
-        changed: PolicyOverride,
-        tries: u32,
-        timeout: Duration,
-        backoff: &Backoff,
-    ) -> Self {
-        let timeout = claimed.timeout.or(changed.timeout).or(policy.timeout).unwrap_or(timeout);
-        Self {
-            max_attempts: claimed.max_attempts.or(changed.attempts).or(policy.attempts).unwrap_or(tries),
-            timeout: (!timeout.is_zero()).then_some(timeout),
-            backoff: match (changed.backoff, policy.backoff) {
-                (Some(waits), _) if !waits.is_empty() => Backoff::List(waits),
-                (_, Some(waits)) => Backoff::List(waits.to_vec()),
-                _ => backoff.clone(),
-            },
-        }
-    }
 }
 
 /// What handler, transactions and worker share about this run.

@@ -6,6 +6,7 @@
 //! suspects.rs   jobs whose process died under them run alone
 //! backend.rs    the leases' way to the executor, as an apalis Backend
 //! execute.rs    one attempt: handler in a task of its own, timeout, cancellation, panic -> outcome::decide
+//! attempt_limits.rs  how often and how long it may try: dispatch, configuration, kind, worker
 //! settle.rs     what follows, written in batches and fenced
 //! hooks.rs      failed() hooks, for which a stopping worker waits
 //! heartbeat.rs  leases renewed from a thread of its own, so that no handler can starve them
@@ -17,6 +18,7 @@
 //! None of the loops holds a database transaction while a job runs, and none of them ends with a database error: they
 //! wait, with jitter, until the database is back.
 
+mod attempt_limits;
 mod backend;
 mod control;
 mod execute;
@@ -44,7 +46,8 @@ pub use control::{Control, StopReason};
 pub use options::WorkerOptions;
 pub use signals::listen_to_signals;
 
-pub(crate) use execute::{AttemptLimits, Place, attempt, new_run, run_of};
+pub(crate) use attempt_limits::AttemptLimits;
+pub(crate) use execute::{Place, attempt, new_run, run_of};
 pub(crate) use process::{Pause, Process};
 pub(crate) use settle::{Settlement, settle_all};
 pub(crate) use vital::{RUNNING, VitalTasks};

@@ -8,12 +8,18 @@
 //! one off: its test must fail
 //! ```
 
+mod mechanisms;
+mod switches;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
+
+use mechanisms::{Mechanism, parse};
+use switches::copy_with_switches;
 
 /// A test that has not ended by then has failed.
 const LIMIT: Duration = Duration::from_secs(150);
@@ -24,30 +30,6 @@ const SWITCH: &str = "switched-off";
 const BAD_SQL: [&str; 5] = ["syntax error", "no such column", "42601", "42703", "42P18"];
 
 type Res<T> = Result<T, String>;
-
-/// How a change gets into the copy.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum How {
-    /// The source text becomes a switch between two expressions.
-    Code,
-    /// The SQL text is changed when it is run.
-    Statement,
-}
-
-struct Change {
-    how: How,
-    file: String,
-    on: String,
-    off: String,
-}
-
-struct Mechanism {
-    name: String,
-    guards: String,
-    target: String,
-    test: String,
-    changes: Vec<Change>,
-}
 
 enum Seen {
     Passed,
@@ -115,165 +97,6 @@ fn judge(seen: &Seen) -> (bool, String) {
 
 fn read(path: &Path) -> Res<String> {
     fs::read_to_string(path).map_err(|why| format!("{}: {why}", path.display()))
-}
-
-/// `## name`, `guards:`, `test: TARGET PATH`, then pairs of `--- code|statement FILE` and `--- off` with their texts.
-fn parse(text: &str) -> Res<Vec<Mechanism>> {
-    let mut all: Vec<Mechanism> = Vec::new();
-    let mut into_off = None;
-    for (number, line) in text.lines().enumerate() {
-        let wrong = || format!("mechanisms.txt, line {}: \"{line}\" is out of place", number + 1);
-        if let Some(name) = line.strip_prefix("## ") {
-            into_off = None;
-            all.push(Mechanism {
-                name: name.into(),
-                guards: String::new(),
-                target: String::new(),
-                test: String::new(),
-                changes: Vec::new(),
-            });
-            continue;
-        }
-        let Some(it) = all.last_mut() else { continue };
-        if let Some(header) = line.strip_prefix("--- ") {
-            if header == "off" {
-                into_off = Some(true);
-                continue;
-            }
-            let (how, file) = header.split_once(' ').ok_or_else(wrong)?;
-            let how = if how == "code" { How::Code } else { How::Statement };
-            it.changes.push(Change { how, file: file.into(), on: String::new(), off: String::new() });
-            into_off = Some(false);
-        } else if let (Some(off), Some(change)) = (into_off, it.changes.last_mut()) {
-            let text = if off { &mut change.off } else { &mut change.on };
-            text.push_str(line);
-            text.push('\n');
-        } else if let Some(guards) = line.strip_prefix("guards: ") {
-            it.guards = guards.into();
-        } else if let Some(test) = line.strip_prefix("test: ") {
-            let (target, test) = test.split_once(' ').ok_or_else(wrong)?;
-            (it.target, it.test) = (target.into(), test.into());
-        } else if !line.is_empty() {
-            return Err(wrong());
-        }
-    }
-    for change in all.iter_mut().flat_map(|it| &mut it.changes) {
-        change.on = change.on.trim_end_matches('\n').to_owned();
-        change.off = change.off.trim_end_matches('\n').to_owned();
-    }
-    Ok(all)
-}
-
-/// Writes only what differs, so that a second run builds next to nothing.
-fn write_if_new(path: &Path, contents: &[u8]) -> Res<()> {
-    if fs::read(path).is_ok_and(|before| before == contents) {
-        return Ok(());
-    }
-    let io = |why: std::io::Error| format!("{}: {why}", path.display());
-    fs::create_dir_all(path.parent().unwrap_or(path)).map_err(io)?;
-    fs::write(path, contents).map_err(io)
-}
-
-fn copy_with_switches(copy: &Path, all: &[Mechanism]) -> Res<()> {
-    let listed = Command::new("git")
-        .args(["ls-files", "-co", "--exclude-standard"])
-        .output()
-        .map_err(|why| format!("git ls-files: {why}"))?;
-    let mut files = BTreeMap::new();
-    for name in String::from_utf8_lossy(&listed.stdout).lines() {
-        if let Ok(contents) = fs::read(name) {
-            files.insert(name.to_owned(), contents);
-        }
-    }
-    for it in all {
-        for change in &it.changes {
-            let wrong = |why: &str| format!("{}: {}: {why}:\n{}", it.name, change.file, change.on);
-            let contents = files.get(&change.file).ok_or_else(|| wrong("no such file"))?;
-            let text = String::from_utf8_lossy(contents).into_owned();
-            match text.matches(&change.on).count() {
-                0 => return Err(wrong("it does not contain")),
-                // The two dialects of a statement may share words.
-                n if n > 1 && change.how == How::Code => return Err(wrong("it contains more than once")),
-                _ => {}
-            }
-            if change.how == How::Code {
-                let krate = if change.file.starts_with("src/") { "crate" } else { "fairlane" };
-                let switch = format!(
-                    "{{ if {krate}::break_it::is_off({:?}) {{ {} }} else {{ {} }} }}",
-                    it.name, change.off, change.on
-                );
-                files.insert(change.file.clone(), text.replace(&change.on, &switch).into_bytes());
-            }
-        }
-    }
-    let mut hook = |file: &str, on: &str, hooked: &str| -> Res<()> {
-        let contents = files.get(file).ok_or_else(|| format!("{file} is not there"))?;
-        let text = String::from_utf8_lossy(contents).into_owned();
-        if !text.contains(on) {
-            return Err(format!("{file} does not contain \"{on}\": break-it has no way in"));
-        }
-        files.insert(file.into(), text.replace(on, hooked).into_bytes());
-        Ok(())
-    };
-    hook("src/lib.rs", "pub mod admin;", "pub mod admin;\npub mod break_it;")?;
-    hook("src/db/query.rs", "Query { sql, values", "Query { sql: crate::break_it::statement(sql), values")?;
-    hook(
-        "src/store/migrate.rs",
-        "postgres: sqlx::migrate!(\"migrations/engine/postgres\")",
-        "postgres: crate::break_it::migrations(sqlx::migrate!(\"migrations/engine/postgres\"))",
-    )?;
-    files.insert("src/break_it.rs".into(), switches(all).into_bytes());
-    for (name, contents) in &files {
-        write_if_new(&copy.join(name), contents)?;
-    }
-    fs::write(copy.join(SWITCH), "").map_err(|why| why.to_string())
-}
-
-/// The module of the copy that knows what is off.
-fn switches(all: &[Mechanism]) -> String {
-    let mut changes = String::new();
-    for it in all {
-        for change in it.changes.iter().filter(|change| change.how == How::Statement) {
-            let _ = writeln!(changes, "    ({:?}, {:?}, {:?}),", it.name, change.on, change.off);
-        }
-    }
-    format!(
-        "//! Which mechanism is switched off.
-#![allow(missing_docs, clippy::all)]
-use std::sync::LazyLock;
-const CHANGES: &[(&str, &str, &str)] = &[
-{changes}];
-static OFF: LazyLock<String> = LazyLock::new(|| {{
-    std::fs::read_to_string(concat!(env!(\"CARGO_MANIFEST_DIR\"), \"/{SWITCH}\")).unwrap_or_default()
-}});
-pub fn is_off(name: &str) -> bool {{
-    *OFF == name
-}}
-fn changed(text: &str) -> Option<String> {{
-    let mine = CHANGES.iter().filter(|(name, on, _)| is_off(name) && text.contains(on));
-    mine.fold(None, |so_far, (_, on, off)| Some(so_far.as_deref().unwrap_or(text).replace(on, off)))
-}}
-pub fn statement(sql: crate::db::Sql) -> crate::db::Sql {{
-    let text = |text: &'static str| -> &'static str {{ changed(text).map_or(text, |text| text.leak()) }};
-    crate::db::Sql {{ postgres: text(sql.postgres), sqlite: text(sql.sqlite) }}
-}}
-/// A changed migration has another checksum, so it gets a template database of its own.
-pub fn migrations(mut migrator: sqlx::migrate::Migrator) -> sqlx::migrate::Migrator {{
-    let all = migrator.migrations.iter().map(|it| match changed(it.sql.as_str()) {{
-        None => it.clone(),
-        Some(text) => sqlx::migrate::Migration::new(
-            it.version,
-            it.description.clone(),
-            it.migration_type,
-            sqlx::SqlSafeStr::into_sql_str(sqlx::AssertSqlSafe(text)),
-            it.no_tx,
-        ),
-    }});
-    migrator.migrations = all.collect::<Vec<_>>().into();
-    migrator
-}}
-"
-    )
 }
 
 /// Builds the tests of the copy; returns the binary of each target. Dependencies that were built before are copied.

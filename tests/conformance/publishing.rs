@@ -61,6 +61,26 @@ backend_test!(
 );
 
 backend_test!(
+    async fn eight_publishes_with_one_id_make_one_event(t: TestDb) {
+        subscribe(&t, OrderApproved::NAME, "invoice", QUEUE).await;
+        // The moment in which two inserts meet between look and write is short: many tries.
+        for made in 1..=100 {
+            let id = Uuid::now_v7();
+            let publishes = (0..8).map(|_| {
+                let tenant = acme(&t);
+                tokio::spawn(
+                    async move { tenant.publish(OrderApproved { order: 7 }).id(id).await.unwrap().jobs },
+                )
+            });
+            let jobs = futures::future::join_all(publishes).await;
+            assert_eq!(jobs.into_iter().map(Result::unwrap).sum::<u64>(), 1);
+            assert_eq!(count(&t, "select count(*) as n from fairlane_events").await, made);
+            assert_eq!(count(&t, "select count(*) as n from fairlane_jobs").await, made);
+        }
+    }
+);
+
+backend_test!(
     async fn an_event_id_that_another_event_has_is_an_error(t: TestDb) {
         let id = Uuid::now_v7();
         acme(&t).publish(OrderApproved { order: 7 }).id(id).await.unwrap();

@@ -23,7 +23,8 @@ use support::smtp::{Answer, SmtpServer};
 use uuid::Uuid;
 
 fn erp(port: u16) -> Erp {
-    let settings = SmtpSettings { host: "127.0.0.1".into(), port, login: None, tls: SmtpTls::None };
+    let settings =
+        SmtpSettings { host: "127.0.0.1".into(), port, login: None, tls: SmtpTls::None, ca_file: None };
     Erp::fake().with_mailer(SmtpMailer::new(settings))
 }
 
@@ -310,7 +311,7 @@ async fn an_order_cancelled_before_it_is_billed_has_no_invoice_and_its_job_says_
 /// A mail to `ana@example.com`, handed over with little patience.
 async fn hand_over(port: u16, tls: SmtpTls, login: Option<(&str, &str)>) -> Result<String, MailError> {
     let login = login.map(|(name, password)| (name.to_owned(), password.to_owned().into()));
-    let settings = SmtpSettings { host: "127.0.0.1".into(), port, login, tls };
+    let settings = SmtpSettings { host: "127.0.0.1".into(), port, login, tls, ca_file: None };
     let from = "Fairlane <no-reply@localhost>".parse().unwrap();
     let to = Mailbox::new(None, check_address("ana@example.com").unwrap());
     let content = Content { subject: "Hello".into(), text: ".\r\n.dot".into(), html: "<p>ü</p>".into() };

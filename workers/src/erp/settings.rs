@@ -37,10 +37,16 @@ pub const SETTINGS: &[Setting] = &[
         "How the connection is encrypted; none is refused together with a password.",
     ),
     Setting::new(
+        "mail.smtp_ca_file",
+        Kind::Path,
+        "",
+        "A PEM file with the authority of a server that has no public certificate; trusted beside the public ones.",
+    ),
+    Setting::new(
         "import.folder",
         Kind::Path,
         ".fairlane/files",
-        "Where uploaded and failed rows' files are kept.",
+        "Where imported files are kept; relative to each process's working directory: absolute where workers run elsewhere.",
     ),
     Setting::new("import.max_bytes", Kind::Size, "100MB", "Largest file accepted."),
     Setting::new(
@@ -98,6 +104,8 @@ pub struct SmtpSettings {
     pub login: Option<(String, SecretString)>,
     /// The encryption.
     pub tls: SmtpTls,
+    /// A file with an authority to be trusted beside the public ones.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// The section `mail`.
@@ -141,6 +149,7 @@ impl SmtpSettings {
             port: config.number("mail.smtp_port")?,
             login,
             tls: config.choose("mail.smtp_tls", tls)?,
+            ca_file: config.optional("mail.smtp_ca_file")?.map(PathBuf::from),
         })
     }
 }

@@ -52,6 +52,7 @@ impl Cli {
     /// A folder with a database and the tenants acme and globex.
     pub(crate) fn with_tenants() -> Self {
         let cli = Self::fresh();
+        cli.run(&["migrate"]).expect(0);
         cli.run(&["tenants", "add", "acme"]).expect(0);
         cli.run(&["tenants", "add", "globex"]).expect(0);
         cli

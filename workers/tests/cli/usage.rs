@@ -3,18 +3,73 @@ use std::process::Stdio;
 use super::support::{Cli, ids};
 
 #[test]
-fn a_fresh_folder_needs_no_set_up() {
+fn only_migrate_and_the_demo_make_a_database_and_the_others_name_the_path_they_looked_at() {
     let cli = Cli::fresh();
+    let file = cli.path(".fairlane/fairlane.db");
+    std::fs::write(cli.path("rows.csv"), "sku,name\nA,Bolt\n").unwrap();
+    for line in [
+        &["jobs"][..],
+        &["failed"],
+        &["queues"],
+        &["workers"],
+        &["monitor"],
+        &["tenants", "list"],
+        &["retry", "all", "-t", "acme"],
+        &["work", "--once"],
+        &["enqueue", "x.y", "-t", "acme", "--force"],
+        &["import", "rows.csv", "--as", "products", "-t", "acme"],
+        &["imports", "list", "-t", "acme"],
+    ] {
+        let ended = cli.run(line).expect(4);
+        assert!(ended.err.contains(file.to_str().unwrap()), "{line:?}: {ended:#?}");
+        ended.says("fairlane migrate, or fairlane demo").says("--database");
+        assert!(!cli.path(".fairlane").exists(), "{line:?} made a folder");
+    }
+    cli.run(&["migrate", "plan"]).expect(0).says("0001");
+    assert!(!file.exists(), "to look at the plan makes nothing");
+    cli.run(&["migrate"]).expect(0);
     cli.run(&["jobs"]).expect(0).says("No jobs found.");
-    assert!(cli.path(".fairlane/fairlane.db").exists());
     cli.run(&["migrate", "plan"]).expect(0).says("up to date");
+}
+
+#[test]
+fn a_database_of_somebody_elses_is_not_given_a_schema_unasked() {
+    let cli = Cli::fresh();
+    std::fs::write(cli.path("app.db"), "").unwrap();
+    cli.run(&["-d", "sqlite:app.db", "queues"]).expect(4).says("no schema of Fairlane yet");
+    assert_eq!(std::fs::metadata(cli.path("app.db")).unwrap().len(), 0);
+    std::fs::write(cli.path("app.db"), "this is a text and no database".repeat(100)).unwrap();
+    cli.run(&["-d", "sqlite:app.db", "queues"]).expect(1).says("not a database");
+}
+
+#[test]
+fn a_table_of_a_kind_that_nobody_serves_is_a_problem_of_the_configuration() {
+    let cli = Cli::fresh();
+    let check = |kind: &str| {
+        std::fs::write(cli.path("fairlane.toml"), format!("[kinds.\"{kind}\"]\nattempts = 5\n")).unwrap();
+        cli.run(&["config", "check"])
+    };
+    check("erp.process_bulk_import").expect(0).says("fine");
+    check("erp.generate_invoice_from_order").expect(0);
+    check("erp.generate_invoice_from_order@sales.order.approved").expect(0);
+    check("erp.process_bulk_imort")
+        .expect(2)
+        .says("did you mean erp.process_bulk_import?")
+        .says("file fairlane.toml:");
+    check("nobody").expect(2).says("no job or listener has this kind");
+    assert!(!cli.path(".fairlane").exists(), "it needs no database");
+    cli.run(&["migrate"]).expect(0);
+    check("erp.generate_invoice_from_order");
+    cli.run(&["work", "--stop-when-empty"]).expect(0);
+    check("nobody");
+    cli.run(&["work", "--stop-when-empty"]).expect(2).says("no job or listener has this kind");
 }
 
 #[test]
 fn processes_that_meet_on_a_new_file_all_get_a_schema() {
     let cli = Cli::fresh();
     let children: Vec<_> =
-        (0..4).map(|_| cli.command(&["tenants", "list"]).stdout(Stdio::null()).spawn().unwrap()).collect();
+        (0..4).map(|_| cli.command(&["migrate"]).stdout(Stdio::null()).spawn().unwrap()).collect();
     for mut child in children {
         assert_eq!(child.wait().unwrap().code(), Some(0));
     }

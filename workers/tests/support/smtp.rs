@@ -1,11 +1,20 @@
 //! A small SMTP server for tests: real TCP on a free loopback port; it answers as it is told, by address.
 
+mod tls;
+
 use std::collections::HashMap;
+use std::io;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
+
+use tls::Tls;
+
+/// What AUTH PLAIN says for the login `ana` with the password `secret`.
+const ANA_WITH_SECRET: &str = "PLAIN AGFuYQBzZWNyZXQ=";
 
 /// A mail the server took.
 #[derive(Debug, Clone)]
@@ -16,6 +25,10 @@ pub(crate) struct Received {
     pub(crate) to: Vec<String>,
     /// Headers and body.
     pub(crate) data: String,
+    /// Whether the connection was encrypted.
+    pub(crate) encrypted: bool,
+    /// Who had logged in.
+    pub(crate) login: Option<String>,
 }
 
 /// What the server does with a recipient.
@@ -47,19 +60,37 @@ struct Shared {
     commands: Vec<String>,
     received: Vec<Received>,
     answers: HashMap<String, Answer>,
+    /// How often a client was left waiting for an answer to RCPT TO.
+    held: usize,
 }
 
 impl SmtpServer {
+    /// Without encryption and logins.
     pub(crate) async fn start() -> Self {
+        Self::listen(None).await
+    }
+
+    /// With STARTTLS; takes mails of the login `ana` (`secret`) only. Its authority's certificate is written to `ca`.
+    pub(crate) async fn with_starttls(ca: &Path) -> Self {
+        Self::listen(Some(Tls::new(ca, false))).await
+    }
+
+    /// As [`SmtpServer::with_starttls`], encrypted from the first byte.
+    pub(crate) async fn with_tls(ca: &Path) -> Self {
+        Self::listen(Some(Tls::new(ca, true))).await
+    }
+
+    async fn listen(tls: Option<Tls>) -> Self {
+        let tls = tls.map(Arc::new);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let shared = Arc::new(Mutex::new(Shared::default()));
         let state = shared.clone();
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let state = state.clone();
+                let (state, tls) = (state.clone(), tls.clone());
                 tokio::spawn(async move {
-                    let _ = serve(stream, state).await;
+                    let _ = converse(stream, tls, state).await;
                 });
             }
         });
@@ -79,6 +110,11 @@ impl SmtpServer {
         self.shared.lock().unwrap().commands.clone()
     }
 
+    /// How often a client was left waiting for an answer to RCPT TO.
+    pub(crate) fn held(&self) -> usize {
+        self.shared.lock().unwrap().held
+    }
+
     pub(crate) fn received(&self) -> Vec<Received> {
         self.shared.lock().unwrap().received.clone()
     }
@@ -90,60 +126,146 @@ impl Drop for SmtpServer {
     }
 }
 
-async fn serve(stream: TcpStream, shared: Arc<Mutex<Shared>>) -> std::io::Result<()> {
-    let (read, mut write) = stream.into_split();
-    let mut lines = BufReader::new(read).lines();
-    let (mut from, mut to) = (String::new(), Vec::<String>::new());
-    write.write_all(b"220 test ESMTP\r\n").await?;
-    while let Some(line) = lines.next_line().await? {
-        shared.lock().unwrap().commands.push(line.split(' ').next().unwrap_or_default().to_owned());
-        let (verb, argument) = line.split_once(' ').unwrap_or((line.as_str(), ""));
-        let reply = match verb.to_ascii_uppercase().as_str() {
-            "EHLO" | "HELO" => "250-test\r\n250 8BITMIME".to_owned(),
+/// One connection, from the greeting on.
+async fn converse(stream: TcpStream, tls: Option<Arc<Tls>>, shared: Arc<Mutex<Shared>>) -> io::Result<()> {
+    let mut dialogue = Dialogue { shared, ..Dialogue::default() };
+    let Some(tls) = tls else {
+        return dialogue.hold(stream, Some("220 test ESMTP")).await.map(drop);
+    };
+    dialogue.wants_login = true;
+    let mut greeting = Some("220 test ESMTP");
+    let stream = match tls.from_the_start {
+        true => stream,
+        false => {
+            dialogue.offers_starttls = true;
+            match dialogue.hold(stream, greeting.take()).await? {
+                Some(stream) => stream,
+                None => return Ok(()),
+            }
+        }
+    };
+    dialogue.encrypted = true;
+    dialogue.offers_starttls = false;
+    dialogue.hold(tls.acceptor.accept(stream).await?, greeting).await.map(drop)
+}
+
+/// What is said on one connection.
+#[derive(Default)]
+struct Dialogue {
+    shared: Arc<Mutex<Shared>>,
+    offers_starttls: bool,
+    encrypted: bool,
+    wants_login: bool,
+    login: Option<String>,
+    from: String,
+    to: Vec<String>,
+}
+
+impl Dialogue {
+    /// Talks until the client goes; gives the stream back when the client wants to encrypt it.
+    async fn hold<S>(&mut self, stream: S, greeting: Option<&str>) -> io::Result<Option<S>>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let mut stream = BufReader::new(stream);
+        if let Some(greeting) = greeting {
+            say(&mut stream, greeting).await?;
+        }
+        while let Some(line) = hear(&mut stream).await? {
+            let (verb, argument) = line.split_once(' ').unwrap_or((line.as_str(), ""));
+            self.shared.lock().unwrap().commands.push(verb.to_owned());
+            let reply = match verb.to_ascii_uppercase().as_str() {
+                "DATA" => {
+                    say(&mut stream, "354 go on").await?;
+                    let data = hear_message(&mut stream).await?;
+                    match self.message(data).await {
+                        Some(reply) => reply,
+                        None => return Ok(None),
+                    }
+                }
+                "STARTTLS" if self.offers_starttls => {
+                    say(&mut stream, "220 go on").await?;
+                    return Ok(Some(stream.into_inner()));
+                }
+                "QUIT" => {
+                    say(&mut stream, "221 bye").await?;
+                    return Ok(None);
+                }
+                verb => self.answer(verb, argument).await,
+            };
+            say(&mut stream, &reply).await?;
+        }
+        Ok(None)
+    }
+
+    async fn answer(&mut self, verb: &str, argument: &str) -> String {
+        match verb {
+            "EHLO" | "HELO" if self.offers_starttls => "250-test\r\n250-STARTTLS\r\n250 8BITMIME".into(),
+            "EHLO" | "HELO" if self.wants_login => "250-test\r\n250-AUTH PLAIN\r\n250 8BITMIME".into(),
+            "EHLO" | "HELO" => "250-test\r\n250 8BITMIME".into(),
+            "AUTH" if self.encrypted && argument == ANA_WITH_SECRET => {
+                self.login = Some("ana".into());
+                "235 2.7.0 welcome".into()
+            }
+            "AUTH" => "535 5.7.8 authentication failed".into(),
+            "MAIL" if self.wants_login && self.login.is_none() => "530 5.7.0 authenticate first".into(),
             "MAIL" => {
-                from = address(argument);
-                to.clear();
+                self.from = address(argument);
+                self.to.clear();
                 "250 ok".into()
             }
-            "RCPT" => {
-                let address = address(argument);
-                let answer = shared.lock().unwrap().answers.get(&address).cloned();
-                to.push(address);
-                match answer {
-                    Some(Answer::Recipient(reply)) => reply.into(),
-                    Some(Answer::SilentToRecipient) => std::future::pending().await,
-                    Some(Answer::RecipientOnce(reply)) => {
-                        shared.lock().unwrap().answers.remove(to.last().unwrap());
-                        reply.into()
-                    }
-                    _ => "250 ok".into(),
-                }
-            }
-            "DATA" => {
-                write.write_all(b"354 go on\r\n").await?;
-                let mut data = String::new();
-                while let Some(line) = lines.next_line().await?.filter(|line| line != ".") {
-                    data.push_str(line.strip_prefix('.').unwrap_or(&line));
-                    data.push_str("\r\n");
-                }
-                let answer = to.first().and_then(|to| shared.lock().unwrap().answers.get(to).cloned());
-                if let Some(Answer::SilentToMessage) = answer {
-                    std::future::pending::<()>().await;
-                }
-                match take(&shared, Received { from: from.clone(), to: to.clone(), data }) {
-                    Some(reply) => reply,
-                    None => return Ok(()),
-                }
-            }
-            "QUIT" => {
-                write.write_all(b"221 bye\r\n").await?;
-                return Ok(());
-            }
+            "RCPT" => self.recipient(address(argument)).await,
             _ => "500 what?".into(),
-        };
-        write.write_all(format!("{reply}\r\n").as_bytes()).await?;
+        }
     }
-    Ok(())
+
+    async fn recipient(&mut self, address: String) -> String {
+        let answer = self.shared.lock().unwrap().answers.get(&address).cloned();
+        self.to.push(address);
+        match answer {
+            Some(Answer::Recipient(reply)) => reply.into(),
+            Some(Answer::SilentToRecipient) => {
+                self.shared.lock().unwrap().held += 1;
+                std::future::pending().await
+            }
+            Some(Answer::RecipientOnce(reply)) => {
+                self.shared.lock().unwrap().answers.remove(self.to.last().unwrap());
+                reply.into()
+            }
+            _ => "250 ok".into(),
+        }
+    }
+
+    /// The reply to a message; none where the connection shall be lost.
+    async fn message(&self, data: String) -> Option<String> {
+        let answer = self.to.first().and_then(|to| self.shared.lock().unwrap().answers.get(to).cloned());
+        if let Some(Answer::SilentToMessage) = answer {
+            std::future::pending::<()>().await;
+        }
+        let (from, to, login) = (self.from.clone(), self.to.clone(), self.login.clone());
+        take(&self.shared, Received { from, to, data, encrypted: self.encrypted, login })
+    }
+}
+
+async fn say(stream: &mut (impl AsyncWrite + Unpin), reply: &str) -> io::Result<()> {
+    stream.write_all(format!("{reply}\r\n").as_bytes()).await?;
+    stream.flush().await
+}
+
+/// The next line without its end; none when the client has gone.
+async fn hear(stream: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Option<String>> {
+    let mut line = String::new();
+    let read = stream.read_line(&mut line).await?;
+    Ok((read > 0).then(|| line.trim_end_matches(['\r', '\n']).to_owned()))
+}
+
+async fn hear_message(stream: &mut (impl AsyncBufRead + Unpin)) -> io::Result<String> {
+    let mut data = String::new();
+    while let Some(line) = hear(stream).await?.filter(|line| line != ".") {
+        data.push_str(line.strip_prefix('.').unwrap_or(&line));
+        data.push_str("\r\n");
+    }
+    Ok(data)
 }
 
 /// The reply to a message; none where the connection shall be lost.

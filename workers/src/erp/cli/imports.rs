@@ -1,6 +1,8 @@
 //! `fairlane imports list|show|errors|cancel`.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{ArgMatches, Args, FromArgMatches, Subcommand};
@@ -12,7 +14,7 @@ use serde_json::json;
 use super::import::ending;
 use super::import_follow::{find, settle};
 use super::{Limit, reading};
-use crate::erp::jobs::process_bulk_import::failed_rows;
+use crate::erp::jobs::process_bulk_import::failed_rows::{FailedRows, FailedRowsError};
 use crate::erp::jobs::process_bulk_import::log::{self, ImportLog};
 use crate::erp::jobs::process_bulk_import::row_errors::{self, StoredRefusal};
 use crate::erp::settings::ImportSettings;
@@ -46,6 +48,9 @@ enum Imports {
         /// Write the rows with their errors here: correct them and import the file
         #[arg(long, value_name = "FILE")]
         csv: Option<PathBuf>,
+        /// Overwrite the file if it exists
+        #[arg(long, requires = "csv")]
+        force: bool,
         #[command(flatten)]
         limit: Limit,
         /// Go on behind this row
@@ -72,8 +77,10 @@ impl DomainCommand for ImportsCommand {
             match ImportsArgs::from_arg_matches(&matches)?.verb {
                 Imports::List { limit } => list(&tenant, &env, limit).await?,
                 Imports::Show { id } => show(&tenant, &env, id).await?,
-                Imports::Errors { id, csv: Some(path), .. } => write_csv(&tenant, &env, id, &path).await?,
-                Imports::Errors { id, limit, after, csv: None } => {
+                Imports::Errors { id, csv: Some(path), force, .. } => {
+                    write_csv(&tenant, &env, id, &path, force).await?;
+                }
+                Imports::Errors { id, limit, after, csv: None, .. } => {
                     errors(&tenant, &env, id, limit, after).await?;
                 }
                 Imports::Cancel { id } => cancel(&tenant, &env, id).await?,
@@ -144,8 +151,9 @@ impl Record for StoredRefusal {
 async fn list(tenant: &Tenant, env: &CommandEnv, limit: Limit) -> anyhow::Result<()> {
     settle(tenant).await?;
     let mut tx = reading(tenant).await?;
-    let logs = log::list(&mut tx.conn(), tenant.id().await?, i64::from(limit.limit)).await?;
-    env.output.page(&Page::from(logs), "no imports yet; fairlane import FILE --as products starts one")?;
+    let listing = log::list(&mut tx.conn(), tenant.id().await?, i64::from(limit.limit)).await?;
+    let page = Page { rows: listing.rows, damaged: listing.damaged, next_cursor: None };
+    env.output.page(&page, "no imports yet; fairlane import FILE --as products starts one")?;
     Ok(())
 }
 
@@ -181,14 +189,18 @@ async fn errors(tenant: &Tenant, env: &CommandEnv, id: i64, limit: Limit, after:
     Ok(())
 }
 
-async fn write_csv(tenant: &Tenant, env: &CommandEnv, id: i64, path: &std::path::Path) -> anyhow::Result<()> {
+async fn write_csv(
+    tenant: &Tenant,
+    env: &CommandEnv,
+    id: i64,
+    path: &Path,
+    force: bool,
+) -> anyhow::Result<()> {
     let log = find(tenant, id).await?;
     let settings = ImportSettings::read(&env.config)?;
-    let refuse = |why: String| Failure::new(Exit::Failed, why).hint("choose another file with --csv");
-    let file = std::fs::File::create(path)
-        .map_err(|why| refuse(format!("cannot write {}: {why}", path.display())))?;
-    let output = std::io::BufWriter::new(file);
-    let rows = failed_rows::write(tenant, &settings, &log, output).await?;
+    let failed = FailedRows::open(tenant, &settings, &log).map_err(explain)?;
+    let output = std::io::BufWriter::new(make_file(path, force)?);
+    let rows = failed.write(output).await.map_err(explain)?;
     let lines = [format!("{rows} rows written to {}; correct them and import the file", path.display())];
     env.output.result(
         &json!({ "import_id": id, "rows": rows, "file": path }),
@@ -196,6 +208,34 @@ async fn write_csv(tenant: &Tenant, env: &CommandEnv, id: i64, path: &std::path:
         &lines,
     )?;
     Ok(())
+}
+
+fn explain(error: FailedRowsError) -> anyhow::Error {
+    match error {
+        FailedRowsError::File(error) => {
+            let failure = Failure::new(Exit::Failed, error.to_string());
+            match error.hint() {
+                Some(hint) => failure.hint(hint).into(),
+                None => failure.into(),
+            }
+        }
+        error => error.into(),
+    }
+}
+
+/// A new file; one that exists may hold somebody's corrections, and is overwritten only when that is asked for.
+fn make_file(path: &Path, overwrite: bool) -> Result<File, Failure> {
+    let mut options = File::options();
+    let made = match overwrite {
+        true => options.write(true).create(true).truncate(true).open(path),
+        false => options.write(true).create_new(true).open(path),
+    };
+    made.map_err(|why| match why.kind() {
+        ErrorKind::AlreadyExists => Failure::new(Exit::Refused, format!("{} exists already", path.display()))
+            .hint("choose another file with --csv, or overwrite it with --force"),
+        _ => Failure::new(Exit::Failed, format!("cannot write {}: {why}", path.display()))
+            .hint("choose another file with --csv"),
+    })
 }
 
 async fn cancel(tenant: &Tenant, env: &CommandEnv, id: i64) -> anyhow::Result<()> {

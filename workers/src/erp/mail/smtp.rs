@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
-use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters};
+use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, TlsParameters};
 use lettre::transport::smtp::commands::{Data, Mail as MailFrom, Rcpt};
 use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter};
 use lettre::transport::smtp::{Error, response::Response};
@@ -63,7 +63,7 @@ impl SmtpMailer {
 
     /// Connects and talks up to the point where the server waits for the message.
     async fn prepare(&self, mail: &Mail) -> Result<AsyncSmtpConnection, MailError> {
-        let mut connection = self.connect().await.map_err(before_recipient)?;
+        let mut connection = self.connect().await?;
         let options = mail_options(&connection, mail)?;
         let sender = MailFrom::new(mail.envelope.from().cloned(), options);
         connection.command(sender).await.map_err(before_recipient)?;
@@ -82,23 +82,48 @@ impl SmtpMailer {
         Ok(connection)
     }
 
-    async fn connect(&self) -> Result<AsyncSmtpConnection, Error> {
-        let SmtpSettings { host, port, login, tls } = &self.settings;
+    async fn connect(&self) -> Result<AsyncSmtpConnection, MailError> {
+        let SmtpSettings { host, port, login, tls, .. } = &self.settings;
         let hello = ClientId::default();
-        let parameters = || TlsParameters::new(host.clone());
-        let wrapped = if *tls == SmtpTls::Tls { Some(parameters()?) } else { None };
+        let wrapped = if *tls == SmtpTls::Tls { Some(self.encryption().await?) } else { None };
         let server = (host.as_str(), *port);
         let mut connection =
             AsyncSmtpConnection::connect_tokio1(server, Some(self.patience.connect), &hello, wrapped, None)
-                .await?;
+                .await
+                .map_err(before_recipient)?;
         if *tls == SmtpTls::Starttls {
-            connection.starttls(parameters()?, &hello).await?;
+            connection.starttls(self.encryption().await?, &hello).await.map_err(before_recipient)?;
         }
         if let Some((name, password)) = login {
             let credentials = Credentials::new(name.clone(), password.expose_secret().to_owned());
-            connection.auth(&[Mechanism::Plain, Mechanism::Login], &credentials).await?;
+            let answer = connection.auth(&[Mechanism::Plain, Mechanism::Login], &credentials).await;
+            answer.map_err(|error| login_refused(name, error))?;
         }
         Ok(connection)
+    }
+
+    /// Whom to trust: the public authorities, and the one of the settings.
+    async fn encryption(&self) -> Result<TlsParameters, MailError> {
+        let mut builder = TlsParameters::builder(self.settings.host.clone());
+        if let Some(file) = &self.settings.ca_file {
+            let unusable = |why: String| {
+                MailError::ServerRefused(format!("mail.smtp_ca_file {}: {why}", file.display()))
+            };
+            let pem = tokio::fs::read(file).await.map_err(|why| unusable(why.to_string()))?;
+            let authority = Certificate::from_pem(&pem).map_err(|why| unusable(explain(&why)))?;
+            builder = builder.add_root_certificate(authority);
+        }
+        builder.build().map_err(before_recipient)
+    }
+}
+
+/// The server's words do not say which login it was.
+fn login_refused(name: &str, error: Error) -> MailError {
+    match before_recipient(error) {
+        MailError::ServerRefused(why) => MailError::ServerRefused(format!(
+            "the login \"{name}\" was refused: {why}; see mail.smtp_username and mail.smtp_password"
+        )),
+        other => other,
     }
 }
 

@@ -31,47 +31,69 @@ pub enum FailedRowsError {
     Database(#[from] fairlane::Error),
 }
 
-/// Writes the rows of an import that were not stored; returns how many.
-///
-/// # Errors
-/// When the stored file or the output fails.
-pub async fn write<W: Write + Send>(
-    tenant: &Tenant,
-    settings: &ImportSettings,
-    import: &ImportLog,
-    output: W,
-) -> Result<u64, FailedRowsError> {
-    let tenant_id = tenant.id().await?;
-    let path = ImportFiles::new(&settings.folder).locate(tenant.slug(), &import.file_path)?;
-    let file = File::open(&path).map_err(TabularError::from)?;
-    let limits = Limits { max_bytes: None, max_rows: None, ..Limits::default() };
-    let mut reader = RowReader::open(file, &import.format.text, limits)?;
-    let mut writer = FailedRowsWriter::new(output, reader.header())?;
-    let mut row = Row::default();
-    let (mut written, mut after) = (0, 0);
-    loop {
-        let page = {
-            let mut tx = tenant.fairlane().db().read().await?;
-            row_errors::list(&mut tx.conn(), tenant_id, import.id, after, PAGE).await?
-        };
-        let Some(last) = page.last() else { break };
-        after = last.record;
-        for refusal in &page {
-            reader.seek(place_of(refusal))?;
-            if reader.read(&mut row)? {
-                writer.write(&FailedRow {
-                    line: refusal.line,
-                    column: refusal.column.as_deref(),
-                    code: &refusal.code,
-                    message: &refusal.message,
-                    fields: &row.fields,
-                })?;
-                written += 1;
+/// The rows of an import that were not stored, ready to be written.
+#[derive(Debug)]
+pub struct FailedRows<'a> {
+    tenant: &'a Tenant,
+    import_id: i64,
+    reader: RowReader<File>,
+}
+
+impl<'a> FailedRows<'a> {
+    /// Opens the stored file: before the output is made, which would be empty without it.
+    ///
+    /// # Errors
+    /// When the stored file is gone or cannot be read.
+    pub fn open(
+        tenant: &'a Tenant,
+        settings: &ImportSettings,
+        import: &ImportLog,
+    ) -> Result<Self, FailedRowsError> {
+        let path = ImportFiles::new(&settings.folder).find(tenant.slug(), &import.file_path)?;
+        let file = File::open(&path).map_err(TabularError::from)?;
+        let limits = Limits { max_bytes: None, max_rows: None, ..Limits::default() };
+        let reader = RowReader::open(file, &import.format.text, limits)?;
+        Ok(Self { tenant, import_id: import.id, reader })
+    }
+
+    /// Writes them; returns how many.
+    ///
+    /// # Errors
+    /// When the stored file or the output fails.
+    pub async fn write<W: Write + Send>(mut self, output: W) -> Result<u64, FailedRowsError> {
+        let tenant_id = self.tenant.id().await?;
+        let mut writer = FailedRowsWriter::new(output, self.reader.header())?;
+        let mut row = Row::default();
+        let (mut written, mut after) = (0, 0);
+        loop {
+            let page = {
+                let mut tx = self.tenant.fairlane().db().read().await?;
+                row_errors::list(&mut tx.conn(), tenant_id, self.import_id, after, PAGE).await?
+            };
+            let Some(last) = page.last() else { break };
+            after = last.record;
+            for refusal in &page {
+                self.reader.seek(place_of(refusal))?;
+                if self.reader.read(&mut row)? {
+                    writer.write(&failed_row(refusal, &row))?;
+                    written += 1;
+                }
             }
         }
+        writer.finish()?.flush()?;
+        Ok(written)
     }
-    writer.finish()?.flush()?;
-    Ok(written)
+}
+
+fn failed_row<'a>(refusal: &'a StoredRefusal, row: &'a Row) -> FailedRow<'a> {
+    FailedRow {
+        line: refusal.line,
+        column: refusal.column.as_deref(),
+        code: &refusal.code,
+        message: &refusal.message,
+        fields: &row.fields,
+        has_cells: row.problem.as_ref().is_none_or(|problem| problem.code.has_cells()),
+    }
 }
 
 fn place_of(refusal: &StoredRefusal) -> Position {

@@ -1,4 +1,7 @@
 //! Where files are kept: a folder per tenant, names of our own making.
+//!
+//! The log holds paths below `import.folder`, and each process has its own idea of that folder: a relative one counts
+//! from its working directory. What is not found is therefore named by its whole path.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -19,6 +22,14 @@ pub enum FileError {
         path: PathBuf,
         /// Why not.
         source: io::Error,
+    },
+    /// A stored file is not where this process looks for it.
+    #[error("the file {} does not exist", .path.display())]
+    Missing {
+        /// Where it was looked for: an absolute path.
+        path: PathBuf,
+        /// Whether the folder's path is relative.
+        relative: bool,
     },
     /// The file is larger than allowed.
     #[error(
@@ -42,10 +53,25 @@ impl FileError {
     /// The stable name of this error.
     pub fn code(&self) -> &'static str {
         match self {
+            Self::Missing { .. } => "file_missing",
             Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => "file_missing",
             Self::Io { .. } => "file_unreadable",
             Self::TooLarge { .. } => "file_too_large",
             Self::Outside { .. } => "path_outside",
+        }
+    }
+
+    /// What to do next, where that can be said.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Missing { relative: true, .. } => Some(
+                "import.folder is relative and counts from the working directory of each process: name an absolute \
+                 folder that whoever imports and every worker reach",
+            ),
+            Self::Missing { relative: false, .. } => {
+                Some("was it removed, or does import.folder name another folder where it was handed in?")
+            }
+            _ => None,
         }
     }
 }
@@ -106,11 +132,11 @@ impl ImportFiles {
         }
     }
 
-    /// Where a stored file lies.
+    /// Where a stored file belongs.
     ///
     /// # Errors
     /// When the path leads anywhere but below the tenant's folder.
-    pub fn locate(&self, tenant: &str, path: &str) -> Result<PathBuf, FileError> {
+    fn locate(&self, tenant: &str, path: &str) -> Result<PathBuf, FileError> {
         let relative = Path::new(path);
         let plain = relative.components().all(|part| matches!(part, Component::Normal(_)));
         let own = relative.components().next() == Some(Component::Normal(tenant.as_ref()));
@@ -118,6 +144,22 @@ impl ImportFiles {
             Ok(self.folder.join(relative))
         } else {
             Err(FileError::Outside { path: path.to_owned(), tenant: tenant.to_owned() })
+        }
+    }
+
+    /// Where a stored file lies, if it does.
+    ///
+    /// # Errors
+    /// When it is not there, or the path leads anywhere but below the tenant's folder.
+    pub fn find(&self, tenant: &str, path: &str) -> Result<PathBuf, FileError> {
+        let path = self.locate(tenant, path)?;
+        match fs::metadata(&path) {
+            Err(why) if why.kind() == io::ErrorKind::NotFound => Err(FileError::Missing {
+                path: std::path::absolute(&path).unwrap_or(path),
+                relative: self.folder.is_relative(),
+            }),
+            // What else is wrong with it shows itself where it is read.
+            _ => Ok(path),
         }
     }
 

@@ -106,6 +106,30 @@ impl RowError {
     }
 }
 
+/// What was found stored under some keys.
+#[derive(Debug)]
+pub struct Found<R> {
+    /// The records.
+    pub records: Vec<R>,
+    /// The rows that can't be read: no row of the file may write to them.
+    pub damaged: Vec<DamagedRecord>,
+}
+
+impl<R> Default for Found<R> {
+    fn default() -> Self {
+        Self { records: Vec::new(), damaged: Vec::new() }
+    }
+}
+
+/// A stored row that can't be read as a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DamagedRecord {
+    /// The keys it holds.
+    pub keys: Vec<Key>,
+    /// What is wrong with it.
+    pub why: String,
+}
+
 /// Whose rows, and which import writes them.
 #[derive(Debug, Clone, Copy)]
 pub struct Scope {
@@ -208,12 +232,12 @@ pub trait ImportType: Send + Sync + Sized + 'static {
     /// Gives the record its id.
     fn set_id(record: &mut Self::Record, id: i64);
 
-    /// The stored records that have one of the keys.
+    /// What is stored under one of the keys.
     fn load(
         conn: &mut Conn<'_>,
         scope: Scope,
         keys: &[Key],
-    ) -> impl Future<Output = Result<Vec<Self::Record>>> + Send;
+    ) -> impl Future<Output = Result<Found<Self::Record>>> + Send;
 
     /// Stores new records; returns their ids in order.
     fn insert(

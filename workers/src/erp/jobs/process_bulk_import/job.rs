@@ -7,7 +7,7 @@ use fairlane::{Context, Error, JobError, JobResult, Tenant, Transaction, sql};
 use tracing::{info, warn};
 
 use super::counts::Checkpoint;
-use super::files::ImportFiles;
+use super::files::{FileError, ImportFiles};
 use super::import_type::{ImportType, Scope};
 use super::log::{self, ImportLog, ImportResult};
 use super::options::Mode;
@@ -123,6 +123,14 @@ async fn take_turn<S>(
     }
 }
 
+/// The error with what to do next: who reads it looks at a failed job.
+fn explain(error: &FileError) -> String {
+    match error.hint() {
+        Some(hint) => format!("{error}; {hint}"),
+        None => error.to_string(),
+    }
+}
+
 async fn go_through<T: ImportType, S>(
     import: &ImportLog,
     scope: Scope,
@@ -132,8 +140,8 @@ async fn go_through<T: ImportType, S>(
 ) -> Result<ImportRun<T>, End> {
     let give_up = |code: &str, why: String| End::GiveUp(code.to_owned(), why);
     let path = ImportFiles::new(&settings.folder)
-        .locate(&ctx.job().tenant, &import.file_path)
-        .map_err(|error| give_up(error.code(), error.to_string()))?;
+        .find(&ctx.job().tenant, &import.file_path)
+        .map_err(|error| give_up(error.code(), explain(&error)))?;
     let plan = ImportPlan {
         mode: import.mode.parse::<Mode>().map_err(|why| give_up("damaged_row", why))?,
         mapping: import.mapping.clone(),

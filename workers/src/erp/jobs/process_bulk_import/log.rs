@@ -4,6 +4,7 @@ mod outcome;
 
 use chrono::{DateTime, Utc};
 use fairlane::db::{Conn, Row, Sql, query};
+use fairlane::store::listing::{Listing, read_all};
 use fairlane::{Error, Result, sql};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -142,7 +143,7 @@ pub(super) async fn set_job(conn: &mut Conn<'_>, tenant_id: i64, import_id: i64,
 }
 
 const COLUMNS: Sql = sql!(
-    "select id, import_type, file_name, file_path, file_size, sha256, mode, mapping, options, format, job_id, user_id,
+    "select cast(id as text) as key, id, import_type, file_name, file_path, file_size, sha256, mode, mapping, options, format, job_id, user_id,
         status, result, total_rows, created_rows, updated_rows, unchanged_rows, skipped_rows, failed_rows, blank_rows,
         read_bytes, failure_code, failure, cancel_requested_at is not null as cancel_requested, created_at,
         started_at, completed_at, failed_at
@@ -162,19 +163,19 @@ pub async fn find(conn: &mut Conn<'_>, tenant_id: i64, import_id: i64) -> Result
 }
 
 /// A tenant's imports, the latest first.
-pub async fn list(conn: &mut Conn<'_>, tenant_id: i64, limit: i64) -> Result<Vec<ImportLog>> {
+pub async fn list(conn: &mut Conn<'_>, tenant_id: i64, limit: i64) -> Result<Listing<ImportLog>> {
     let rows = query(COLUMNS).bind(tenant_id).bind(0_i64).bind("").bind(limit).fetch_all(conn).await?;
-    rows.iter().map(read).collect()
+    read_all(&rows, limit, read)
 }
 
-/// A tenant's imports of the same bytes, the latest first.
+/// A tenant's imports of the same bytes, the latest first; those that can't be read speak for nothing and are left out.
 pub(super) async fn with_contents(
     conn: &mut Conn<'_>,
     tenant_id: i64,
     sha256: &str,
 ) -> Result<Vec<ImportLog>> {
     let rows = query(COLUMNS).bind(tenant_id).bind(0_i64).bind(sha256).bind(100_i64).fetch_all(conn).await?;
-    rows.iter().map(read).collect()
+    Ok(read_all(&rows, 100, read)?.rows)
 }
 
 fn read(row: &Row) -> Result<ImportLog> {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::counts::Counts;
-use super::import_type::{FieldChange, ImportType, Key, RowError};
+use super::import_type::{FieldChange, Found, ImportType, Key, RowError};
 use super::options::Mode;
 use super::row_errors::{Outcome, Refusal, RowPlace};
 
@@ -18,6 +18,8 @@ pub(super) struct PlacedRow<R> {
 pub(super) struct Plan<T: ImportType> {
     slots: Vec<Slot<T>>,
     updates: Vec<UpdateDraft<T>>,
+    /// What is wrong with the stored rows that can't be read, by the keys they hold.
+    damaged: HashMap<Key, String>,
     /// What became of the rows.
     pub(super) counts: Counts,
     /// The rows that were refused or left out.
@@ -42,11 +44,18 @@ struct UpdateDraft<T: ImportType> {
 
 impl<T: ImportType> Plan<T> {
     /// Goes through the rows in order, so that of rows with the same key the last one wins.
-    pub(super) fn make(mode: Mode, stored: Vec<T::Record>, rows: &[&PlacedRow<T::Row>]) -> Self {
-        let mut plan =
-            Self { slots: Vec::new(), updates: Vec::new(), counts: Counts::default(), refusals: Vec::new() };
-        let mut index = HashMap::with_capacity(stored.len() + rows.len());
-        for record in stored {
+    pub(super) fn make(mode: Mode, stored: Found<T::Record>, rows: &[&PlacedRow<T::Row>]) -> Self {
+        let damaged = stored.damaged.into_iter();
+        let damaged = damaged.flat_map(|row| row.keys.into_iter().map(move |key| (key, row.why.clone())));
+        let mut plan = Self {
+            slots: Vec::new(),
+            updates: Vec::new(),
+            damaged: damaged.collect(),
+            counts: Counts::default(),
+            refusals: Vec::new(),
+        };
+        let mut index = HashMap::with_capacity(stored.records.len() + rows.len());
+        for record in stored.records {
             index.extend(T::record_keys(&record).into_iter().map(|key| (key, plan.slots.len())));
             plan.slots.push(Slot { record, is_new: false, is_changed: false, first: None });
         }
@@ -73,6 +82,10 @@ impl<T: ImportType> Plan<T> {
         let Some(identity) = keys.first() else {
             return Err((Outcome::Failed, RowError::row("missing_key", "nothing to find it by")));
         };
+        if let Some((key, why)) = keys.iter().find_map(|key| self.damaged.get_key_value(key)) {
+            let message = format!("belongs to a stored row that can't be read ({why}); repair it first");
+            return Err((Outcome::Failed, key_error::<T>("damaged_record", key, &message)));
+        }
         let slot = keys.iter().find_map(|key| index.get(key).copied());
         match (slot, mode) {
             (Some(slot), Mode::Create) => {

@@ -14,7 +14,9 @@ use serde_json::Value;
 
 use changes::{change, set};
 
-use super::import_type::{Cells, Field, FieldChange, ImportType, Key, Preset, Reading, RowError, Scope};
+use super::import_type::{
+    Cells, Field, FieldChange, Found, ImportType, Key, Preset, Reading, RowError, Scope,
+};
 use crate::erp::events::{Change, ProductCreated, ProductUpdated};
 
 const SKU: usize = 0;
@@ -201,7 +203,7 @@ impl ImportType for Products {
         product.id = id;
     }
 
-    async fn load(conn: &mut Conn<'_>, scope: Scope, keys: &[Key]) -> Result<Vec<Product>> {
+    async fn load(conn: &mut Conn<'_>, scope: Scope, keys: &[Key]) -> Result<Found<Product>> {
         store::load(conn, scope, keys).await
     }
 

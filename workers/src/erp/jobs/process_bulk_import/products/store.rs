@@ -7,7 +7,8 @@ use fairlane::{Error, Result, sql};
 use rust_decimal::Decimal;
 use serde::Serialize;
 
-use super::{BARCODE, HANDLE, Key, Product, SKU, Scope};
+use super::{BARCODE, Found, HANDLE, Key, Product, SKU, Scope, keys};
+use crate::erp::jobs::process_bulk_import::import_type::DamagedRecord;
 
 /// The products of a tenant that have one of the values in a key column. On PostgreSQL one probe a value: as
 /// `= any(array)` a table without statistics, which a first import fills, was read by tenant.
@@ -33,11 +34,12 @@ macro_rules! by_key {
     };
 }
 
-/// The stored products that have one of the keys, locked until the chunk is committed.
-pub(super) async fn load(conn: &mut Conn<'_>, scope: Scope, keys: &[Key]) -> Result<Vec<Product>> {
+/// The stored products that have one of the keys, locked until the chunk is committed. One that can't be read costs the
+/// rows that mean it, and no others.
+pub(super) async fn load(conn: &mut Conn<'_>, scope: Scope, keys: &[Key]) -> Result<Found<Product>> {
     // One statement for each kind of key, so that each is one index scan.
     let by_key = [(SKU, by_key!("sku")), (BARCODE, by_key!("barcode")), (HANDLE, by_key!("handle_key"))];
-    let mut found = HashMap::new();
+    let (mut found, mut damaged) = (HashMap::new(), Vec::new());
     for (field, statement) in by_key {
         let values: Vec<&str> =
             keys.iter().filter(|key| key.field == field).map(|key| key.value.as_str()).collect();
@@ -45,11 +47,19 @@ pub(super) async fn load(conn: &mut Conn<'_>, scope: Scope, keys: &[Key]) -> Res
             continue;
         }
         for row in query(statement).planned_anew().bind(scope.tenant_id).bind(values).fetch_all(conn).await? {
-            let product = read(&row)?;
-            found.insert(product.id, product);
+            match read(&row) {
+                Ok(product) => drop(found.insert(product.id, product)),
+                Err(why) => damaged.push(DamagedRecord { keys: readable_keys(&row), why: why.to_string() }),
+            }
         }
     }
-    Ok(found.into_values().collect())
+    Ok(Found { records: found.into_values().collect(), damaged })
+}
+
+/// The keys of a damaged row, as far as they can be read; the one it was found by is among them.
+fn readable_keys(row: &Row) -> Vec<Key> {
+    let text = |column| row.get::<Option<String>>(column).ok().flatten();
+    keys(text("sku").as_ref(), text("barcode").as_ref(), text("handle_key").as_ref())
 }
 
 fn read(row: &Row) -> Result<Product> {

@@ -126,6 +126,11 @@ impl ProblemCode {
             Self::TooLong => "too_long",
         }
     }
+
+    /// Whether a row with this damage could be split into cells; if not, its text stands in one.
+    pub fn has_cells(self) -> bool {
+        !matches!(self, Self::UnclosedQuote | Self::TooLong)
+    }
 }
 
 impl fmt::Display for ProblemCode {

@@ -3,7 +3,8 @@
 //! The file carries four columns before the original ones: `error_line`, `error_column`, `error_code` and
 //! `error_message`. They stand in front because a refused row may have more or fewer cells than the header:
 //! its cells follow as they were found, nothing is cut off or filled up, and a row that is imported again
-//! uncorrected is refused again. On import a file with all four columns is recognised and they are ignored.
+//! uncorrected is refused again. A row that cannot be split into cells (a quote is not closed, or the row is
+//! over the limit) stands in one cell, as it was read, its first 32,000 bytes at the most. On import a file with all four columns is recognised and they are ignored.
 //!
 //! A cell that a spreadsheet would run as a formula (it begins with `=`, `+`, `@`, tab or carriage return, or
 //! with `-` and is no number) is written behind an apostrophe, and so is a cell that already looks like that.
@@ -32,6 +33,8 @@ pub struct FailedRow<'a> {
     pub message: &'a str,
     /// The row's cells as they were read.
     pub fields: &'a Record,
+    /// Whether they are cells: of a row that could not be split, the first is its text.
+    pub has_cells: bool,
 }
 
 /// Writes a CSV file of failed rows: UTF-8 with a byte order mark (for spreadsheets), commas, double quotes.
@@ -63,7 +66,8 @@ impl<W: Write> FailedRowsWriter<W> {
             self.output.write_field(with_guard(cell).as_bytes())?;
         }
         for (at, cell) in row.fields.iter().enumerate() {
-            if self.data.as_ref().is_none_or(|data| data.get(at).copied().unwrap_or(true)) {
+            let is_data = |data: &Vec<bool>| data.get(at).copied().unwrap_or(true);
+            if !row.has_cells || self.data.as_ref().is_none_or(is_data) {
                 self.output.write_field(with_guard(cell).as_bytes())?;
             }
         }
@@ -135,7 +139,9 @@ mod tests {
         while reader.read(&mut row).unwrap() {
             let Some(problem) = &row.problem else { continue };
             let (code, message) = (problem.code.as_str(), problem.message.as_str());
-            let failed = FailedRow { line: row.line, column: None, code, message, fields: &row.fields };
+            let has_cells = problem.code.has_cells();
+            let failed =
+                FailedRow { line: row.line, column: None, code, message, fields: &row.fields, has_cells };
             writer.write(&failed).unwrap();
         }
         String::from_utf8(writer.finish().unwrap()).unwrap()
@@ -161,6 +167,23 @@ mod tests {
         assert!(reader.read(&mut row).unwrap() && row.problem.is_none());
         assert_eq!(columns.map(|column| row.fields.get(column).unwrap()), ["2", "=cmd", "'-x"]);
         assert!(reader.read(&mut row).unwrap() && row.problem.is_some());
+    }
+
+    #[test]
+    fn a_row_without_cells_stands_in_one_and_is_refused_again_whatever_the_file_is() {
+        for (text, shown) in
+            [("sku,name\n1,\"Bolt\n2,Nut\n", ",\"1,\"\"Bolt\""), ("sku\n\"Bolt\n2\n", ",\"\"\"Bolt\",")]
+        {
+            let failed = failed_rows_of(text);
+            assert_eq!(failed.lines().count(), 2, "{failed}");
+            assert!(failed.lines().nth(1).unwrap().ends_with(shown), "{failed}");
+            let again = failed_rows_of(&failed);
+            assert!(again.lines().nth(1).unwrap().contains("field_count"), "{again}");
+        }
+        // Spoilt while it was corrected: nothing of what was typed is lost.
+        let spoilt =
+            failed_rows_of("error_line,error_column,error_code,error_message,sku,name\n2,,x,y,1,\"Bo\n");
+        assert!(spoilt.lines().nth(1).unwrap().ends_with(",\"2,,x,y,1,\"\"Bo\""), "{spoilt}");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Streams the rows of a delimited file and can go on from any saved position.
 
+mod unsplit;
+
 use std::io::{Read, Seek};
 
 use super::dialect::Dialect;
@@ -19,6 +21,8 @@ pub struct RowReader<R> {
     window: Window<R>,
     scanner: Scanner,
     decoder: FieldDecoder,
+    /// The beginning of a record that is longer than the window.
+    head: Vec<u8>,
     family: UnitFamily,
     limits: Limits,
     header: Header,
@@ -73,6 +77,7 @@ impl<R: Read + Seek> RowReader<R> {
             window,
             scanner: Scanner::new(signs),
             decoder: FieldDecoder::new(format.encoding, signs),
+            head: Vec::new(),
             family: UnitFamily::of(format.encoding.get()),
             limits,
             header: Header::default(),
@@ -246,6 +251,9 @@ impl<R: Read + Seek> RowReader<R> {
             Some(LineBreak { after, lines }) => (after, lines),
             None => (self.scanner.length, self.scanner.lines + 1),
         };
+        if row.problem.as_ref().is_some_and(|problem| !problem.code.has_cells()) {
+            self.keep_text(row, length);
+        }
         row.next_offset = row.byte_offset + length as u64;
         self.window.seek(row.next_offset)?;
         self.position.byte_offset = row.next_offset;
@@ -255,6 +263,7 @@ impl<R: Read + Seek> RowReader<R> {
 
     fn scan(&mut self) -> Result<Scanned, TabularError> {
         self.scanner.start_record();
+        self.head.clear();
         loop {
             let last = self.window.at_end_of_file();
             if last && self.window.bytes().is_empty() {
@@ -277,6 +286,7 @@ impl<R: Read + Seek> RowReader<R> {
     /// Looks for the end of a record that is too long to be kept, to tell a long one from an unclosed quote.
     fn scan_past_limit(&mut self) -> Result<Scanned, TabularError> {
         self.scanner.forget_fields();
+        self.keep_head();
         let mut base = 0;
         loop {
             let passed = self.scanner.length - base;
@@ -322,25 +332,6 @@ impl<R: Read + Seek> RowReader<R> {
                 message: "a NUL character, which cannot be stored; remove it".to_owned(),
                 byte_offset: row.byte_offset + at as u64,
             });
-        }
-    }
-
-    fn too_long(&self, byte_offset: u64) -> RowProblem {
-        RowProblem {
-            code: ProblemCode::TooLong,
-            message: format!(
-                "the record has {} bytes and the limit is {}; look for a missing line end",
-                self.scanner.length, self.limits.max_record_bytes
-            ),
-            byte_offset,
-        }
-    }
-
-    fn unclosed(&self, row: &Row) -> RowProblem {
-        RowProblem {
-            code: ProblemCode::UnclosedQuote,
-            message: "a quoted field is not closed on its row; reading goes on with the next line".to_owned(),
-            byte_offset: row.byte_offset + self.scanner.quote_at() as u64,
         }
     }
 }

@@ -124,6 +124,18 @@ impl FieldDecoder {
         }
     }
 
+    /// The beginning of a record that has no cells, for a person to look at. A sign that was cut in two is left out.
+    pub(super) fn text_for_display(&self, bytes: &[u8]) -> String {
+        let whole = match self.encoding == UTF_8 {
+            true => std::str::from_utf8(bytes)
+                .err()
+                .filter(|error| error.error_len().is_none())
+                .map_or(bytes.len(), |error| error.valid_up_to()),
+            false => bytes.len(),
+        };
+        self.visible_text(&bytes[..whole])
+    }
+
     fn visible_text(&self, bytes: &[u8]) -> String {
         // One byte at a time where bytes stand alone; UTF-16 must stay on its pairs.
         let step = if self.encoding == UTF_16LE || self.encoding == UTF_16BE { 2 } else { 1 };

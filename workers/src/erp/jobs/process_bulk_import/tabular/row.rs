@@ -57,7 +57,8 @@ pub struct Row {
     pub byte_offset: u64,
     /// The file offset of the record behind it.
     pub next_offset: u64,
-    /// The fields. Of a refused row: what can be shown of it, bytes that make no sense as `\xNN`.
+    /// The fields. Of a refused row: what can be shown of it, bytes that make no sense as `\xNN`; one that cannot be
+    /// split into fields has its text in the first, as far as it is kept.
     pub fields: Record,
     /// Why the row was refused; its fields must then not be stored.
     pub problem: Option<RowProblem>,

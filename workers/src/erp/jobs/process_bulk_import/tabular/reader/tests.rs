@@ -10,14 +10,14 @@ fn format(encoding: &str) -> Format {
     Format { encoding: encoding.parse().unwrap(), dialect: Dialect::rfc4180() }
 }
 
-fn open(bytes: &[u8], encoding: &str) -> RowReader<Cursor<Vec<u8>>> {
+pub(super) fn open(bytes: &[u8], encoding: &str) -> RowReader<Cursor<Vec<u8>>> {
     RowReader::open(Cursor::new(bytes.to_vec()), &format(encoding), Limits::default()).unwrap()
 }
 
 /// Everything one row says, for comparing two readings.
-type Seen = (u64, u64, u64, u64, Vec<String>, Option<RowProblem>);
+pub(super) type Seen = (u64, u64, u64, u64, Vec<String>, Option<RowProblem>);
 
-fn read_all<R: Read + Seek>(reader: &mut RowReader<R>) -> Vec<(Seen, Position)> {
+pub(super) fn read_all<R: Read + Seek>(reader: &mut RowReader<R>) -> Vec<(Seen, Position)> {
     let mut rows = Vec::new();
     let mut row = Row::default();
     while reader.read(&mut row).unwrap() {
@@ -153,6 +153,11 @@ fn a_long_record_is_refused_and_told_from_an_unclosed_quote() {
         rows.iter().map(|row| row.0.5.as_ref().map(|problem| problem.code.as_str())).collect();
     assert_eq!(codes, [Some("too_long"), Some("too_long"), Some("unclosed_quote"), None, None]);
     assert_eq!(rows.iter().map(|row| row.0.1).collect::<Vec<_>>(), [2, 3, 5, 6, 7]);
+    for (row, start) in rows.iter().zip(["1,xxx", "2,\"xxx", "3,\"xxx"]) {
+        let text = &row.0.4[0];
+        assert!(text.starts_with(start) && text.ends_with("x…"), "kept, and marked as cut");
+        assert_eq!((row.0.4.len(), text.len()), (1, unsplit::KEPT_BYTES + '…'.len_utf8()));
+    }
 }
 
 #[test]
