@@ -28,6 +28,7 @@ mod error;
 mod event;
 pub mod fingerprint;
 mod job;
+pub mod limits;
 mod listener;
 pub mod logging;
 pub mod maintenance;

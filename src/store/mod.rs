@@ -3,7 +3,8 @@
 //! | file | statements |
 //! |---|---|
 //! | [`migrate`] | roles, migrations by line, the start-up check |
-//! | [`tenants`] | find, add, list |
+//! | [`tenants`] | find, add, list, pause, weigh |
+//! | [`limits`] | what tenants may use |
 //! | [`subscriptions`] | who listens to what |
 //! | [`events`] | publish: an event and its listener jobs |
 //! | [`jobs`] | insert, unique and idempotency keys |
@@ -52,6 +53,7 @@ pub mod failed;
 pub mod job_lists;
 pub mod jobs;
 pub mod lease;
+pub mod limits;
 pub mod listing;
 pub mod migrate;
 #[cfg(test)]

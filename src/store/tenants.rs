@@ -100,7 +100,7 @@ fn check_slug(slug: &str) -> Result<()> {
 /// Stops all jobs of a tenant from starting, or lets them start again; returns whether that changed anything.
 pub async fn set_paused(conn: &mut Conn<'_>, id: i64, paused: bool, reason: Option<&str>) -> Result<bool> {
     let touched = query(sql!(
-        "update fairlane_tenants set paused_at = case when $2 then {now} end, pause_reason = $3
+        "update fairlane_tenants set paused_at = case when $2 then {now} end, pause_reason = $3, changed_at = {now}
          where id = $1 and (paused_at is null) = $2"
     ))
     .bind(id)
@@ -109,4 +109,20 @@ pub async fn set_paused(conn: &mut Conn<'_>, id: i64, paused: bool, reason: Opti
     .execute(conn)
     .await?;
     Ok(touched == 1)
+}
+
+/// Sets a tenant's share of worker time, relative to the others.
+pub async fn set_weight(conn: &mut Conn<'_>, id: i64, weight: f64) -> Result<()> {
+    if !(weight.is_finite() && weight > 0.0) {
+        return Err(Error::Invalid {
+            what: format!("weight {weight}"),
+            why: "a weight is above zero".into(),
+        });
+    }
+    query(sql!("update fairlane_tenants set weight = $2, changed_at = {now} where id = $1"))
+        .bind(id)
+        .bind(weight)
+        .execute(conn)
+        .await?;
+    Ok(())
 }

@@ -16,6 +16,7 @@ mod dispatching;
 mod fencing;
 mod keys;
 mod leases;
+mod limits;
 mod parity;
 mod payloads;
 mod pooler;
