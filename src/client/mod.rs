@@ -19,6 +19,7 @@ pub use wake::{Wake, WakeMode};
 
 use crate::db::{Conn, Db};
 use crate::error::{Error, Result};
+use crate::limits::LimitDefaults;
 use crate::policy::PolicyOverride;
 use crate::registry::{Registry, Subscription};
 use crate::transaction::Transaction;
@@ -48,6 +49,8 @@ struct Inner {
 pub struct ClientSettings {
     /// Largest and deepest payload accepted.
     pub payload: PayloadLimits,
+    /// What tenants may use whose limits nobody has set at run time.
+    pub limits: LimitDefaults,
     /// Overrides of policies by kind, from configuration.
     pub kinds: HashMap<String, PolicyOverride>,
     /// Where jobs wait whose policy says `default`, when that shall be another queue.

@@ -11,7 +11,7 @@ use crate::db::{Conn, Row, query};
 use crate::error::{Error, Result};
 use crate::sql;
 
-pub use crate::limits::{Limit, Limits, Rate, Scope};
+pub use crate::limits::{Limit, LimitChange, Limits, Rate, Scope};
 
 /// A tenant with what sets it apart from the others.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,42 +26,6 @@ pub struct TenantLimits {
     pub paused: bool,
     /// What it may use.
     pub limits: Limits,
-}
-
-/// A change of one scope's limits: what is `None` stays, `Some(None)` goes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct LimitChange {
-    /// Jobs that run at the same time.
-    pub concurrency: Option<Option<u32>>,
-    /// Jobs that start in a time.
-    pub starts: Option<Option<Rate>>,
-    /// Jobs that are dispatched in a time.
-    pub dispatches: Option<Option<Rate>>,
-    /// Jobs that wait or run.
-    pub pending: Option<Option<u64>>,
-    /// Largest payload in bytes.
-    pub payload_bytes: Option<Option<u64>>,
-}
-
-impl LimitChange {
-    /// Removes every limit of the scope.
-    pub const CLEAR: Self = Self {
-        concurrency: Some(None),
-        starts: Some(None),
-        dispatches: Some(None),
-        pending: Some(None),
-        payload_bytes: Some(None),
-    };
-
-    fn apply(self, limit: Limit) -> Limit {
-        Limit {
-            concurrency: self.concurrency.unwrap_or(limit.concurrency),
-            starts: self.starts.unwrap_or(limit.starts),
-            dispatches: self.dispatches.unwrap_or(limit.dispatches),
-            pending: self.pending.unwrap_or(limit.pending),
-            payload_bytes: self.payload_bytes.unwrap_or(limit.payload_bytes),
-        }
-    }
 }
 
 /// The tenants that have a limit, a weight other than 1, or a pause, by number. A row that can't be read limits nothing
