@@ -1,5 +1,6 @@
 //! What application code calls: [`Fairlane`], [`Tenant`], [`Publish`], [`Dispatch`].
 
+mod admission;
 mod dispatch;
 mod payload;
 mod publish;
@@ -11,6 +12,7 @@ use std::sync::{Arc, RwLock};
 
 use uuid::Uuid;
 
+use admission::Admissions;
 pub use dispatch::{Dispatch, Dispatched, Unique};
 pub use payload::PayloadLimits;
 pub use publish::{Publish, Published};
@@ -25,7 +27,7 @@ use crate::registry::{Registry, Subscription};
 use crate::transaction::Transaction;
 use crate::{Event, Job, store};
 
-pub(crate) use payload::encode as encode_payload;
+pub(crate) use payload::{check_size as check_payload_size, encode as encode_payload};
 pub(crate) use wake::{WAKE_CHANNEL, Waker};
 
 /// A connection to the queue; cheap to clone.
@@ -41,6 +43,7 @@ struct Inner {
     subscriptions: RwLock<Vec<Subscription>>,
     /// Slugs never change their number: found once, known for ever.
     tenants: RwLock<HashMap<String, i64>>,
+    admissions: Admissions,
     waker: Waker,
 }
 
@@ -71,8 +74,14 @@ impl Fairlane {
     /// A client on an open database, whose schema must be up to date ([`crate::store::migrate`]).
     pub fn new(db: Db, settings: ClientSettings) -> Self {
         let waker = Waker::new(&db, settings.wake);
-        let inner =
-            Inner { db, settings, subscriptions: RwLock::default(), tenants: RwLock::default(), waker };
+        let inner = Inner {
+            db,
+            settings,
+            subscriptions: RwLock::default(),
+            tenants: RwLock::default(),
+            admissions: Admissions::default(),
+            waker,
+        };
         Self { inner: Arc::new(inner) }
     }
 

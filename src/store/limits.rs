@@ -7,9 +7,10 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use tracing::warn;
 
-use crate::db::{Conn, Row, query};
+use crate::db::{Conn, Row, Sql, query};
 use crate::error::{Error, Result};
 use crate::sql;
+use crate::store::jobs::confine;
 
 pub use crate::limits::{Limit, LimitChange, Limits, Rate, Scope};
 
@@ -87,6 +88,55 @@ pub async fn of_tenant(conn: &mut Conn<'_>, tenant_id: i64) -> Result<Limits> {
         }
     }
     Ok(limits)
+}
+
+/// What a client must know before it queues something for a tenant.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// Why it takes no new jobs, where it takes none; may be empty.
+    pub draining: Option<String>,
+    /// What it may use, as administrators have set it.
+    pub set: Limits,
+}
+
+/// The terms of one tenant, in one statement. On PostgreSQL the tenant's setting travels in it, and `offset 0` keeps the
+/// planner from reading the rows before it is set.
+pub(crate) async fn terms(conn: &mut Conn<'_>, tenant_id: i64) -> Result<Terms> {
+    confine(conn, tenant_id)?;
+    macro_rules! own {
+        ($condition:literal) => {
+            concat!(
+                "select t.draining_at is not null as draining, t.drain_reason, l.scope, l.name, l.concurrency,
+                    l.start_count, l.start_period_ms, l.start_burst, l.dispatch_count, l.dispatch_period_ms,
+                    l.dispatch_burst, l.pending, l.payload_bytes
+                 from fairlane_tenants t left join fairlane_limits l on l.tenant_id = t.id
+                 where t.id = $1",
+                $condition
+            )
+        };
+    }
+    let statement = Sql {
+        postgres: concat!(
+            "with setting as materialized (select set_config('fairlane.tenant_id', $1::text, true) as tenant)
+             select own.* from setting cross join lateral (",
+            own!(" and setting.tenant is not null offset 0"),
+            ") own"
+        ),
+        sqlite: own!(""),
+    };
+    let rows = query(statement).bind(tenant_id).fetch_all(conn).await?;
+    let mut terms = Terms::default();
+    for row in &rows {
+        if row.get("draining")? {
+            terms.draining = Some(row.get::<Option<String>>("drain_reason")?.unwrap_or_default());
+        }
+        match read_limit(row) {
+            Ok(Some((scope, name, limit))) => terms.set.put(scope, name, limit),
+            Ok(None) => {}
+            Err(error) => warn!(%error, "a limit can't be read and does not hold; mend its row"),
+        }
+    }
+    Ok(terms)
 }
 
 /// The limits of one row; `None` where the row has none.

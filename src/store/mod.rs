@@ -5,6 +5,8 @@
 //! | [`migrate`] | roles, migrations by line, the start-up check |
 //! | [`tenants`] | find, add, list, pause, weigh |
 //! | [`limits`] | what tenants may use |
+//! | [`quota`] | how many live jobs a tenant has, counted no further than it matters |
+//! | [`rates`] | taking places in a rate |
 //! | [`subscriptions`] | who listens to what |
 //! | [`events`] | publish: an event and its listener jobs |
 //! | [`jobs`] | insert, unique and idempotency keys |
@@ -61,6 +63,8 @@ mod plans;
 pub mod promote;
 pub mod prune;
 pub mod queues;
+pub mod quota;
+pub mod rates;
 pub mod rescue;
 pub mod revive;
 pub mod schedules;

@@ -21,6 +21,8 @@ mod parity;
 mod payloads;
 mod pooler;
 mod publishing;
+mod quotas;
+mod rates;
 mod rescuing;
 mod row_security;
 mod schedules;
