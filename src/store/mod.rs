@@ -12,10 +12,12 @@
 //! | [`jobs`] | insert, unique and idempotency keys |
 //! | [`claim`] | take jobs under a lease |
 //! | [`lease`] | renew, hold (the fence of a handler's commit) |
+//! | `attempts` | errors of single attempts |
 //! | [`settle`] | complete, retry, snooze, fail, cancel, release |
 //! | [`rescue`] | expired leases, poison pills |
 //! | [`promote`] | due jobs become available |
 //! | [`prune`] | retention |
+//! | [`usage`] | what tenants have used, also by jobs whose rows are gone |
 //! | [`workers`] | worker processes, for people |
 //! | [`schedules`] | cron rows and their ticks |
 //! | [`job_lists`] | jobs wherever they have got to, for people |
@@ -46,6 +48,7 @@ macro_rules! readable_id {
     };
 }
 
+mod attempts;
 pub mod audit;
 pub mod cancel;
 pub mod claim;
@@ -71,4 +74,5 @@ pub mod schedules;
 pub mod settle;
 pub mod subscriptions;
 pub mod tenants;
+pub mod usage;
 pub mod workers;

@@ -33,3 +33,4 @@ mod support;
 mod tenants;
 mod transactions;
 mod upkeep;
+mod usage;
