@@ -1,8 +1,8 @@
 //! What a handler gets beside its payload: the tenant, its state, and the one transaction it may have.
 
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
@@ -70,6 +70,8 @@ pub(crate) struct Run {
     pub(crate) completed: AtomicBool,
     /// Set when the handler overran its time but could not be stopped: whatever it still writes is refused.
     pub(crate) void: AtomicBool,
+    /// When the handler was started.
+    pub(crate) handler_since: OnceLock<Instant>,
     /// When the open transaction began, where there is one.
     pub(crate) transaction_since: std::sync::Mutex<Option<Instant>>,
     /// Moved by every committed checkpoint or progress: the timeout counts from here.
@@ -121,6 +123,12 @@ impl Run {
         }
     }
 
+    /// Worker time since the handler started, in whole milliseconds.
+    pub(crate) fn worked(&self) -> Duration {
+        let elapsed = self.handler_since.get().map(Instant::elapsed).unwrap_or_default();
+        whole_millis(elapsed, fastrand::f64())
+    }
+
     pub(crate) fn last_commit(&self) -> Instant {
         *lock(&self.last_commit)
     }
@@ -141,6 +149,12 @@ impl Run {
     pub(crate) fn is_completed(&self) -> bool {
         self.completed.load(Ordering::SeqCst)
     }
+}
+
+/// Rounds by chance (from 0 to 1), so that the sum over many short runs is their sum and not nothing.
+fn whole_millis(time: Duration, chance: f64) -> Duration {
+    let millis = time.as_secs_f64() * 1000.0 + chance;
+    Duration::from_millis(millis as u64)
 }
 
 /// A poisoned lock here guards plain values: what is in it is still right.
@@ -190,7 +204,8 @@ impl<S> Context<S> {
     /// End the handler with it: `ctx.complete_in(tx).await`.
     pub async fn complete_in(&self, mut tx: Transaction) -> JobResult {
         self.run.check_not_void()?;
-        store::settle::complete_one(&mut tx.conn(), &self.run.job, self.run.token).await?;
+        let (job, token, worked) = (&self.run.job, self.run.token, self.run.worked());
+        store::settle::complete_one(&mut tx.conn(), job, token, worked).await?;
         tx.commit_completed().await?;
         self.run.completed.store(true, Ordering::SeqCst);
         Ok(())
@@ -241,5 +256,18 @@ impl<S> Context<S> {
             correlation_id: Some(job.correlation_id.unwrap_or(cause)),
             trace: job.trace.clone(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_runs_add_up_to_what_they_took() {
+        let short = Duration::from_micros(250);
+        let sum: Duration = (0..1000).map(|i| whole_millis(short, f64::from(i) / 1000.0)).sum();
+        assert_eq!(sum, 1000 * short);
+        assert_eq!(whole_millis(Duration::from_millis(40), 0.999), Duration::from_millis(40));
     }
 }

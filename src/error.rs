@@ -5,7 +5,11 @@
 //! another matter: [`crate::JobError`] says what shall happen to the job, and deliberately is no
 //! `std::error::Error`, so that `?` on any error inside a handler means *retry*.
 
+use std::time::Duration;
+
 use uuid::Uuid;
+
+use crate::limits::Scope;
 
 /// An operation on the queue that did not happen, and why.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +37,44 @@ pub enum Error {
         size: usize,
         /// Largest size allowed, in bytes.
         limit: usize,
+    },
+    /// The tenant has as many live jobs as it may; nothing was stored.
+    #[error("{}", quota_exceeded(tenant, queue, *scope, *jobs, *depth, *limit))]
+    QuotaExceeded {
+        /// The tenant's slug.
+        tenant: String,
+        /// The queue the jobs were for.
+        queue: String,
+        /// Whether the quota is the tenant's in total or in this queue.
+        scope: Scope,
+        /// How many jobs were dispatched at once.
+        jobs: u64,
+        /// How many it has; where the limit was lowered, at least so many.
+        depth: u64,
+        /// How many it may have.
+        limit: u64,
+    },
+    /// The tenant dispatches faster than it may; nothing was stored.
+    #[error("{}", rate_exceeded(tenant, queue, *scope, *jobs, *retry_after))]
+    RateExceeded {
+        /// The tenant's slug.
+        tenant: String,
+        /// The queue the jobs were for.
+        queue: String,
+        /// Whether the rate is the tenant's in total or in this queue.
+        scope: Scope,
+        /// How many jobs were dispatched at once.
+        jobs: u64,
+        /// When the same dispatch fits the rate; `None`: never, it is larger than the burst.
+        retry_after: Option<Duration>,
+    },
+    /// The tenant takes no new jobs while those it has are worked off; nothing was stored.
+    #[error("tenant \"{tenant}\" is being drained and takes no new jobs{}", because(reason))]
+    Draining {
+        /// The tenant's slug.
+        tenant: String,
+        /// Why; may be empty.
+        reason: String,
     },
     /// An id of a client's choosing was used before, for something else.
     #[error("{what} {id} exists already with other contents")]
@@ -114,6 +156,9 @@ impl Error {
             Self::UnknownTenant { .. } => "unknown_tenant",
             Self::Invalid { .. } => "invalid",
             Self::PayloadTooLarge { .. } => "payload_too_large",
+            Self::QuotaExceeded { .. } => "quota_exceeded",
+            Self::RateExceeded { .. } => "rate_exceeded",
+            Self::Draining { .. } => "tenant_draining",
             Self::IdReused { .. } => "id_reused",
             Self::NotFound { .. } => "not_found",
             Self::Ambiguous { .. } => "ambiguous_id",
@@ -136,7 +181,21 @@ impl Error {
                 format!("list them: fairlane tenants list   add it: fairlane tenants add {slug}")
             }
             Self::PayloadTooLarge { .. } => {
-                "store the data elsewhere and dispatch its id, or raise limits.payload_bytes".into()
+                "store the data elsewhere and dispatch its id, or raise the limit: fairlane tenants limits SLUG, or \
+                 limits.payload_bytes"
+                    .into()
+            }
+            Self::QuotaExceeded { tenant, .. } => format!(
+                "what waits: fairlane queues -t {tenant}   raise the quota: fairlane tenants limits {tenant} --pending N"
+            ),
+            Self::RateExceeded { retry_after: Some(_), tenant, .. } => format!(
+                "try again then, or raise the rate: fairlane tenants limits {tenant} --dispatches N/s"
+            ),
+            Self::RateExceeded { tenant, .. } => format!(
+                "dispatch fewer at once, or raise the burst: fairlane tenants limits {tenant} --dispatches-burst N"
+            ),
+            Self::Draining { tenant, .. } => {
+                format!("let it take jobs again: fairlane tenants resume {tenant}")
             }
             Self::IdReused { .. } => "make a new id for every new job or event (UUIDv7)".into(),
             Self::Ambiguous { .. } => "give more characters of the id".into(),
@@ -163,6 +222,41 @@ impl Error {
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Unreachable(_))
     }
+}
+
+fn quota_exceeded(tenant: &str, queue: &str, scope: Scope, jobs: u64, depth: u64, limit: u64) -> String {
+    let scoped = match scope {
+        Scope::Queue => format!("in queue \"{queue}\" "),
+        _ => String::new(),
+    };
+    let more = if jobs == 1 { "a job".to_owned() } else { format!("{jobs} jobs") };
+    format!(
+        "tenant \"{tenant}\" has {depth} jobs waiting or running {scoped}and may have {limit}: {more} for queue \
+         \"{queue}\" refused"
+    )
+}
+
+fn rate_exceeded(
+    tenant: &str,
+    queue: &str,
+    scope: Scope,
+    jobs: u64,
+    retry_after: Option<Duration>,
+) -> String {
+    let whose = match scope {
+        Scope::Queue => format!("tenant \"{tenant}\" dispatches into queue \"{queue}\""),
+        _ => format!("tenant \"{tenant}\" dispatches"),
+    };
+    match retry_after {
+        Some(wait) => {
+            format!("{whose} faster than it may; there is room again in {:.3}s", wait.as_secs_f64())
+        }
+        None => format!("{whose} {jobs} jobs at once, which is more than its burst"),
+    }
+}
+
+fn because(reason: &str) -> String {
+    if reason.is_empty() { String::new() } else { format!(": {reason}") }
 }
 
 impl From<sqlx::Error> for Error {

@@ -29,6 +29,7 @@ mod event;
 pub mod fair;
 pub mod fingerprint;
 mod job;
+pub mod limits;
 mod listener;
 pub mod logging;
 pub mod maintenance;

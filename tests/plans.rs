@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use fairlane::db::{Conn, Db, DbOptions, Row, Synchronous, query};
 use fairlane::store::settle::{self, Fence};
-use fairlane::store::{lease, promote, prune, rescue};
+use fairlane::store::{self, lease, promote, prune, quota, rescue};
 use fairlane::testing::{ClaimFrom, TestDb, claim_from};
 use fairlane::{Failure, Result, sql};
 use tracing::field::{Field, Visit};
@@ -164,6 +164,9 @@ async fn run_hot_statements(db: &Db) {
     write(db, async |conn| rescue::rescue(conn, Duration::from_secs(30)).await).await;
     db.shift_clock(chrono::Duration::seconds(-31));
     write(db, async |conn| promote::promote(conn).await).await;
+    let tenant = write(db, async |conn| store::tenants::find(conn, "tenant-3").await).await.unwrap();
+    assert!(write(db, async |conn| quota::pending(conn, tenant, 100).await).await == 100);
+    assert!(write(db, async |conn| quota::pending_in(conn, tenant, "default", 100).await).await == 100);
     prune::prune(db, &prune::Retention::default()).await.unwrap();
 }
 

@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::{Deed, Operator};
-use crate::client::{Dispatch, Dispatched, Fairlane};
+use crate::client::{Dispatch, Dispatched, Fairlane, check_payload_size, encode_payload};
 use crate::cron;
 use crate::error::{Error, Result};
 use crate::policy::Policy;
@@ -40,7 +40,8 @@ pub async fn put(
 ) -> Result<ScheduleRow> {
     let tenant_id = fairlane.tenant(tenant).id().await?;
     let zone = cron::zone(&new.timezone)?;
-    crate::client::encode_payload(&new.kind, &new.payload, fairlane.settings().payload)?;
+    let limits = fairlane.settings().payload;
+    check_payload_size(&new.kind, &encode_payload(&new.kind, &new.payload, limits)?, limits.bytes)?;
     let mut tx = fairlane.db().begin().await?;
     let now = job_lists::now(&mut tx.conn()).await?;
     let row = ScheduleRow {

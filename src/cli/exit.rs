@@ -112,6 +112,7 @@ fn exit_of(error: &Error) -> Exit {
         // Nobody asked for something impossible: the engine died.
         Error::Refused { what, .. } if what == RUNNING => Exit::Failed,
         Error::IdReused { .. } | Error::Refused { .. } | Error::LeaseLost { .. } => Exit::Refused,
+        Error::QuotaExceeded { .. } | Error::RateExceeded { .. } | Error::Draining { .. } => Exit::Refused,
         Error::AlreadyHandled { .. } | Error::WouldDeadlock => Exit::Refused,
         Error::BypassesRowSecurity { .. } => Exit::NotPermitted,
         Error::Unreachable(_) => Exit::Unreachable,

@@ -286,6 +286,7 @@ fn client_settings(config: &Config) -> anyhow::Result<ClientSettings> {
     let queue = config.dispatch()?.queue;
     Ok(ClientSettings {
         payload: PayloadLimits { bytes: limits.payload_bytes, depth: limits.payload_depth },
+        limits: config.limit_defaults()?,
         kinds: kinds.collect(),
         default_queue: Some(queue).filter(|queue| queue != "default"),
         wake: match config.database()?.wake {

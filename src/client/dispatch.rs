@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
+use super::admission::Wish;
 use super::{Hint, Tenant, Wake, encode_payload};
 use crate::db::Conn;
 use crate::error::{Error, Result};
@@ -146,6 +147,18 @@ impl Dispatch {
         holds.iter().try_for_each(|hold| hold.validate(&job.kind))?;
         let tenant_id = tenant.fairlane.tenant_id_on(&tenant.slug, conn).await?;
         job.tenant_id = tenant_id;
+        let admission = tenant.fairlane.admission(&tenant.slug, tenant_id, conn).await?;
+        admission.check_payload(&job.kind, &job.payload, Some(&job.queue))?;
+        if admission.may_refuse(&job.queue) {
+            // A dispatch that is repeated queues nothing: no limit has a say in it.
+            if (own_id || !holds.is_empty())
+                && let Some(id) = jobs::stored_before(conn, &job, &holds).await?
+            {
+                return Ok(Dispatched { id, duplicate: true, wake: Wake::none() });
+            }
+            let by_a_job = tenant.origin.causation_id.is_some();
+            admission.admit(&tenant.fairlane, conn, Wish { queue: &job.queue, jobs: 1, by_a_job }).await?;
+        }
         let hint = |job: &NewJob| Hint::lane(job.queue.as_str(), tenant_id, i64::from(job.priority));
         let wake = |job: &NewJob| tenant.fairlane.waker().wake_for(BTreeSet::from([hint(job)]));
         let stored = if holds.is_empty() && !own_id {
@@ -225,7 +238,6 @@ fn new_job(
 pub(super) async fn dispatch_all<J: Job>(tenant: &Tenant, jobs: impl IntoIterator<Item = J>) -> Result<u64> {
     let tenant_id = tenant.id().await?;
     let limits = tenant.fairlane.settings().payload;
-    // Everything is checked before anything is stored.
     let mut rows = Vec::new();
     for job in jobs {
         if job.unique_key().is_some() {
@@ -240,7 +252,16 @@ pub(super) async fn dispatch_all<J: Job>(tenant: &Tenant, jobs: impl IntoIterato
         row.validate()?;
         rows.push(row);
     }
+    let Some(first) = rows.first() else { return Ok(0) };
     let mut tx = tenant.begin().await?;
+    let admission = tenant.fairlane.admission(&tenant.slug, tenant_id, &mut tx.conn()).await?;
+    rows.iter().try_for_each(|row| admission.check_payload(J::KIND, &row.payload, Some(&row.queue)))?;
+    if admission.may_refuse(&first.queue) {
+        let by_a_job = tenant.origin.causation_id.is_some();
+        // One kind, so one queue.
+        let wish = Wish { queue: &first.queue, jobs: rows.len() as u64, by_a_job };
+        admission.admit(&tenant.fairlane, &mut tx.conn(), wish).await?;
+    }
     for chunk in rows.chunks(ROWS_PER_STATEMENT) {
         jobs::insert(&mut tx.conn(), chunk).await?;
     }

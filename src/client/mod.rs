@@ -1,5 +1,6 @@
 //! What application code calls: [`Fairlane`], [`Tenant`], [`Publish`], [`Dispatch`].
 
+mod admission;
 mod dispatch;
 mod payload;
 mod publish;
@@ -11,6 +12,7 @@ use std::sync::{Arc, RwLock};
 
 use uuid::Uuid;
 
+use admission::Admissions;
 pub use dispatch::{Dispatch, Dispatched, Unique};
 pub use payload::PayloadLimits;
 pub use publish::{Publish, Published};
@@ -19,12 +21,13 @@ pub use wake::{Wake, WakeMode};
 
 use crate::db::{Conn, Db};
 use crate::error::{Error, Result};
+use crate::limits::LimitDefaults;
 use crate::policy::PolicyOverride;
 use crate::registry::{Registry, Subscription};
 use crate::transaction::Transaction;
 use crate::{Event, Job, store};
 
-pub(crate) use payload::encode as encode_payload;
+pub(crate) use payload::{check_size as check_payload_size, encode as encode_payload};
 pub(crate) use wake::{Hint, WAKE_CHANNEL, Waker};
 
 /// A connection to the queue; cheap to clone.
@@ -40,6 +43,7 @@ struct Inner {
     subscriptions: RwLock<Vec<Subscription>>,
     /// Slugs never change their number: found once, known for ever.
     tenants: RwLock<HashMap<String, i64>>,
+    admissions: Admissions,
     waker: Waker,
 }
 
@@ -48,6 +52,8 @@ struct Inner {
 pub struct ClientSettings {
     /// Largest and deepest payload accepted.
     pub payload: PayloadLimits,
+    /// What tenants may use whose limits nobody has set at run time.
+    pub limits: LimitDefaults,
     /// Overrides of policies by kind, from configuration.
     pub kinds: HashMap<String, PolicyOverride>,
     /// Where jobs wait whose policy says `default`, when that shall be another queue.
@@ -68,8 +74,14 @@ impl Fairlane {
     /// A client on an open database, whose schema must be up to date ([`crate::store::migrate`]).
     pub fn new(db: Db, settings: ClientSettings) -> Self {
         let waker = Waker::new(&db, settings.wake);
-        let inner =
-            Inner { db, settings, subscriptions: RwLock::default(), tenants: RwLock::default(), waker };
+        let inner = Inner {
+            db,
+            settings,
+            subscriptions: RwLock::default(),
+            tenants: RwLock::default(),
+            admissions: Admissions::default(),
+            waker,
+        };
         Self { inner: Arc::new(inner) }
     }
 

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 /// Limits of one payload.
 #[derive(Debug, Clone, Copy)]
 pub struct PayloadLimits {
-    /// Largest size as JSON, in bytes.
+    /// Largest size as JSON, in bytes, for tenants without a limit of their own.
     pub bytes: usize,
     /// Deepest nesting of arrays and objects.
     pub depth: usize,
@@ -20,23 +20,26 @@ impl Default for PayloadLimits {
     }
 }
 
-/// The payload as JSON, or why it can't be one.
+/// The payload as JSON, or why it can't be one. Its size is checked where the tenant's limit is known.
 pub(crate) fn encode<T: Serialize>(what: &str, value: &T, limits: PayloadLimits) -> Result<Box<RawValue>> {
     let invalid = |why: String| Error::Invalid { what: format!("the payload of {what}"), why };
     let json = serde_json::to_string(value).map_err(|source| invalid(source.to_string()))?;
-    check(what, &json, limits)?;
+    check(what, &json, limits.depth)?;
     RawValue::from_string(json).map_err(|source| invalid(source.to_string()))
 }
 
-/// Checks a JSON text against the limits.
-pub(crate) fn check(what: &str, json: &str, limits: PayloadLimits) -> Result<()> {
+/// Refuses a payload that is too large.
+pub(crate) fn check_size(what: &str, payload: &RawValue, limit: usize) -> Result<()> {
+    let size = payload.get().len();
+    if size > limit { Err(Error::PayloadTooLarge { kind: what.to_owned(), size, limit }) } else { Ok(()) }
+}
+
+/// Refuses a JSON text that the database could not hold, or that is nested too deep.
+fn check(what: &str, json: &str, deepest: usize) -> Result<()> {
     let invalid = |why: String| Error::Invalid { what: format!("the payload of {what}"), why };
-    if json.len() > limits.bytes {
-        return Err(Error::PayloadTooLarge { kind: what.to_owned(), size: json.len(), limit: limits.bytes });
-    }
     let scan = scan(json);
-    if scan.depth > limits.depth {
-        return Err(invalid(format!("it is nested {} deep, the limit is {}", scan.depth, limits.depth)));
+    if scan.depth > deepest {
+        return Err(invalid(format!("it is nested {} deep, the limit is {deepest}", scan.depth)));
     }
     // jsonb cannot hold it: better refused here, where the caller is, than at the database.
     if scan.nul {

@@ -82,6 +82,8 @@ impl Publish {
         let mut event = event?;
         event.validate()?;
         event.tenant_id = tenant.fairlane.tenant_id_on(&tenant.slug, conn).await?;
+        let admission = tenant.fairlane.admission(&tenant.slug, event.tenant_id, conn).await?;
+        admission.check_payload(&event.name, &event.payload, None)?;
         let fanned = events::publish(conn, &event).await?;
         Ok(Published {
             id: event.id,

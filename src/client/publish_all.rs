@@ -71,7 +71,9 @@ impl PublishAll {
         }
         events.iter().try_for_each(NewEvent::validate)?;
         let tenant_id = self.tenant.fairlane.tenant_id_on(&self.tenant.slug, &mut conn).await?;
+        let admission = self.tenant.fairlane.admission(&self.tenant.slug, tenant_id, &mut conn).await?;
         for event in &mut events {
+            admission.check_payload(&event.name, &event.payload, None)?;
             event.tenant_id = tenant_id;
         }
         events::publish_all(&mut conn, &events).await

@@ -139,9 +139,42 @@ pub(super) const SETTINGS: &[Setting] = &[
         "limits.payload_bytes",
         Kind::Size,
         "1MiB",
-        "Largest payload of a job or an event; a larger one is refused and nothing is stored.",
+        "Largest payload of a job or an event; a larger one is refused and nothing is stored. This and the \
+         tenant_.. settings hold for every tenant that has no limit of its own, in a table below or by fairlane \
+         tenants limits; processes should agree on them.",
     ),
     Setting::new("limits.payload_depth", COUNT, "64", "Deepest nesting of a payload."),
+    Setting::new(
+        "limits.tenant_concurrency",
+        U32,
+        "0",
+        "Jobs of one tenant that run at the same time (0 = no limit).",
+    ),
+    Setting::new(
+        "limits.tenant_starts",
+        Kind::Rate,
+        "0",
+        "Jobs of one tenant that start in a time: 100/s, 5/min, 10/30s (0 = no limit).",
+    ),
+    Setting::new("limits.tenant_starts_burst", U32, "0", "How many of them may start at once (0 = one)."),
+    Setting::new(
+        "limits.tenant_dispatches",
+        Kind::Rate,
+        "0",
+        "Jobs that one tenant may dispatch in a time; more are refused (0 = no limit).",
+    ),
+    Setting::new(
+        "limits.tenant_dispatches_burst",
+        U32,
+        "0",
+        "How many of them at once (0 = as many as in the period).",
+    ),
+    Setting::new(
+        "limits.tenant_pending",
+        Kind::Integer { min: 0, max: i64::MAX as u64 },
+        "0",
+        "Jobs of one tenant that wait or run; a dispatch above is refused (0 = no limit).",
+    ),
     Setting::new(
         "retention.completed",
         Kind::PositiveDuration,

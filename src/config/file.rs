@@ -8,18 +8,33 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::error::did_you_mean;
+use super::tenants::Place;
 use super::value::Raw;
 use super::{Origin, Problem, Settings};
+use crate::limits::Scope;
 
 /// The table whose keys are names of kinds.
 pub(super) const KINDS: &str = "kinds";
 
+/// The table whose keys are slugs of tenants.
+const TENANTS: &str = "tenants";
+
+/// The table a key stands in.
+#[derive(Debug)]
+pub(super) enum Table {
+    /// A section.
+    Section,
+    /// `[kinds."NAME"]`.
+    Kind(String),
+    /// `[tenants."SLUG"]`, or one of its queues or keys.
+    Tenant(Place),
+}
+
 /// A key found in a file.
 #[derive(Debug)]
 pub(super) struct Found {
-    /// The kind, for a key of a `[kinds."NAME"]` table.
-    pub(super) kind: Option<String>,
-    /// The path of the setting, or the key within the kind's table.
+    pub(super) table: Table,
+    /// The path of the setting, or the key within its table.
     pub(super) path: String,
     pub(super) raw: Raw,
     pub(super) origin: Origin,
@@ -72,15 +87,16 @@ impl Reader<'_> {
             self.settings.sections().iter().any(|s| *s == path || s.starts_with(&format!("{path}.")));
         match value.get_ref() {
             DeValue::Table(kinds) if path == KINDS => self.kinds(kinds),
+            DeValue::Table(tenants) if path == TENANTS => self.tenants(tenants),
             DeValue::Table(table) if is_section => self.table(&path, table),
-            _ if is_section || path == KINDS => {
+            _ if is_section || path == KINDS || path == TENANTS => {
                 let hint = format!("write its keys below a line [{path}]");
                 self.problem(&path, "is a section, not a value", line, Some(hint));
             }
-            value if self.settings.find(&path).is_some() => self.push(None, path, line, value),
+            value if self.settings.find(&path).is_some() => self.push(Table::Section, path, line, value),
             DeValue::Table(_) => {
                 let sections = self.settings.sections();
-                let near = did_you_mean(&path, sections.iter().copied().chain([KINDS]));
+                let near = did_you_mean(&path, sections.iter().copied().chain([KINDS, TENANTS]));
                 self.problem(
                     &path,
                     "unknown section",
@@ -115,7 +131,7 @@ impl Reader<'_> {
             let (line, key) = (self.line(key.span().start), key.get_ref().to_string());
             let place = format!("{path}.{key}");
             if known.iter().any(|setting| setting.path == key) {
-                self.push(Some(name.to_owned()), key, line, value.get_ref());
+                self.push(Table::Kind(name.to_owned()), key, line, value.get_ref());
             } else if matches!(value.get_ref(), DeValue::Table(_)) {
                 let hint = format!("a kind with dots stands in quotes: [{KINDS}.\"{name}.{key}\"]");
                 self.problem(&place, "unknown section", line, Some(hint));
@@ -126,9 +142,50 @@ impl Reader<'_> {
         }
     }
 
-    fn push(&mut self, kind: Option<String>, path: String, line: usize, value: &DeValue<'_>) {
+    fn tenants(&mut self, tenants: &DeTable<'_>) {
+        for (slug, value) in tenants {
+            let place = Place { slug: slug.get_ref().to_string(), scope: Scope::Total, name: String::new() };
+            self.tenant(place, self.line(slug.span().start), value.get_ref());
+        }
+    }
+
+    /// A table of limits; a tenant's own may hold tables of its queues and keys.
+    fn tenant(&mut self, place: Place, line: usize, value: &DeValue<'_>) {
+        let DeValue::Table(keys) = value else {
+            let table = place.table();
+            let hint = format!("write its limits below a line [{table}]");
+            return self.problem(&table, "is a section, not a value", line, Some(hint));
+        };
+        for (key, value) in keys {
+            let (line, key) = (self.line(key.span().start), key.get_ref().to_string());
+            let parts = [("queues", Scope::Queue), ("keys", Scope::Key)];
+            let part = parts.into_iter().find(|(word, _)| *word == key && place.scope == Scope::Total);
+            match (part, value.get_ref()) {
+                (Some((_, scope)), DeValue::Table(parts)) => self.tenant_parts(&place, scope, parts),
+                _ => self.limit(&place, key, line, value.get_ref()),
+            }
+        }
+    }
+
+    fn tenant_parts(&mut self, tenant: &Place, scope: Scope, parts: &DeTable<'_>) {
+        for (name, value) in parts {
+            let place = Place { slug: tenant.slug.clone(), scope, name: name.get_ref().to_string() };
+            self.tenant(place, self.line(name.span().start), value.get_ref());
+        }
+    }
+
+    fn limit(&mut self, place: &Place, key: String, line: usize, value: &DeValue<'_>) {
+        if place.keys().iter().any(|setting| setting.path == key) {
+            return self.push(Table::Tenant(place.clone()), key, line, value);
+        }
+        let near = did_you_mean(&key, place.keys().iter().map(|setting| setting.path));
+        let hint = near.map(|near| format!("did you mean {near}?"));
+        self.problem(&format!("{}.{key}", place.table()), "unknown key", line, hint);
+    }
+
+    fn push(&mut self, table: Table, path: String, line: usize, value: &DeValue<'_>) {
         let origin = self.origin(line);
-        self.found.push(Found { kind, path, raw: raw(value), origin });
+        self.found.push(Found { table, path, raw: raw(value), origin });
     }
 
     fn problem(&mut self, path: &str, message: &str, line: usize, hint: Option<String>) {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use super::file::Table;
 use super::value::{Kind, Raw, Value};
 use super::{Config, ConfigError, Entry, Origin, Problem, Setting, Settings, env, file, print_duration};
 
@@ -72,6 +73,7 @@ pub fn load(settings: &Settings, sources: &Sources) -> Result<Config, ConfigErro
         settings: settings.clone(),
         entries: BTreeMap::new(),
         kinds: BTreeMap::new(),
+        tenants: BTreeMap::new(),
         notes: Vec::new(),
     };
     let mut loader = Loader { settings, config, problems: Vec::new() };
@@ -121,9 +123,10 @@ impl Loader<'_> {
         let (found, problems) = file::read(self.settings, name, text);
         self.problems.extend(problems);
         for key in found {
-            match &key.kind {
-                Some(kind) => self.set_kind(kind, &key),
-                None => self.set_path(&key.path, &key.raw, key.origin),
+            match &key.table {
+                Table::Section => self.set_path(&key.path, &key.raw, key.origin),
+                Table::Kind(kind) => self.set_kind(kind, &key),
+                Table::Tenant(place) => self.set_tenant(place, &key),
             }
         }
     }
@@ -164,6 +167,15 @@ impl Loader<'_> {
         if let Some(value) = self.read(setting, &place, setting.path, &found.raw, &found.origin) {
             let slot = self.config.kinds.entry(kind.to_owned());
             slot.or_insert_with(|| (Default::default(), found.origin.clone())).0.set(setting.path, value);
+        }
+    }
+
+    fn set_tenant(&mut self, place: &super::tenants::Place, found: &file::Found) {
+        let Some(setting) = place.keys().iter().find(|setting| setting.path == found.path) else { return };
+        let shown = format!("{}.{}", place.table(), found.path);
+        if let Some(value) = self.read(setting, &shown, setting.path, &found.raw, &found.origin) {
+            let entry = Entry { value, origin: found.origin.clone() };
+            self.config.tenants.insert((place.clone(), setting.path), entry);
         }
     }
 

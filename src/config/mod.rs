@@ -7,7 +7,7 @@
 //! file.rs env.rs   the layers, flattened to (path, written value, origin)
 //! value.rs units.rs url.rs   written values become typed ones
 //! load.rs      lays the layers over each other, collects every problem (error.rs)
-//! sections.rs  the engine's sections as structs
+//! sections.rs  the engine's sections as structs; tenants.rs  the tables of tenants
 //! show.rs template.rs   what `config show` and `config template` print
 //! ```
 
@@ -20,6 +20,7 @@ mod sections;
 mod setting;
 mod show;
 mod template;
+mod tenants;
 mod units;
 mod url;
 mod value;
@@ -43,7 +44,8 @@ pub use self::sections::{
 pub use self::setting::{Check, Setting, Settings};
 pub use self::show::Shown;
 pub use self::units::{
-    parse_duration, parse_durations, parse_memory, parse_size, print_duration, print_durations, print_size,
+    parse_duration, parse_durations, parse_memory, parse_rate, parse_size, print_duration, print_durations,
+    print_rate, print_size,
 };
 pub use self::url::{DatabaseUrl, redact_url};
 pub use self::value::Kind;
@@ -102,6 +104,7 @@ pub struct Config {
     settings: Settings,
     entries: BTreeMap<&'static str, Entry>,
     kinds: sections::KindOverrides,
+    tenants: tenants::TenantEntries,
     notes: Vec<String>,
 }
 
@@ -197,6 +200,14 @@ impl Config {
     pub fn bytes(&self, path: &str) -> Result<u64, ConfigError> {
         self.get(path, "a size", |value| match value {
             Value::Bytes(bytes) => Some(*bytes),
+            _ => None,
+        })
+    }
+
+    /// So many in a period; `None` is no limit.
+    pub fn rate(&self, path: &str) -> Result<Option<(u32, Duration)>, ConfigError> {
+        self.get(path, "a rate", |value| match value {
+            Value::Rate(rate) => Some(*rate),
             _ => None,
         })
     }

@@ -14,7 +14,7 @@ pub struct Shown {
 }
 
 impl Config {
-    /// Every value with its origin, in the order of the template; the kinds come last.
+    /// Every value with its origin, in the order of the template; kinds and tenants come last.
     pub fn show(&self) -> Vec<Shown> {
         let mut lines: Vec<Shown> = Vec::new();
         for setting in self.settings.all() {
@@ -40,6 +40,13 @@ impl Config {
                 let key = format!("kinds.\"{kind}\".{key}");
                 lines.extend(value.map(|value| Shown { key, value, origin: origin.clone() }));
             }
+        }
+        for ((place, key), entry) in &self.tenants {
+            lines.push(Shown {
+                key: format!("{}.{key}", place.table()),
+                value: entry.value.shown(),
+                origin: entry.origin.clone(),
+            });
         }
         lines
     }

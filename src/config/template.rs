@@ -30,6 +30,7 @@ impl Settings {
             }
         }
         text.push_str(&kinds());
+        text.push_str(&tenants());
         text
     }
 }
@@ -53,11 +54,33 @@ fn kinds() -> String {
          every key is optional:",
     ));
     text.push_str("#\n# [kinds.\"erp.process_bulk_import\"]\n");
-    for setting in super::engine::KIND_KEYS {
-        let line = format!("# {} = {}", setting.path, written(setting));
-        text.push_str(&format!("{line:<32}# {}\n", setting.doc));
-    }
+    text.push_str(&keys(super::engine::KIND_KEYS));
     text
+}
+
+fn tenants() -> String {
+    let mut text = String::from("\n");
+    text.push_str(&comment(
+        "A tenant may get other limits than the defaults of [limits], also for one of its queues, or for the jobs \
+         that share a concurrency key (those three lines only). Every key is optional, 0 = no limit; what fairlane \
+         tenants limits sets at run time wins:",
+    ));
+    text.push_str("#\n# [tenants.\"acme\"]\n");
+    text.push_str(&keys(super::tenants::KEYS));
+    text.push_str("#\n# [tenants.\"acme\".queues.\"low\"]\n");
+    text.push_str(&keys(&super::tenants::KEYS[..1]));
+    text.push_str("#\n# [tenants.\"acme\".keys.\"erp-api\"]\n");
+    text.push_str(&keys(&super::tenants::KEYS[..3]));
+    text
+}
+
+/// The keys of a table whose lines are comments.
+fn keys(settings: &[Setting]) -> String {
+    let line = |setting: &Setting| {
+        let line = format!("# {} = {}", setting.path, written(setting));
+        format!("{line:<32}# {}\n", setting.doc)
+    };
+    settings.iter().map(line).collect()
 }
 
 /// A default in TOML.

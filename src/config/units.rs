@@ -1,4 +1,4 @@
-//! Durations and sizes as people write them: `500ms`, `1h30m`, `512M`, `1GiB`.
+//! Durations, sizes and rates as people write them: `500ms`, `1h30m`, `512M`, `1GiB`, `100/s`.
 
 use std::time::Duration;
 
@@ -29,6 +29,10 @@ const SIZE_UNITS: [(&str, u64); 13] = [
     ("tb", 1_000_000_000_000),
     ("t", 1 << 40),
 ];
+
+/// Periods that go without a number, in the words that printing prefers first.
+const RATE_PERIODS: [(&str, u64); 7] =
+    [("s", 1), ("min", 60), ("h", 3600), ("d", 86_400), ("m", 60), ("hour", 3600), ("day", 86_400)];
 
 /// Reads a duration: `500ms`, `60s`, `5m`, `1h30m`, `7d`; a plain number is seconds.
 pub fn parse_duration(text: &str) -> Option<Duration> {
@@ -113,6 +117,31 @@ pub fn print_size(bytes: u64) -> String {
     format!("{}{name}", bytes / factor)
 }
 
+/// Reads a rate: `100/s`, `5/min`, `600/h`, `10/30s`, as a count above zero and a period above zero.
+pub fn parse_rate(text: &str) -> Option<(u32, Duration)> {
+    let (count, period) = text.trim().split_once('/')?;
+    let count = count.trim_end().parse().ok().filter(|count| *count > 0)?;
+    let period = period.trim_start();
+    let named = RATE_PERIODS.iter().find(|(name, _)| *name == period);
+    let period = match named {
+        Some((_, seconds)) => Duration::from_secs(*seconds),
+        None if period.ends_with(|c: char| c.is_ascii_alphabetic()) => parse_duration(period)?,
+        None => return None,
+    };
+    // The database keeps whole milliseconds.
+    let whole = period.as_nanos().is_multiple_of(1_000_000) && !period.is_zero();
+    whole.then_some((count, period))
+}
+
+/// Prints a rate; reading it back gives the same.
+pub fn print_rate(count: u32, period: Duration) -> String {
+    let named = RATE_PERIODS.iter().find(|(_, seconds)| Duration::from_secs(*seconds) == period);
+    match named {
+        Some((name, _)) => format!("{count}/{name}"),
+        None => format!("{count}/{}", print_duration(period)),
+    }
+}
+
 /// Splits `1.5h30m` into its leading number and the rest.
 fn split_number(text: &str) -> Option<(&str, &str)> {
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
@@ -192,7 +221,27 @@ mod tests {
         assert_eq!(parse_memory("128K"), Some(128 << 10));
     }
 
+    #[test]
+    fn a_rate_is_a_count_and_a_period() {
+        let rate = |text| parse_rate(text).map(|(count, period)| (count, period.as_millis()));
+        assert_eq!(rate("100/s"), Some((100, 1000)));
+        assert_eq!(rate("5/min"), Some((5, 60_000)));
+        assert_eq!(rate(" 600 / h "), Some((600, 3_600_000)));
+        assert_eq!(rate("10/30s"), Some((10, 30_000)));
+        for text in ["", "5", "5/", "/s", "0/s", "-1/s", "5/0s", "5/60", "5/parsec", "5/1us", "1.5/s"] {
+            assert_eq!(rate(text), None, "{text:?}");
+        }
+        assert_eq!(print_rate(5, Duration::from_secs(60)), "5/min");
+        assert_eq!(print_rate(5, Duration::from_secs(90)), "5/90s");
+    }
+
     proptest! {
+        #[test]
+        fn a_printed_rate_reads_back_the_same(count in 1u32.., millis in 1u64..u64::MAX / 1_000_000) {
+            let rate = (count, Duration::from_millis(millis));
+            prop_assert_eq!(parse_rate(&print_rate(rate.0, rate.1)), Some(rate));
+        }
+
         #[test]
         fn a_printed_duration_reads_back_the_same(seconds: u64, nanos in 0u32..1_000_000_000) {
             let duration = Duration::new(seconds, nanos);
@@ -215,6 +264,7 @@ mod tests {
         #[test]
         fn no_text_makes_the_readers_panic(text: String) {
             let _ = (parse_duration(&text), parse_durations(&text), parse_size(&text), parse_memory(&text));
+            let _ = parse_rate(&text);
         }
     }
 }

@@ -35,6 +35,8 @@ pub enum Kind {
     Durations,
     /// A size; a plain number is bytes.
     Size,
+    /// So many in a period; empty or zero is no limit.
+    Rate,
     /// A memory limit; a plain number is megabytes, as in Laravel. Zero is no limit.
     Memory,
     /// One of a few words.
@@ -60,6 +62,7 @@ pub(super) enum Value {
     Duration(Duration),
     Durations(Vec<Duration>),
     Bytes(u64),
+    Rate(Option<(u32, Duration)>),
     Names(Vec<String>),
     Url(DatabaseUrl),
     Secret(SecretString),
@@ -148,6 +151,7 @@ impl Kind {
             Self::PositiveDuration => Value::Duration(duration(raw).filter(|d| !d.is_zero())?),
             Self::Durations => Value::Durations(durations(raw)?),
             Self::Size => Value::Bytes(units::parse_size(raw.measure()?).filter(|n| in_database(*n))?),
+            Self::Rate => Value::Rate(rate(raw)?),
             Self::Memory => Value::Bytes(units::parse_memory(raw.measure()?).filter(|n| in_database(*n))?),
             Self::Choice(words) => {
                 let text = raw.text()?.trim();
@@ -177,6 +181,7 @@ impl Kind {
             Self::PositiveDuration => "a duration above zero and up to a hundred years".into(),
             Self::Durations => "a list of durations".into(),
             Self::Size => "a size".into(),
+            Self::Rate => "a rate".into(),
             Self::Memory => "a memory limit".into(),
             Self::Choice(words) => format!("one of {}", words.join(", ")),
             Self::Names => "a list of distinct names".into(),
@@ -196,6 +201,7 @@ impl Kind {
             Self::Duration | Self::PositiveDuration => r#""500ms", "60s", "5m" or 60 (seconds)"#.into(),
             Self::Durations => r#"["1s", "5s", "30s"]"#.into(),
             Self::Size => r#""512M", "1GiB", "100MB" or 4096 (bytes)"#.into(),
+            Self::Rate => r#""100/s", "5/min", "10/30s" or "0" (no limit)"#.into(),
             Self::Memory => r#""512M", "1GiB" or 128 (megabytes)"#.into(),
             Self::Choice(words) => format!("{:?}", words.first().unwrap_or(&"")),
             Self::Names => r#"["high", "default", "low"]"#.into(),
@@ -223,6 +229,8 @@ impl Value {
             Self::Duration(duration) => units::print_duration(*duration),
             Self::Durations(list) => units::print_durations(list),
             Self::Bytes(bytes) => units::print_size(*bytes),
+            Self::Rate(None) => "0".to_owned(),
+            Self::Rate(Some((count, period))) => units::print_rate(*count, *period),
             Self::Names(names) => names.join(","),
             Self::Url(url) => url.to_string(),
             Self::Secret(secret) => {
@@ -241,6 +249,13 @@ fn in_database(number: u64) -> bool {
 fn duration(raw: &Raw) -> Option<Duration> {
     let text = raw.measure()?.replace('_', "");
     units::parse_duration(&text).filter(|d| *d <= LONGEST)
+}
+
+fn rate(raw: &Raw) -> Option<Option<(u32, Duration)>> {
+    match raw.measure()?.trim() {
+        "" | "0" => Some(None),
+        text => units::parse_rate(text).filter(|(_, period)| *period <= LONGEST).map(Some),
+    }
 }
 
 fn durations(raw: &Raw) -> Option<Vec<Duration>> {

@@ -25,6 +25,7 @@ pub enum Dialect {
 /// | `{lock}` | `for no key update` | nothing |
 /// | `{in:$1}` | `= any($1)` | `in (select value from json_each($1))` |
 /// | `{json:$1}` | `$1::jsonb` | `$1` |
+/// | `{day:at}` | the UTC day of a time, `YYYY-MM-DD` | the same |
 ///
 /// `{now}` is the database's clock plus the offset a test has set: never a worker's clock.
 #[derive(Debug, Clone, Copy)]
@@ -114,6 +115,8 @@ fn dialect_word(word: &str, dialect: Dialect, clock_offset: i64) -> Option<Strin
         ("in", Dialect::Sqlite) => format!("in (select value from json_each({bind}))"),
         ("json", Dialect::Postgres) => format!("{bind}::jsonb"),
         ("json", Dialect::Sqlite) => bind.into(),
+        ("day", Dialect::Postgres) => format!("to_char({bind} at time zone 'UTC', 'YYYY-MM-DD')"),
+        ("day", Dialect::Sqlite) => format!("strftime('%Y-%m-%d', {bind} / 1000000, 'unixepoch')"),
         _ => return None,
     })
 }

@@ -73,9 +73,10 @@ async fn move_to_history(conn: &mut Conn<'_>, ids: &[Uuid], reason: &str) -> Res
     query(sql!(
         "insert into fairlane_job_history (id, tenant_id, queue, kind, priority, state, reason, payload, event_id,
             attempt, runs, generation, worker_id, correlation_id, causation_id, trace, progress_done, progress_total,
-            created_at, started_at, finished_at)
+            worked_ms, created_at, started_at, finished_at)
          select id, tenant_id, queue, kind, priority, 'cancelled', $2, payload, event_id, attempt, runs, generation,
-            worker_id, correlation_id, causation_id, trace, progress_done, progress_total, created_at, started_at, {now}
+            worker_id, correlation_id, causation_id, trace, progress_done, progress_total, worked_ms, created_at,
+            started_at, {now}
          from fairlane_jobs where id {in:$1} and state <> 'executing'
          on conflict (id) do nothing"
     ))

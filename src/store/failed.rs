@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::listing::{Listing, read_all};
+use super::usage;
 use crate::db::{Conn, Query, Row, Sql, query};
 use crate::error::Result;
 use crate::sql;
@@ -284,7 +285,7 @@ pub async fn lock_page(
     Ok(page)
 }
 
-/// Removes failed jobs and their attempts for good; returns how many jobs went.
+/// Removes failed jobs and their attempts for good; returns how many jobs went. Their tenants' usage stays what it was.
 pub async fn forget(conn: &mut Conn<'_>, ids: &[Uuid]) -> Result<u64> {
     query(sql!(
         "delete from fairlane_attempts where job_id in (select id from fairlane_failed_jobs where id {in:$1})"
@@ -292,5 +293,5 @@ pub async fn forget(conn: &mut Conn<'_>, ids: &[Uuid]) -> Result<u64> {
     .bind(ids)
     .execute(conn)
     .await?;
-    query(sql!("delete from fairlane_failed_jobs where id {in:$1}")).bind(ids).execute(conn).await
+    usage::remove_failed(conn, ids).await
 }

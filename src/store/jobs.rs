@@ -231,6 +231,33 @@ pub async fn insert_once(conn: &mut Conn<'_>, job: &NewJob, holds: &[KeyHold]) -
     }
 }
 
+/// The job that a repeated dispatch gave before: the one with its id, or the one that holds a key of its.
+pub(crate) async fn stored_before(
+    conn: &mut Conn<'_>,
+    job: &NewJob,
+    holds: &[KeyHold],
+) -> Result<Option<Uuid>> {
+    set_tenant(conn, job.tenant_id).await?;
+    if known_kind(conn, job).await?.is_some_and(|kind| kind == job.kind) {
+        return Ok(Some(job.id));
+    }
+    for hold in holds {
+        let row = query(sql!(
+            "select job_id from fairlane_unique_keys
+             where tenant_id = $1 and scope = $2 and key = $3 and expires_at > {now}"
+        ))
+        .bind(job.tenant_id)
+        .bind(hold.scope.as_str())
+        .bind(hold.key.as_str())
+        .fetch_optional(conn)
+        .await?;
+        if let Some(row) = row {
+            return row.get("job_id").map(Some);
+        }
+    }
+    Ok(None)
+}
+
 /// Sets the tenant for the rest of the transaction, where row-level security wants it.
 pub(crate) async fn set_tenant(conn: &mut Conn<'_>, tenant_id: i64) -> Result<()> {
     confine(conn, tenant_id)?;

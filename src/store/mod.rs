@@ -3,17 +3,22 @@
 //! | file | statements |
 //! |---|---|
 //! | [`migrate`] | roles, migrations by line, the start-up check |
-//! | [`tenants`] | find, add, list |
+//! | [`tenants`] | find, add, list, pause, weigh |
+//! | [`limits`] | what tenants may use |
+//! | [`quota`] | how many live jobs a tenant has, counted no further than it matters |
+//! | [`rates`] | taking places in a rate |
 //! | [`subscriptions`] | who listens to what |
 //! | [`events`] | publish: an event and its listener jobs |
 //! | [`jobs`] | insert, unique and idempotency keys |
 //! | [`look`] | which lanes have work, and what else is to be done |
 //! | [`claim`] | take jobs under a lease |
 //! | [`lease`] | renew, hold (the fence of a handler's commit) |
+//! | `attempts` | errors of single attempts |
 //! | [`settle`] | complete, retry, snooze, fail, cancel, release |
 //! | [`rescue`] | expired leases, poison pills |
 //! | [`promote`] | due jobs become available |
 //! | [`prune`] | retention |
+//! | [`usage`] | what tenants have used, also by jobs whose rows are gone |
 //! | [`workers`] | worker processes, for people |
 //! | [`schedules`] | cron rows and their ticks |
 //! | [`job_lists`] | jobs wherever they have got to, for people |
@@ -44,6 +49,7 @@ macro_rules! readable_id {
     };
 }
 
+mod attempts;
 pub mod audit;
 pub mod cancel;
 pub mod claim;
@@ -53,6 +59,7 @@ pub mod failed;
 pub mod job_lists;
 pub mod jobs;
 pub mod lease;
+pub mod limits;
 pub mod listing;
 pub mod look;
 pub mod migrate;
@@ -61,10 +68,13 @@ mod plans;
 pub mod promote;
 pub mod prune;
 pub mod queues;
+pub mod quota;
+pub mod rates;
 pub mod rescue;
 pub mod revive;
 pub mod schedules;
 pub mod settle;
 pub mod subscriptions;
 pub mod tenants;
+pub mod usage;
 pub mod workers;

@@ -7,6 +7,7 @@ use uuid::Uuid;
 use crate::db::{Conn, Db, Sql, query};
 use crate::error::Result;
 use crate::sql;
+use crate::store::usage;
 
 /// Rows removed in one statement.
 const BATCH: i64 = 2000;
@@ -34,9 +35,14 @@ impl Default for Retention {
 /// Removes one batch of everything that is too old; returns how many rows went. Zero means nothing is left to do.
 pub async fn prune(db: &Db, retention: &Retention) -> Result<u64> {
     let mut gone = 0;
+    for (finished, age) in
+        [(usage::Finished::History, retention.completed), (usage::Finished::Failed, retention.failed)]
+    {
+        let mut tx = db.single().await?;
+        gone += usage::remove_older(&mut tx.conn(), finished, millis(age), BATCH).await?;
+        tx.commit().await?;
+    }
     for (statement, age) in [
-        (HISTORY, retention.completed),
-        (FAILED, retention.failed),
         (ATTEMPTS, retention.completed.max(retention.failed)),
         (KEYS, Duration::ZERO),
         (WORKERS, retention.workers),
@@ -51,11 +57,7 @@ pub async fn prune(db: &Db, retention: &Retention) -> Result<u64> {
 /// A listener's run record goes with its event, never before: it is what makes a repeated delivery a no-op.
 async fn prune_events(db: &Db, age: Duration) -> Result<u64> {
     let mut tx = db.begin().await?;
-    let rows = query(EVENTS)
-        .bind(i64::try_from(age.as_millis()).unwrap_or(i64::MAX / 1000))
-        .bind(BATCH)
-        .fetch_all(&mut tx.conn())
-        .await?;
+    let rows = query(EVENTS).bind(millis(age)).bind(BATCH).fetch_all(&mut tx.conn()).await?;
     // An event whose id can't be read has no listener runs under it.
     let ids: Vec<Uuid> = rows.iter().filter_map(|row| row.get("id").ok()).collect();
     if !ids.is_empty() {
@@ -68,23 +70,13 @@ async fn prune_events(db: &Db, age: Duration) -> Result<u64> {
     Ok(rows.len() as u64)
 }
 
-async fn run(conn: &mut Conn<'_>, statement: Sql, age: Duration) -> Result<u64> {
-    query(statement)
-        .bind(i64::try_from(age.as_millis()).unwrap_or(i64::MAX / 1000))
-        .bind(BATCH)
-        .execute(conn)
-        .await
+fn millis(age: Duration) -> i64 {
+    i64::try_from(age.as_millis()).unwrap_or(i64::MAX / 1000)
 }
 
-const HISTORY: Sql = sql!(
-    "delete from fairlane_job_history where id in (
-        select id from fairlane_job_history where finished_at < {now} - {ms:$1} order by finished_at, id limit $2)"
-);
-
-const FAILED: Sql = sql!(
-    "delete from fairlane_failed_jobs where id in (
-        select id from fairlane_failed_jobs where failed_at < {now} - {ms:$1} order by failed_at, id limit $2)"
-);
+async fn run(conn: &mut Conn<'_>, statement: Sql, age: Duration) -> Result<u64> {
+    query(statement).bind(millis(age)).bind(BATCH).execute(conn).await
+}
 
 /// Attempts go when they are old and their job is gone. `(select ..) is null` and not `not exists`: that one may become a
 /// join that reads all jobs, as it did where the tables had no statistics.

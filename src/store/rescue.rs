@@ -5,11 +5,11 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::context::JobInfo;
-use crate::db::{Conn, Dialect, Row, query};
+use crate::db::{Conn, Dialect, Row, Sql, query};
 use crate::error::{Error, Result};
 use crate::fingerprint::fingerprint;
 use crate::sql;
-use crate::store::settle::{ERRORS_KEPT, forget_middle_attempts};
+use crate::store::attempts::{ERRORS_KEPT, forget_middle_attempts};
 
 /// A job that crashed its process this many times while it ran alone is a poison pill.
 pub const CRASHES_TO_POISON: i64 = 3;
@@ -33,31 +33,11 @@ pub struct Rescued {
 /// An expired lease alone is a *lost lease*: its worker lives but could not renew, or it stopped in order and could not
 /// settle any more. Only when the worker itself has not been seen for a whole lease did a process die; then its jobs are suspects, and a suspect runs alone in its process
 /// until it has finished once. A suspect that dies again ran alone, so it is to blame: that counts as a crash.
+///
+/// The run counts as worker time up to its last heartbeat: nobody knows how much longer it went on.
 pub async fn rescue(conn: &mut Conn<'_>, lease: Duration) -> Result<Rescued> {
     let mut rescued = Rescued { damaged: park_damaged(conn, lease).await?, ..Rescued::default() };
-    let rows = query(sql!(
-        "with expired as materialized (
-            select j.id as job_id, not exists (
-                select 1 from fairlane_workers w where w.id = j.worker_id and (w.state = 'stopped'
-                    or w.seen_at > {now} - {ms:$1})) as died
-            from fairlane_jobs j
-            where j.state = 'executing' and j.lease_until < {now}
-            order by j.lease_until limit 500 {skip_locked}
-         )
-         update fairlane_jobs
-         set state = 'available', token = null, lease_until = null, attempt = attempt - 1,
-            crashes = crashes + case when expired.died and suspect then 1 else 0 end,
-            leases_lost = leases_lost + case when expired.died then 0 else 1 end,
-            suspect = suspect or expired.died
-         from expired
-         where id = expired.job_id and state = 'executing' and lease_until < {now}
-         returning id, queue, crashes, runs, not exists (
-                select 1 from fairlane_workers w where w.id = worker_id and (w.state = 'stopped'
-                    or w.seen_at > {now} - {ms:$1})) as died"
-    ))
-    .bind(millis(lease))
-    .fetch_all(conn)
-    .await?;
+    let rows = query(RESCUE).bind(millis(lease)).fetch_all(conn).await?;
     record_ends(conn, &rows).await?;
     for row in &rows {
         let Ok(id) = row.get::<Uuid>("id") else { continue };
@@ -71,6 +51,45 @@ pub async fn rescue(conn: &mut Conn<'_>, lease: Duration) -> Result<Rescued> {
     }
     Ok(rescued)
 }
+
+/// The statement of [`rescue`] with the milliseconds between a run's start and its last heartbeat.
+macro_rules! rescue_statement {
+    ($worked:literal) => {
+        concat!(
+            "with expired as materialized (
+                select j.id as job_id, not exists (
+                    select 1 from fairlane_workers w where w.id = j.worker_id and (w.state = 'stopped'
+                        or w.seen_at > {now} - {ms:$1})) as died
+                from fairlane_jobs j
+                where j.state = 'executing' and j.lease_until < {now}
+                order by j.lease_until limit 500 {skip_locked}
+             )
+             update fairlane_jobs
+             set state = 'available', token = null, lease_until = null, attempt = attempt - 1,
+                crashes = crashes + case when expired.died and suspect then 1 else 0 end,
+                leases_lost = leases_lost + case when expired.died then 0 else 1 end,
+                suspect = suspect or expired.died,
+                worked_ms = worked_ms + ",
+            $worked,
+            "
+             from expired
+             where id = expired.job_id and state = 'executing' and lease_until < {now}
+             returning id, queue, crashes, runs, not exists (
+                    select 1 from fairlane_workers w where w.id = worker_id and (w.state = 'stopped'
+                        or w.seen_at > {now} - {ms:$1})) as died"
+        )
+    };
+}
+
+/// Each heartbeat set the lease's end one lease ahead, so the last one was that long before it.
+const RESCUE: Sql = Sql {
+    postgres: rescue_statement!(
+        "coalesce(greatest(0, extract(epoch from lease_until - {ms:$1} - started_at) * 1000)::bigint, 0)"
+    ),
+    sqlite: rescue_statement!(
+        "case when typeof(started_at) = 'integer' then max(0, lease_until - {ms:$1} - started_at) / 1000 else 0 end"
+    ),
+};
 
 /// SQLite stores anything in any column. A row whose id is none could never be settled or claimed: it rests until
 /// somebody mends it. A lease whose end is no time would never run out: it gets one that does.
@@ -205,14 +224,15 @@ async fn poison(conn: &mut Conn<'_>, id: Uuid) -> Result<bool> {
     query(sql!(
         "insert into fairlane_failed_jobs (id, tenant_id, queue, kind, priority, payload, event_id, attempt, runs,
             generation, max_attempts, timeout_ms, crashes, unique_key, unique_mode, unique_for_ms, concurrency_key,
-            correlation_id, causation_id, trace, checkpoint, progress_done, progress_total, code, error, fingerprint,
-            created_at, failed_at)
+            correlation_id, causation_id, trace, checkpoint, progress_done, progress_total, worked_ms, code, error,
+            fingerprint, created_at, failed_at)
          select id, tenant_id, queue, kind, priority, payload, event_id, attempt, runs, generation, max_attempts,
             timeout_ms, crashes, unique_key, unique_mode, unique_for_ms, concurrency_key, correlation_id, causation_id,
-            trace, checkpoint, progress_done, progress_total, 'poison_pill', $2, $3, created_at, {now}
+            trace, checkpoint, progress_done, progress_total, worked_ms, 'poison_pill', $2, $3, created_at, {now}
          from fairlane_jobs where id = $1 and state = 'available'
          on conflict (id) do update set code = excluded.code, error = excluded.error, failed_at = excluded.failed_at,
-            fingerprint = excluded.fingerprint, attempt = excluded.attempt, runs = excluded.runs"
+            fingerprint = excluded.fingerprint, attempt = excluded.attempt, runs = excluded.runs,
+            worked_ms = excluded.worked_ms"
     ))
     .bind(id)
     .bind(message.as_str())

@@ -5,6 +5,7 @@ use uuid::Uuid;
 use crate::db::{Conn, Sql, query};
 use crate::error::Result;
 use crate::sql;
+use crate::store::usage;
 
 /// A failed job that stayed where it is, because another one holds its unique key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,7 +30,7 @@ pub struct Revived {
 }
 
 /// Puts failed jobs back into their queues under their old ids: attempts from zero, one generation on, unique keys
-/// taken again. Of several with the same free key the oldest gets it; who finds it held stays failed.
+/// taken again. The failure and its worker time stay in the tenant's usage; the job's time counts from zero. Of several with the same free key the oldest gets it; who finds it held stays failed.
 pub async fn revive(conn: &mut Conn<'_>, ids: &[Uuid]) -> Result<Revived> {
     take_keys_again(conn, ids).await?;
     let rows = query(sql!(
@@ -55,10 +56,7 @@ pub async fn revive(conn: &mut Conn<'_>, ids: &[Uuid]) -> Result<Revived> {
         revived.ids.push(row.get("id")?);
         revived.queues.push(row.get("queue")?);
     }
-    query(sql!("delete from fairlane_failed_jobs where id {in:$1}"))
-        .bind(revived.ids.as_slice())
-        .execute(conn)
-        .await?;
+    usage::remove_failed(conn, &revived.ids).await?;
     if revived.ids.len() < ids.len() {
         revived.taken = keys_taken(conn, ids).await?;
     }

@@ -108,7 +108,8 @@ pub async fn list(conn: &mut Conn<'_>, tenant_id: Option<i64>) -> Result<Listing
     read_all(&rows, i64::MAX, ScheduleRow::read)
 }
 
-/// Schedules whose tick is due, with the database's time. All of them: behind a limit, those that can't fire would
+/// Schedules whose tick is due, with the database's time; not those of a tenant that is drained, whose ticks are missed
+/// like those for which no worker was there. All of them: behind a limit, those that can't fire would
 /// stand in the way of those that can.
 pub async fn due(conn: &mut Conn<'_>) -> Result<(DateTime<Utc>, Listing<ScheduleRow>)> {
     let now = query(sql!("select {now} as now")).fetch_one(conn).await?.get("now")?;
@@ -116,7 +117,7 @@ pub async fn due(conn: &mut Conn<'_>) -> Result<(DateTime<Utc>, Listing<Schedule
         "select cast(s.id as text) as key, s.id, s.tenant_id, t.slug as tenant, s.name, s.cron, s.timezone, s.kind,
             s.payload, s.queue, s.priority, s.missed, s.paused_at, s.next_tick_at, s.last_tick_at, s.last_job_id
          from fairlane_schedules s left join fairlane_tenants t on t.id = s.tenant_id
-         where s.paused_at is null and s.next_tick_at <= {now}
+         where s.paused_at is null and t.draining_at is null and s.next_tick_at <= {now}
          order by s.next_tick_at"
     ))
     .fetch_all(conn)

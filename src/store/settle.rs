@@ -4,15 +4,13 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use super::attempts::{record_attempt, storable, storable_code};
 use crate::context::JobInfo;
-use crate::db::{Conn, Dialect, Sql, query};
+use crate::db::{Conn, Dialect, query};
 use crate::error::{Error, Result};
 use crate::fingerprint::fingerprint;
 use crate::outcome::Failure;
 use crate::sql;
-
-/// Attempt errors kept from a job's beginning, and as many from its end.
-pub(super) const ERRORS_KEPT: i64 = 10;
 
 /// A job and the fence under which this process may write about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -23,12 +21,30 @@ pub struct Fence {
     pub token: Uuid,
 }
 
+/// The end of a run: the job, the fence, and the time its handler took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RunEnd {
+    /// The job and the fence.
+    pub fence: Fence,
+    /// From the handler's start to its end.
+    pub worked: Duration,
+}
+
+/// A job that is settled without its handler having run.
+impl From<Fence> for RunEnd {
+    fn from(fence: Fence) -> Self {
+        Self { fence, worked: Duration::ZERO }
+    }
+}
+
 /// Completes jobs: to the history, keys released, listener runs recorded. Returns those that were still owned.
 ///
 /// By primary key, the fence as a filter (`is true` keeps the planner from making a join of it): settling by anything
-/// else was quadratic in another store. History is written by the same statement that removes the job.
-pub async fn complete(conn: &mut Conn<'_>, fences: &[Fence]) -> Result<Vec<Uuid>> {
-    let ids: Vec<Uuid> = fences.iter().map(|fence| fence.id).collect();
+/// else was quadratic in another store. History is written by the same statement that removes the job. The times travel
+/// as an object by id, whose keys are found by halving: a join with a second list would be the planner's to guess.
+pub async fn complete<E: Into<RunEnd> + Copy>(conn: &mut Conn<'_>, ends: &[E]) -> Result<Vec<Uuid>> {
+    let ends: Vec<RunEnd> = ends.iter().map(|end| (*end).into()).collect();
+    let ids: Vec<Uuid> = ends.iter().map(|end| end.fence.id).collect();
     let rows = match conn.dialect() {
         Dialect::Postgres => {
             query(sql!(
@@ -39,10 +55,10 @@ pub async fn complete(conn: &mut Conn<'_>, fences: &[Fence]) -> Result<Vec<Uuid>
                  ), history as (
                     insert into fairlane_job_history (id, tenant_id, queue, kind, priority, state, payload, event_id,
                         attempt, runs, generation, worker_id, correlation_id, causation_id, trace, progress_done,
-                        progress_total, created_at, started_at, finished_at)
+                        progress_total, worked_ms, created_at, started_at, finished_at)
                     select id, tenant_id, queue, kind, priority, 'completed', payload, event_id, attempt, runs,
                         generation, worker_id, correlation_id, causation_id, trace, progress_done, progress_total,
-                        created_at, started_at, {now}
+                        worked_ms + ($3 ->> id::text)::bigint, created_at, started_at, {now}
                     from done
                     on conflict (id) do nothing
                  ), listener_runs as (
@@ -56,19 +72,27 @@ pub async fn complete(conn: &mut Conn<'_>, fences: &[Fence]) -> Result<Vec<Uuid>
                  select id from done"
             ))
             .bind(ids)
-            .bind(fences.iter().map(|fence| fence.token).collect::<Vec<_>>())
+            .bind(ends.iter().map(|end| end.fence.token).collect::<Vec<_>>())
+            .bind(worked_by_id(&ends))
             .fetch_all(conn)
             .await?
         }
-        Dialect::Sqlite => complete_step_by_step(conn, ids, fences).await?,
+        Dialect::Sqlite => complete_step_by_step(conn, ids, &ends).await?,
     };
     rows.iter().map(|row| row.get("id")).collect()
+}
+
+fn worked_by_id(ends: &[RunEnd]) -> serde_json::Value {
+    ends.iter()
+        .map(|end| (end.fence.id.to_string(), millis(end.worked).into()))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
 }
 
 async fn complete_step_by_step(
     conn: &mut Conn<'_>,
     ids: Vec<Uuid>,
-    fences: &[Fence],
+    ends: &[RunEnd],
 ) -> Result<Vec<crate::db::Row>> {
     // In pairs: all jobs of one claim share its token, so an old fence of one beside a new fence of another would pass
     // a list of ids and a list of tokens.
@@ -77,21 +101,26 @@ async fn complete_step_by_step(
          where id {in:$1} and state = 'executing' and (id || ' ' || token) {in:$2}"
     ))
     .bind(ids)
-    .bind(fences.iter().map(|fence| format!("{} {}", fence.id, fence.token)).collect::<Vec<_>>())
+    .bind(ends.iter().map(|end| format!("{} {}", end.fence.id, end.fence.token)).collect::<Vec<_>>())
     .fetch_all(conn)
     .await?;
     let ids: Vec<Uuid> = owned.iter().map(|row| row.get("id")).collect::<Result<_>>()?;
+    let owned_ends: Vec<RunEnd> = ends.iter().filter(|end| ids.contains(&end.fence.id)).copied().collect();
+    query(sql!(
+        "insert into fairlane_job_history (id, tenant_id, queue, kind, priority, state, payload, event_id, attempt,
+            runs, generation, worker_id, correlation_id, causation_id, trace, progress_done, progress_total, worked_ms,
+            created_at, started_at, finished_at)
+         select id, tenant_id, queue, kind, priority, 'completed', payload, event_id, attempt, runs, generation,
+            worker_id, correlation_id, causation_id, trace, progress_done, progress_total, worked_ms + run.ms,
+            created_at, started_at, {now}
+         from (select key as job_id, value as ms from json_each($1)) run cross join fairlane_jobs on id = run.job_id
+         where true
+         on conflict (id) do nothing"
+    ))
+    .bind(worked_by_id(&owned_ends))
+    .execute(conn)
+    .await?;
     for statement in [
-        sql!(
-            "insert into fairlane_job_history (id, tenant_id, queue, kind, priority, state, payload, event_id, attempt,
-                runs, generation, worker_id, correlation_id, causation_id, trace, progress_done, progress_total,
-                created_at, started_at, finished_at)
-             select id, tenant_id, queue, kind, priority, 'completed', payload, event_id, attempt, runs, generation,
-                worker_id, correlation_id, causation_id, trace, progress_done, progress_total, created_at, started_at,
-                {now}
-             from fairlane_jobs where id {in:$1}
-             on conflict (id) do nothing"
-        ),
         sql!(
             "insert into fairlane_listener_runs (tenant_id, event_id, listener, job_id, finished_at)
              select tenant_id, event_id, kind, id, {now} from fairlane_jobs where id {in:$1} and event_id is not null
@@ -113,7 +142,12 @@ async fn complete_step_by_step(
 ///
 /// # Errors
 /// [`Error::AlreadyHandled`], [`Error::LeaseLost`].
-pub(crate) async fn complete_one(conn: &mut Conn<'_>, job: &JobInfo, token: Uuid) -> Result<()> {
+pub(crate) async fn complete_one(
+    conn: &mut Conn<'_>,
+    job: &JobInfo,
+    token: Uuid,
+    worked: Duration,
+) -> Result<()> {
     if let Some(event) = job.event_id {
         let first = query(sql!(
             "insert into fairlane_listener_runs (tenant_id, event_id, listener, job_id, finished_at)
@@ -129,7 +163,7 @@ pub(crate) async fn complete_one(conn: &mut Conn<'_>, job: &JobInfo, token: Uuid
             return Err(Error::AlreadyHandled { event, listener: job.kind.clone() });
         }
     }
-    let owned = complete(conn, &[Fence { id: job.id, token }]).await?;
+    let owned = complete(conn, &[RunEnd { fence: Fence { id: job.id, token }, worked }]).await?;
     if owned.len() == 1 { Ok(()) } else { Err(Error::LeaseLost { job: job.id }) }
 }
 
@@ -149,55 +183,68 @@ pub(crate) async fn handled_before(conn: &mut Conn<'_>, job: &JobInfo) -> Result
 }
 
 /// Puts a failed attempt back to wait for the next; `false` when the lease was lost.
-pub async fn retry(conn: &mut Conn<'_>, fence: Fence, after: Duration, failure: &Failure) -> Result<bool> {
+pub async fn retry(
+    conn: &mut Conn<'_>,
+    end: impl Into<RunEnd>,
+    after: Duration,
+    failure: &Failure,
+) -> Result<bool> {
+    let RunEnd { fence, worked } = end.into();
     if lock_owned(conn, fence).await?.is_none() {
         return Ok(false);
     }
     record_attempt(conn, fence, "retry", failure).await?;
     let touched = query(sql!(
         "update fairlane_jobs set state = 'retryable', run_at = {now} + {ms:$3}, token = null, lease_until = null,
-            suspect = false, crashes = 0
+            suspect = false, crashes = 0, worked_ms = worked_ms + $4
          where id = $1 and token = $2 and state = 'executing'"
     ))
     .bind(fence.id)
     .bind(fence.token)
     .bind(millis(after))
+    .bind(millis(worked))
     .execute(conn)
     .await?;
     Ok(touched == 1)
 }
 
 /// Puts a job back for later and gives the attempt back; `false` when the lease was lost.
-pub async fn snooze(conn: &mut Conn<'_>, fence: Fence, after: Duration) -> Result<bool> {
+pub async fn snooze(conn: &mut Conn<'_>, end: impl Into<RunEnd>, after: Duration) -> Result<bool> {
+    let RunEnd { fence, worked } = end.into();
     let touched = query(sql!(
         "update fairlane_jobs set state = case when $3 > 0 then 'scheduled' else 'available' end,
-            run_at = {now} + {ms:$3}, token = null, lease_until = null, attempt = attempt - 1, suspect = false, crashes = 0
+            run_at = {now} + {ms:$3}, token = null, lease_until = null, attempt = attempt - 1, suspect = false, crashes = 0,
+            worked_ms = worked_ms + $4
          where id = $1 and token = $2 and state = 'executing'"
     ))
     .bind(fence.id)
     .bind(fence.token)
     .bind(millis(after))
+    .bind(millis(worked))
     .execute(conn)
     .await?;
     Ok(touched == 1)
 }
 
 /// Gives an interrupted job back at once, with its attempt; `false` when the lease was lost.
-pub async fn release(conn: &mut Conn<'_>, fence: Fence) -> Result<bool> {
+pub async fn release(conn: &mut Conn<'_>, end: impl Into<RunEnd>) -> Result<bool> {
+    let RunEnd { fence, worked } = end.into();
     let touched = query(sql!(
         "update fairlane_jobs set state = 'available', token = null, lease_until = null, attempt = attempt - 1,
-            interruptions = interruptions + 1
+            interruptions = interruptions + 1, worked_ms = worked_ms + $3
          where id = $1 and token = $2 and state = 'executing'"
     ))
     .bind(fence.id)
     .bind(fence.token)
+    .bind(millis(worked))
     .execute(conn)
     .await?;
     Ok(touched == 1)
 }
 
 /// Moves a job to the failed jobs, with all it needs to be retried; `false` when the lease was lost.
-pub async fn fail(conn: &mut Conn<'_>, fence: Fence, failure: &Failure) -> Result<bool> {
+pub async fn fail(conn: &mut Conn<'_>, end: impl Into<RunEnd>, failure: &Failure) -> Result<bool> {
+    let RunEnd { fence, worked } = end.into();
     let Some(kind) = lock_owned(conn, fence).await? else { return Ok(false) };
     record_attempt(conn, fence, "failed", failure).await?;
     let code = storable_code(&failure.code);
@@ -205,42 +252,47 @@ pub async fn fail(conn: &mut Conn<'_>, fence: Fence, failure: &Failure) -> Resul
     query(sql!(
         "insert into fairlane_failed_jobs (id, tenant_id, queue, kind, priority, payload, event_id, attempt, runs,
             generation, max_attempts, timeout_ms, crashes, unique_key, unique_mode, unique_for_ms, concurrency_key,
-            correlation_id, causation_id, trace, checkpoint, progress_done, progress_total, code, error, fingerprint,
-            created_at, failed_at)
+            correlation_id, causation_id, trace, checkpoint, progress_done, progress_total, worked_ms, code, error,
+            fingerprint, created_at, failed_at)
          select id, tenant_id, queue, kind, priority, payload, event_id, attempt, runs, generation, max_attempts,
             timeout_ms, crashes, unique_key, unique_mode, unique_for_ms, concurrency_key, correlation_id, causation_id,
-            trace, checkpoint, progress_done, progress_total, $3, $4, $5, created_at, {now}
+            trace, checkpoint, progress_done, progress_total, worked_ms + $6, $3, $4, $5, created_at, {now}
          from fairlane_jobs where id = $1 and token = $2 and state = 'executing'
          on conflict (id) do update set code = excluded.code, error = excluded.error, failed_at = excluded.failed_at,
-            fingerprint = excluded.fingerprint, attempt = excluded.attempt, runs = excluded.runs"
+            fingerprint = excluded.fingerprint, attempt = excluded.attempt, runs = excluded.runs,
+            worked_ms = excluded.worked_ms"
     ))
     .bind(fence.id)
     .bind(fence.token)
     .bind(code)
     .bind(storable(&failure.message))
     .bind(group)
+    .bind(millis(worked))
     .execute(conn)
     .await?;
     remove(conn, fence).await
 }
 
 /// Moves a job to the history as cancelled; `false` when the lease was lost.
-pub async fn cancel(conn: &mut Conn<'_>, fence: Fence, reason: &str) -> Result<bool> {
+pub async fn cancel(conn: &mut Conn<'_>, end: impl Into<RunEnd>, reason: &str) -> Result<bool> {
+    let RunEnd { fence, worked } = end.into();
     if lock_owned(conn, fence).await?.is_none() {
         return Ok(false);
     }
     query(sql!(
         "insert into fairlane_job_history (id, tenant_id, queue, kind, priority, state, reason, payload, event_id,
             attempt, runs, generation, worker_id, correlation_id, causation_id, trace, progress_done, progress_total,
-            created_at, started_at, finished_at)
+            worked_ms, created_at, started_at, finished_at)
          select id, tenant_id, queue, kind, priority, 'cancelled', $3, payload, event_id, attempt, runs, generation,
-            worker_id, correlation_id, causation_id, trace, progress_done, progress_total, created_at, started_at, {now}
+            worker_id, correlation_id, causation_id, trace, progress_done, progress_total, worked_ms + $4, created_at,
+            started_at, {now}
          from fairlane_jobs where id = $1 and token = $2 and state = 'executing'
          on conflict (id) do nothing"
     ))
     .bind(fence.id)
     .bind(fence.token)
     .bind(storable(reason))
+    .bind(millis(worked))
     .execute(conn)
     .await?;
     remove(conn, fence).await
@@ -277,58 +329,6 @@ async fn remove(conn: &mut Conn<'_>, fence: Fence) -> Result<bool> {
             .execute(conn)
             .await?;
     Ok(touched == 1)
-}
-
-/// Writes an attempt's error; keeps the first ten and the last ten of a job.
-async fn record_attempt(conn: &mut Conn<'_>, fence: Fence, outcome: &str, failure: &Failure) -> Result<()> {
-    let recorded = query(sql!(
-        "insert into fairlane_attempts (job_id, run, tenant_id, attempt, generation, worker_id, started_at, finished_at,
-            outcome, code, error)
-         select id, runs, tenant_id, attempt, generation, worker_id, started_at, {now}, $3, $4, $5
-         from fairlane_jobs where id = $1 and token = $2 and state = 'executing'
-         on conflict (job_id, run) do nothing"
-    ))
-    .bind(fence.id)
-    .bind(fence.token)
-    .bind(outcome)
-    .bind(storable_code(&failure.code))
-    .bind(storable(&failure.message))
-    .execute(conn)
-    .await?;
-    if recorded == 1 { forget_middle_attempts(conn, fence.id).await } else { Ok(()) }
-}
-
-/// Keeps the first ten and the last ten attempts of a job.
-pub(super) async fn forget_middle_attempts(conn: &mut Conn<'_>, job: Uuid) -> Result<()> {
-    query(Sql {
-        postgres: "delete from fairlane_attempts where job_id = $1 and run in (
-            select run from fairlane_attempts where job_id = $1 order by run
-            offset $2 limit greatest(0, (select count(*) from fairlane_attempts where job_id = $1) - 2 * $2))",
-        sqlite: "delete from fairlane_attempts where job_id = $1 and run in (
-            select run from fairlane_attempts where job_id = $1 order by run
-            limit max(0, (select count(*) from fairlane_attempts where job_id = $1) - 2 * $2) offset $2)",
-    })
-    .bind(job)
-    .bind(ERRORS_KEPT)
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
-/// Error texts come from anywhere: without the NUL that PostgreSQL refuses, and not without end.
-fn storable(text: &str) -> String {
-    const LONGEST: usize = 8000;
-    without_nul(text, LONGEST)
-}
-
-/// Codes are a handler's own words, so they may hold anything that a message may.
-fn storable_code(code: &str) -> String {
-    const LONGEST: usize = 100;
-    without_nul(code, LONGEST)
-}
-
-fn without_nul(text: &str, longest: usize) -> String {
-    text.chars().filter(|c| *c != '\0').take(longest).collect()
 }
 
 fn millis(duration: Duration) -> i64 {

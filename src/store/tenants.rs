@@ -21,6 +21,10 @@ pub struct TenantRow {
     pub paused_at: Option<DateTime<Utc>>,
     /// Why.
     pub pause_reason: Option<String>,
+    /// Since when it takes no new jobs.
+    pub draining_at: Option<DateTime<Utc>>,
+    /// Why.
+    pub drain_reason: Option<String>,
     /// When it was added.
     pub created_at: DateTime<Utc>,
 }
@@ -34,6 +38,8 @@ impl TenantRow {
             weight: row.get("weight")?,
             paused_at: row.get("paused_at")?,
             pause_reason: row.get("pause_reason")?,
+            draining_at: row.get("draining_at")?,
+            drain_reason: row.get("drain_reason")?,
             created_at: row.get("created_at")?,
         })
     }
@@ -78,7 +84,8 @@ pub async fn add(conn: &mut Conn<'_>, slug: &str, name: &str) -> Result<i64> {
 /// All tenants by slug.
 pub async fn list(conn: &mut Conn<'_>) -> Result<Vec<TenantRow>> {
     let rows = query(sql!(
-        "select id, slug, name, weight, paused_at, pause_reason, created_at from fairlane_tenants order by slug"
+        "select id, slug, name, weight, paused_at, pause_reason, draining_at, drain_reason, created_at
+         from fairlane_tenants order by slug"
     ))
     .fetch_all(conn)
     .await?;
@@ -100,7 +107,7 @@ fn check_slug(slug: &str) -> Result<()> {
 /// Stops all jobs of a tenant from starting, or lets them start again; returns whether that changed anything.
 pub async fn set_paused(conn: &mut Conn<'_>, id: i64, paused: bool, reason: Option<&str>) -> Result<bool> {
     let touched = query(sql!(
-        "update fairlane_tenants set paused_at = case when $2 then {now} end, pause_reason = $3
+        "update fairlane_tenants set paused_at = case when $2 then {now} end, pause_reason = $3, changed_at = {now}
          where id = $1 and (paused_at is null) = $2"
     ))
     .bind(id)
@@ -109,4 +116,40 @@ pub async fn set_paused(conn: &mut Conn<'_>, id: i64, paused: bool, reason: Opti
     .execute(conn)
     .await?;
     Ok(touched == 1)
+}
+
+/// Lets a tenant take no new jobs, or take them again; returns whether that changed anything. It is a mark of the tenant's
+/// own row and no limit of zero, so that its limits are what they were when the drain is over.
+pub async fn set_draining(
+    conn: &mut Conn<'_>,
+    id: i64,
+    draining: bool,
+    reason: Option<&str>,
+) -> Result<bool> {
+    let touched = query(sql!(
+        "update fairlane_tenants set draining_at = case when $2 then {now} end, drain_reason = $3, changed_at = {now}
+         where id = $1 and (draining_at is null) = $2"
+    ))
+    .bind(id)
+    .bind(draining)
+    .bind(reason)
+    .execute(conn)
+    .await?;
+    Ok(touched == 1)
+}
+
+/// Sets a tenant's share of worker time, relative to the others.
+pub async fn set_weight(conn: &mut Conn<'_>, id: i64, weight: f64) -> Result<()> {
+    if !(weight.is_finite() && weight > 0.0) {
+        return Err(Error::Invalid {
+            what: format!("weight {weight}"),
+            why: "a weight is above zero".into(),
+        });
+    }
+    query(sql!("update fairlane_tenants set weight = $2, changed_at = {now} where id = $1"))
+        .bind(id)
+        .bind(weight)
+        .execute(conn)
+        .await?;
+    Ok(())
 }

@@ -15,7 +15,7 @@ use crate::policy::Backoff;
 use crate::registry::{Registry, Served};
 use crate::store::claim::Claimed;
 use crate::store::migrate::{MigrationLine, engine_line, migrate_db};
-use crate::store::settle::Fence;
+use crate::store::settle::{Fence, RunEnd};
 use crate::store::{self};
 use crate::worker::{AttemptLimits, Place, Settlement, attempt, new_run, settle_all};
 use crate::{Event, Job, sql};
@@ -211,8 +211,9 @@ impl Sandbox {
         let next = attempt(place, handler, &job, run.clone(), &limits, stop).await;
         let failed =
             if let crate::Next::Fail { failure } = &next { Some(failure.message.clone()) } else { None };
+        let end = RunEnd { fence, worked: run.worked() };
         let settlement =
-            Settlement { fence, next, run: Some(run.clone()), handler: None, payload: String::new() };
+            Settlement { end, next, run: Some(run.clone()), handler: None, payload: String::new() };
         settle_all(self.fairlane.db(), &[settlement]).await?;
         if let Some(error) = failed {
             (handler.failed)(job.payload, error, run).await;

@@ -6,8 +6,8 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context as TaskContext, Poll};
 use std::time::{Duration, Instant};
 
@@ -30,7 +30,7 @@ use crate::db::{Db, Dialect};
 use crate::outcome::{AttemptFacts, AttemptResult, Next, decide};
 use crate::registry::KindHandler;
 use crate::store::claim::Claimed;
-use crate::store::settle::{self, Fence};
+use crate::store::settle::{self, Fence, RunEnd};
 use crate::transaction::longest_transaction;
 
 /// How long a cancelled handler may take to stop by itself before it is dropped at its next await.
@@ -92,10 +92,12 @@ async fn execute(process: &Arc<Process>, lease: Lease) {
     let began = Instant::now();
     let place = Place { db: &process.db, handlers_run_on: &process.handlers_run_on };
     let next = attempt(place, handler, &claimed, run.clone(), &limits, stop).instrument(span).await;
+    let worked = run.worked();
     drop(slot);
     process.finished(fence, Some(began.elapsed()));
+    let end = RunEnd { fence, worked };
     let settlement =
-        Settlement { fence, next, run: Some(run), handler: Some(handler.clone()), payload: claimed.payload };
+        Settlement { end, next, run: Some(run), handler: Some(handler.clone()), payload: claimed.payload };
     let _ = process.settlements.send(settlement);
 }
 
@@ -138,6 +140,7 @@ pub(crate) fn run_of(
         checkpoint: std::sync::Mutex::new(checkpoint),
         stop: CancellationToken::new(),
         draining: CancellationToken::new(),
+        handler_since: OnceLock::new(),
         completed: AtomicBool::new(false),
         void: AtomicBool::new(false),
         transaction_since: std::sync::Mutex::new(None),
@@ -218,6 +221,7 @@ async fn run_handler(
     timeout: Option<Duration>,
     mut stop: watch::Receiver<Option<StopCause>>,
 ) -> AttemptResult {
+    run.handler_since.get_or_init(Instant::now);
     let future = (handler.run)(claimed.payload.clone(), run.clone());
     let mut task = AbortOnDropHandle::new(
         handlers_run_on.spawn(in_run(run.clone(), future).instrument(Span::current())),

@@ -13,7 +13,7 @@ use crate::db::{Conn, Db};
 use crate::error::Result;
 use crate::outcome::{Failure, Next};
 use crate::registry::KindHandler;
-use crate::store::settle::{self, Fence};
+use crate::store::settle::{self, Fence, RunEnd};
 
 /// Most settlements in one transaction.
 const BATCH: usize = 500;
@@ -22,7 +22,7 @@ const GATHER: Duration = Duration::from_millis(2);
 
 /// What is to be written about one run.
 pub(crate) struct Settlement {
-    pub(crate) fence: Fence,
+    pub(crate) end: RunEnd,
     pub(crate) next: Next,
     /// None for a job that never reached a handler.
     pub(crate) run: Option<Arc<Run>>,
@@ -80,7 +80,7 @@ async fn settle_until_written(process: &Arc<Process>, mut batch: Vec<Settlement>
         }
     };
     for (settlement, outcome) in batch.into_iter().zip(outcomes) {
-        let fence = settlement.fence;
+        let fence = settlement.end.fence;
         let returns = matches!(settlement.next, Next::Release)
             || matches!(settlement.next, Next::Snooze { after } if after.is_zero());
         match outcome {
@@ -113,7 +113,7 @@ async fn settle_one(db: &Db, settlement: &mut Settlement) -> Outcome {
     let mut pause = Pause::new();
     let mut refused = false;
     loop {
-        let job = settlement.fence.id;
+        let job = settlement.end.fence.id;
         match settle_all(db, std::slice::from_ref(settlement)).await {
             Ok(owned) => return Outcome::of(owned.first().copied().unwrap_or(false)),
             Err(error) if error.is_transient() => pause.after_error("settling a job", &error).await,
@@ -134,10 +134,10 @@ async fn settle_one(db: &Db, settlement: &mut Settlement) -> Outcome {
 
 /// Writes a batch in one transaction; tells for each whether this process still owned the job.
 pub(crate) async fn settle_all(db: &Db, batch: &[Settlement]) -> Result<Vec<bool>> {
-    let completions: Vec<Fence> = batch
+    let completions: Vec<RunEnd> = batch
         .iter()
         .filter(|settlement| settlement.next == Next::Complete && !settlement.is_written())
-        .map(|settlement| settlement.fence)
+        .map(|settlement| settlement.end)
         .collect();
     // Completions alone are one statement, its own transaction.
     let alone = completions.len() == batch.len();
@@ -149,22 +149,22 @@ pub(crate) async fn settle_all(db: &Db, batch: &[Settlement]) -> Result<Vec<bool
     for settlement in batch {
         owned.push(match &settlement.next {
             _ if settlement.is_written() => true,
-            Next::Complete => completed.contains(&settlement.fence.id),
-            next => write(conn, settlement.fence, next).await?,
+            Next::Complete => completed.contains(&settlement.end.fence.id),
+            next => write(conn, settlement.end, next).await?,
         });
     }
     tx.commit().await?;
     Ok(owned)
 }
 
-async fn write(conn: &mut Conn<'_>, fence: Fence, next: &Next) -> Result<bool> {
+async fn write(conn: &mut Conn<'_>, end: RunEnd, next: &Next) -> Result<bool> {
     match next {
-        Next::Retry { after, failure } => settle::retry(conn, fence, *after, failure).await,
-        Next::Snooze { after } => settle::snooze(conn, fence, *after).await,
-        Next::Fail { failure } => settle::fail(conn, fence, failure).await,
-        Next::Cancel { reason } => settle::cancel(conn, fence, reason).await,
-        Next::Release => settle::release(conn, fence).await,
-        Next::Complete => Ok(settle::complete(conn, &[fence]).await?.len() == 1),
+        Next::Retry { after, failure } => settle::retry(conn, end, *after, failure).await,
+        Next::Snooze { after } => settle::snooze(conn, end, *after).await,
+        Next::Fail { failure } => settle::fail(conn, end, failure).await,
+        Next::Cancel { reason } => settle::cancel(conn, end, reason).await,
+        Next::Release => settle::release(conn, end).await,
+        Next::Complete => Ok(settle::complete(conn, &[end]).await?.len() == 1),
         Next::Forget => Ok(false),
     }
 }
@@ -172,7 +172,7 @@ async fn write(conn: &mut Conn<'_>, fence: Fence, next: &Next) -> Result<bool> {
 impl Settlement {
     /// For a job that never reached a handler.
     pub(super) fn bare(fence: Fence, next: Next) -> Self {
-        Self { fence, next, run: None, handler: None, payload: String::new() }
+        Self { end: fence.into(), next, run: None, handler: None, payload: String::new() }
     }
 
     /// The handler's own transaction has completed the job.

@@ -245,5 +245,22 @@ async fn an_application_in_fairlane_app_alone_dispatches_and_publishes() {
     tx.commit().await.unwrap();
     assert_eq!(count(&t, "select count(*) as n from fairlane_jobs").await, 17);
     assert!(claim_with(&db, &request(&work_kinds())).await.is_empty(), "it claims nothing");
+    t.execute(
+        "insert into fairlane_limits (tenant_id, scope, name, dispatch_count, dispatch_period_ms, dispatch_burst, pending)
+         select id, scope, queue, 10, 86400000, 2, 20 from fairlane_tenants,
+            (values ('total', ''), ('queue', 'default')) limits (scope, queue)",
+    )
+    .await;
+    let tenant = Fairlane::new(db.clone(), ClientSettings::default()).tenant("acme");
+    let mut tx = tenant.begin().await.unwrap();
+    tenant.dispatch(Work { number: 4 }).in_tx(&mut tx).await.unwrap();
+    tx.commit().await.unwrap();
+    tenant.dispatch(Work { number: 5 }).await.unwrap();
+    let refused = tenant.dispatch(Work { number: 6 }).await.unwrap_err();
+    assert!(matches!(refused, Error::RateExceeded { retry_after: Some(_), .. }), "{refused:?}");
+    t.execute("update fairlane_rates set next_at = now()").await;
+    tenant.dispatch(Work { number: 7 }).await.unwrap();
+    let refused = tenant.dispatch(Work { number: 8 }).await.unwrap_err();
+    assert!(matches!(refused, Error::QuotaExceeded { depth: 20, .. }), "{refused:?}");
     assert!(matches!(client.tenant("nobody").id().await, Err(Error::UnknownTenant { .. })));
 }

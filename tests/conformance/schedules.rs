@@ -123,3 +123,18 @@ backend_test!(
         assert!(!write(&t, async |conn| schedules::advance(conn, &schedule, &[tick()], tick()).await).await);
     }
 );
+
+backend_test!(
+    async fn the_schedules_of_a_drained_tenant_rest(t: TestDb) {
+        let schedule = nightly(&t, tick()).await;
+        let drain = async |on| {
+            let id = schedule.tenant_id;
+            write(&t, async |conn| fairlane::store::tenants::set_draining(conn, id, on, None).await).await
+        };
+        let due = async || write(&t, async |conn| schedules::due(conn).await).await.1.rows.len();
+        assert!(drain(true).await);
+        assert_eq!(due().await, 0);
+        assert!(drain(false).await);
+        assert_eq!(due().await, 1);
+    }
+);

@@ -9,6 +9,9 @@ create table fairlane_tenants (
     weight        double precision not null default 1 check (weight > 0),
     paused_at     timestamptz,
     pause_reason  text,
+    -- Since when it takes no new jobs, while those that wait are worked off.
+    draining_at   timestamptz,
+    drain_reason  text,
     created_at    timestamptz not null default statement_timestamp(),
     -- Workers look at the latest of these to learn that a weight, a pause or a limit has changed.
     changed_at    timestamptz not null default statement_timestamp()

@@ -9,6 +9,9 @@ create table fairlane_tenants (
     weight        real not null default 1 check (weight > 0),
     paused_at     integer,
     pause_reason  text,
+    -- Since when it takes no new jobs, while those that wait are worked off.
+    draining_at   integer,
+    drain_reason  text,
     created_at    integer not null default (cast(unixepoch('subsec') * 1000000 as integer)),
     -- Workers look at the latest of these to learn that a weight, a pause or a limit has changed.
     changed_at    integer not null default (cast(unixepoch('subsec') * 1000000 as integer))

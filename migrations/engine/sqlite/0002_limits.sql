@@ -23,6 +23,10 @@ create table fairlane_limits (
     primary key (tenant_id, scope, name)
 );
 create index fairlane_limits_by_change on fairlane_limits (changed_at);
+-- A queue's quota counts what waits by the indexes of ready jobs and suspects, and the rest here: no job that is
+-- dispatched to run now, runs and completes ever touches it.
+create index fairlane_jobs_put_off on fairlane_jobs (tenant_id, queue)
+    where state in ('scheduled', 'retryable', 'suspended');
 
 -- Permits to run jobs of a limited tenant, leased to worker processes: those that are not over sum to at most the
 -- limit. A process that dies keeps its permits until its jobs' leases are over too.
