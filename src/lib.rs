@@ -18,6 +18,7 @@
 //! ([`worker::Worker`]), and [`testing::Sandbox`] for your tests.
 
 pub mod admin;
+mod bench;
 pub mod cli;
 pub mod client;
 pub mod config;

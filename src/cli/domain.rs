@@ -81,25 +81,20 @@ impl CommandEnv {
     }
 }
 
-/// Groups of domains' verbs, with what their help says.
-const GROUPS: [(&str, &str); 1] = [("bench", "Measure on this machine, against a floor")];
-
+/// Adds the application's verbs; those of a group go below the engine's verb of that name where it has one.
 pub(super) fn add_commands(mut root: clap::Command, commands: &[Box<dyn DomainCommand>]) -> clap::Command {
-    let mut groups: Vec<clap::Command> = Vec::new();
     for command in commands {
-        let Some(group) = command.group() else {
-            root = root.subcommand(command.command());
-            continue;
+        root = match command.group() {
+            None => root.subcommand(command.command()),
+            Some(group) if root.find_subcommand(group).is_some() => {
+                root.mut_subcommand(group, |parent| parent.subcommand(command.command()))
+            }
+            Some(group) => root.subcommand(
+                clap::Command::new(group).subcommand_required(true).subcommand(command.command()),
+            ),
         };
-        let about = GROUPS.iter().find(|(name, _)| *name == group).map_or("", |(_, about)| about);
-        let place = groups.iter().position(|known| known.get_name() == group);
-        let parent = match place {
-            Some(place) => groups.swap_remove(place),
-            None => clap::Command::new(group).about(about).subcommand_required(true),
-        };
-        groups.push(parent.subcommand(command.command()));
     }
-    root.subcommands(groups)
+    root
 }
 
 /// The application's verb that was typed, and its arguments.

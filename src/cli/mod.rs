@@ -13,6 +13,7 @@
 
 mod aliases;
 mod args;
+mod bench;
 mod config;
 mod confirm;
 mod domain;
@@ -216,6 +217,7 @@ async fn dispatch(app: App, matches: ArgMatches) -> anyhow::Result<std::process:
     let config = load(&app.settings, &sources(&globals, verb.as_ref()))?;
     let usual = match &verb {
         Some(Verb::Work(_)) => LogUse::Worker,
+        Some(Verb::Bench(_)) => LogUse::Application,
         Some(_) => LogUse::Verb,
         None => LogUse::Application,
     };

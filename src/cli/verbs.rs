@@ -7,8 +7,8 @@ use super::exit::Exit;
 use super::output::Output;
 use super::session::Session;
 use super::{
-    App, config, enqueue, events, failed, forget, jobs, migrate, monitor, queues, retry, schedules, show,
-    tenants, work, workers,
+    App, bench, config, enqueue, events, failed, forget, jobs, migrate, monitor, queues, retry, schedules,
+    show, tenants, work, workers,
 };
 
 const WORK_EXAMPLES: &str = "\
@@ -93,6 +93,9 @@ pub(super) enum Verb {
     /// The configuration: what holds and why
     #[command(subcommand)]
     Config(config::ConfigVerb),
+    /// Measure on this machine, against a floor
+    #[command(subcommand)]
+    Bench(bench::Bench),
     /// Print a completion script
     Completions(Completions),
     /// Print the version
@@ -147,6 +150,7 @@ pub(super) async fn run(verb: Verb, session: &Session) -> anyhow::Result<Exit> {
         Verb::Tenants(verb) => tenants::run(&verb, session).await,
         Verb::Migrate(verb) => migrate::migrate(&verb, session).await,
         Verb::Config(verb) => config::run(&verb, session).await,
+        Verb::Bench(verb) => bench::run(&verb, session).await,
         Verb::Completions(_) | Verb::Version => Ok(Exit::Done),
     }
 }

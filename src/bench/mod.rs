@@ -1,0 +1,101 @@
+//! `fairlane bench`: what this machine and its database give, beside what bare statements get from them.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | [`site`] | a database of the bench's own |
+//! | [`processes`] | workers, load and floors: this program again, as processes of their own |
+//! | [`ledger`] | who began and ended what, by a clock outside the workers |
+//! | [`floor`] | bare statements on the same tables |
+//! | [`kinds`] | the benches' own kinds of job |
+//! | [`machine`], [`server`] | processors and memory, of processes and of the database's server |
+//! | [`figures`], [`report`] | medians and percentiles; what is printed |
+//!
+//! One file a verb beside these; docs/PERFORMANCE.md says what each measures.
+
+#![allow(dead_code, reason = "the verbs that follow use the rest")]
+
+pub(crate) mod drain;
+pub(crate) mod enqueue;
+mod figures;
+mod floor;
+mod kinds;
+mod ledger;
+mod machine;
+mod processes;
+mod report;
+mod server;
+mod site;
+
+use clap::Args;
+
+use crate::cli::Output;
+use crate::db::DbOptions;
+use report::{Circumstances, Findings, Report};
+use site::Site;
+
+pub(crate) use processes::run_part;
+
+/// The queue of the benches' jobs: one that workers drain by default.
+const QUEUE: &str = "default";
+
+/// What all benches take.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Common {
+    /// How often everything is measured; the medians are shown
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(crate) rounds: u32,
+    /// Keep the bench's database
+    #[arg(long)]
+    pub(crate) keep: bool,
+}
+
+/// A bench at work.
+#[derive(Debug)]
+pub(crate) struct Bench {
+    site: Site,
+    out: Output,
+    rounds: u32,
+}
+
+impl Bench {
+    /// Says on a terminal how far it is.
+    fn remark(&self, text: &str) {
+        self.out.remark(text);
+    }
+}
+
+/// Makes the database, measures, prints, and removes the database, whatever came of it.
+pub(crate) async fn run<T: Findings>(
+    name: &'static str,
+    named: &DbOptions,
+    common: &Common,
+    out: Output,
+    measure: impl AsyncFnOnce(&Bench) -> anyhow::Result<T>,
+) -> anyhow::Result<()> {
+    if cfg!(debug_assertions) {
+        out.warn(
+            "this program was built without optimisation: its figures mean nothing (cargo run --release)",
+        );
+    }
+    let bench = Bench { site: Site::make(named, common.keep).await?, out, rounds: common.rounds };
+    let measured = tokio::select! {
+        measured = async { Ok((circumstances(&bench.site).await?, measure(&bench).await?)) } => measured,
+        _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
+    };
+    if let Some(kept) = bench.site.close().await {
+        out.remark(&kept);
+    }
+    let (circumstances, result) = measured?;
+    report::print(&Report { bench: name, circumstances, rounds: common.rounds, result }, &out)?;
+    Ok(())
+}
+
+async fn circumstances(site: &Site) -> anyhow::Result<Circumstances> {
+    Ok(Circumstances {
+        machine: machine::Machine::read(),
+        version: env!("CARGO_PKG_VERSION"),
+        database: site.version().await?,
+        settings: site.settings().await?,
+        debug_build: cfg!(debug_assertions),
+    })
+}
