@@ -158,7 +158,9 @@ impl Scheduler {
     /// How many jobs may be claimed now: the free slots, and more while jobs are so short that a slot would wait for the
     /// database.
     pub fn free(&self) -> usize {
-        (self.settings.slots + self.ahead()).saturating_sub(self.running)
+        let most = self.settings.slots + self.ahead();
+        // What has run and is not settled yet holds leases too: a database that settles slowly must not be buried.
+        most.saturating_sub(self.running).min((2 * most).saturating_sub(self.jobs.len()))
     }
 
     fn ahead(&self) -> usize {

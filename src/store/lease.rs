@@ -5,7 +5,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::context::Run;
-use crate::db::{Conn, Row, Sql, query};
+use crate::db::{Conn, Dialect, Row, Sql, Value, query};
 use crate::error::{Error, Result};
 use crate::sql;
 
@@ -24,30 +24,37 @@ pub struct Held {
 ///
 /// A row that is locked by its own handler's commit is skipped, not waited for: that commit renews the lease itself.
 pub async fn renew(conn: &mut Conn<'_>, leases: &[(Uuid, Uuid)], lease: Duration) -> Result<Vec<Held>> {
+    // In pairs: all jobs of one claim share its token, so lists of ids and of tokens would let an old lease pass. On
+    // PostgreSQL without `state = 'executing'`, for which it would take the index of all leases (see settle::complete).
     let ids: Vec<Uuid> = leases.iter().map(|(id, _)| *id).collect();
-    // In pairs: all jobs of one claim share its token, so lists of ids and of tokens would let an old lease pass.
-    let pairs: Vec<String> = leases.iter().map(|(id, token)| format!("{id} {token}")).collect();
+    let fences: Value = match conn.dialect() {
+        Dialect::Postgres => leases.iter().map(|(_, token)| *token).collect::<Vec<_>>().into(),
+        Dialect::Sqlite => leases.iter().map(|(id, token)| format!("{id} {token}")).collect::<Vec<_>>().into(),
+    };
     query(Sql {
         postgres: "with mine as materialized (
                 select id from fairlane_jobs
-                where id = any($1) and state = 'executing' and id::text || ' ' || token::text = any($2)
+                where id = any($1) and ((id, token) in (select * from unnest($1::uuid[], $2::uuid[]))) is true
                 for no key update skip locked)
-             update fairlane_jobs j set lease_until = {now} + {ms:$3} from mine where j.id = mine.id",
+             update fairlane_jobs j set lease_until = {now} + {ms:$3} where j.id = any(array(select id from mine))",
         sqlite: "update fairlane_jobs set lease_until = {now} + {ms:$3}
              where id in (select value from json_each($1)) and state = 'executing'
                 and (id || ' ' || token) in (select value from json_each($2))",
     })
     .bind(ids.clone())
-    .bind(pairs.clone())
+    .bind(fences.clone())
     .bind(i64::try_from(lease.as_millis()).unwrap_or(i64::MAX))
     .execute(conn)
     .await?;
-    let rows = query(sql!(
-        "select id, token, cancel_requested_at is not null as cancelled, cancel_reason from fairlane_jobs
-         where id {in:$1} and state = 'executing' and (cast(id as text) || ' ' || cast(token as text)) {in:$2}"
-    ))
+    let rows = query(Sql {
+        postgres: "select id, token, cancel_requested_at is not null as cancelled, cancel_reason from fairlane_jobs
+             where id = any($1) and ((id, token) in (select * from unnest($1::uuid[], $2::uuid[]))) is true",
+        sqlite: "select id, token, cancel_requested_at is not null as cancelled, cancel_reason from fairlane_jobs
+             where id in (select value from json_each($1)) and state = 'executing'
+                and (id || ' ' || token) in (select value from json_each($2))",
+    })
     .bind(ids)
-    .bind(pairs)
+    .bind(fences)
     .fetch_all(conn)
     .await?;
     Ok(rows.iter().filter_map(held).collect())

@@ -40,8 +40,11 @@ impl From<Fence> for RunEnd {
 /// Completes jobs: to the history, keys released, listener runs recorded. Returns those that were still owned.
 ///
 /// By primary key, the fence as a filter (`is true` keeps the planner from making a join of it): settling by anything
-/// else was quadratic in another store. History is written by the same statement that removes the job. The times travel
-/// as an object by id, whose keys are found by halving: a join with a second list would be the planner's to guess.
+/// else was quadratic in another store, and in this one: with `state = 'executing'` beside the fence PostgreSQL took the
+/// index of all leases and compared each with every id (74,000 leases: 2 s a batch of 500). A row has a token exactly
+/// while it is executing, so the fence says it all. History is written by the same statement that removes the job. The
+/// times travel as an object by id, whose keys are found by halving: a join with a second list would be the planner's to
+/// guess.
 pub async fn complete<E: Into<RunEnd> + Copy>(conn: &mut Conn<'_>, ends: &[E]) -> Result<Vec<Uuid>> {
     let ends: Vec<RunEnd> = ends.iter().map(|end| (*end).into()).collect();
     let ids: Vec<Uuid> = ends.iter().map(|end| end.fence.id).collect();
@@ -49,7 +52,7 @@ pub async fn complete<E: Into<RunEnd> + Copy>(conn: &mut Conn<'_>, ends: &[E]) -
         Dialect::Postgres => {
             query(sql!(
                 "with done as (
-                    delete from fairlane_jobs where id = any($1) and state = 'executing'
+                    delete from fairlane_jobs where id = any($1)
                         and ((id, token) in (select * from unnest($1::uuid[], $2::uuid[]))) is true
                     returning *
                  ), history as (
