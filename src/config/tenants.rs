@@ -69,6 +69,22 @@ impl Config {
         Ok(defaults)
     }
 
+    /// Where a limit comes from that nobody has set at run time, for people.
+    pub(crate) fn limit_origin(&self, slug: &str, scope: Scope, name: &str, limit: &str) -> String {
+        let in_table = self.tenants.iter().find(|((place, key), _)| {
+            place.slug == slug && place.scope == scope && place.name == name && *key == limit
+        });
+        let everyones = || {
+            let path = if limit == "payload_bytes" {
+                "limits.payload_bytes".to_owned()
+            } else {
+                format!("limits.tenant_{limit}")
+            };
+            self.origin(&path).map(ToString::to_string)
+        };
+        in_table.map(|(_, entry)| entry.origin.to_string()).or_else(everyones).unwrap_or_default()
+    }
+
     fn everyones_limit(&self) -> Result<Limit, ConfigError> {
         let concurrency: u32 = self.number("limits.tenant_concurrency")?;
         let pending: u64 = self.number("limits.tenant_pending")?;

@@ -60,7 +60,7 @@ fn the_fields_of_lists_in_json_are_stable() {
     );
     assert_eq!(
         fields(&list(&["tenants", "list"])),
-        ["created_at", "name", "pause_reason", "paused_at", "slug", "weight"]
+        ["created_at", "drain_reason", "draining_at", "name", "pause_reason", "paused_at", "slug", "weight"]
     );
     let failed = list(&["failed"]);
     let at = failed["data"][0]["failed_at"].as_str().unwrap();
