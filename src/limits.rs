@@ -4,6 +4,7 @@
 //! configuration's default for every tenant; [`LimitDefaults::limits_of`] is the one place that knows this order.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 /// So many in a period, and so many of them at once.
@@ -21,6 +22,12 @@ impl Rate {
     /// The time from one to the next when they come evenly.
     pub fn interval(&self) -> Duration {
         self.period / self.count.max(1)
+    }
+}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, {} at once", crate::config::print_rate(self.count, self.period), self.burst)
     }
 }
 

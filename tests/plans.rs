@@ -12,13 +12,14 @@
 
 use std::fmt::Write as _;
 use std::sync::{Mutex, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use fairlane::client::WakeMode;
 use fairlane::db::{Conn, Db, DbOptions, Row, Synchronous, query};
 use fairlane::store::settle::{self, Fence};
 use fairlane::store::{self, lease, promote, prune, quota, rescue};
 use fairlane::testing::{ClaimFrom, TestDb, claim_from};
-use fairlane::{Failure, Result, sql};
+use fairlane::{ClientSettings, Failure, Fairlane, Result, sql};
 use tracing::field::{Field, Visit};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use uuid::Uuid;
@@ -269,4 +270,50 @@ fn statements(said: Vec<String>) -> Vec<String> {
         }
     }
     texts
+}
+
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Nop;
+
+impl fairlane::Job for Nop {
+    const KIND: &'static str = "test.nop";
+    type State = ();
+
+    async fn run(self, _: fairlane::Context<()>) -> fairlane::JobResult {
+        Ok(())
+    }
+}
+
+async fn dispatches_are_one_statement_each(t: &TestDb) {
+    let _turn = TURN.lock().await;
+    // Wake-ups are statements too, of their own.
+    let settings = ClientSettings { wake: WakeMode::Poll, ..ClientSettings::default() };
+    let acme = Fairlane::new(t.db.clone(), settings).tenant("acme");
+    // Tenant and limits are looked up, and connections are made.
+    acme.dispatch(Nop).await.unwrap();
+    listen();
+    let began = Instant::now();
+    for _ in 0..50 {
+        acme.dispatch(Nop).await.unwrap();
+    }
+    let looks = usize::try_from(began.elapsed().as_secs()).unwrap() + 1;
+    let said = said();
+    // SQLite's transactions are texts as well.
+    let around = ["begin", "savepoint", "release", "commit"];
+    let statement = |line: &&String| {
+        line.strip_prefix("summary ").is_some_and(|text| !around.iter().any(|word| text.starts_with(word)))
+    };
+    let statements = said.iter().filter(statement).count();
+    assert!((50..=50 + looks).contains(&statements), "{statements} statements: {said:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dispatch_for_a_tenant_without_limits_is_one_statement_on_sqlite() {
+    dispatches_are_one_statement_each(&TestDb::sqlite(Vec::new).await.unwrap()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dispatch_for_a_tenant_without_limits_is_one_statement_on_postgres() {
+    let Some(t) = TestDb::postgres("statements of a dispatch", Vec::new).await.unwrap() else { return };
+    dispatches_are_one_statement_each(&t).await;
 }

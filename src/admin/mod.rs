@@ -6,7 +6,7 @@
 //! | [`ids`] | which job or event a short id means |
 //! | [`jobs`] | why is it waiting, cancel, clear a queue |
 //! | [`queues`] | pause, resume, over a limit |
-//! | [`tenants`] | add, pause, resume |
+//! | [`tenants`] | add, weigh, limit, pause, drain, resume |
 //! | [`schedules`] | add, remove, pause, resume, run now |
 //! | [`workers`] | restart |
 //!

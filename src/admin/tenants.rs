@@ -1,9 +1,11 @@
-//! Tenants: add, pause, resume.
+//! Tenants: add, weigh, limit, pause, drain, resume.
 
 use super::{Deed, Operator};
 use crate::client::Fairlane;
 use crate::error::{Error, Result};
+use crate::limits::{Limit, LimitChange, Scope};
 use crate::store::tenants::{self, TenantRow};
+use crate::store::{limits, quota};
 
 /// Adds a tenant; returns its number.
 pub async fn add(fairlane: &Fairlane, slug: &str, name: &str, operator: &Operator) -> Result<i64> {
@@ -23,16 +25,92 @@ pub async fn find(fairlane: &Fairlane, slug: &str) -> Result<TenantRow> {
     found.ok_or_else(|| Error::UnknownTenant { slug: slug.to_owned() })
 }
 
-/// Stops all jobs of a tenant from starting, or lets them start again; returns whether that changed anything.
-pub async fn set_paused(fairlane: &Fairlane, id: i64, paused: bool, operator: &Operator) -> Result<bool> {
+/// Stops all jobs of a tenant from starting; returns whether that changed anything.
+pub async fn pause(fairlane: &Fairlane, slug: &str, operator: &Operator) -> Result<bool> {
+    let id = fairlane.tenant(slug).id().await?;
     let mut tx = fairlane.db().begin().await?;
-    let reason = operator.reason.as_deref().filter(|_| paused);
-    let changed = tenants::set_paused(&mut tx.conn(), id, paused, reason).await?;
+    let changed = tenants::set_paused(&mut tx.conn(), id, true, operator.reason.as_deref()).await?;
     if changed {
-        let action = if paused { "tenant.pause" } else { "tenant.resume" };
-        let deed = Deed { tenant_id: Some(id), action, target: &id.to_string(), affected: 1, detail: None };
+        let deed =
+            Deed { tenant_id: Some(id), action: "tenant.pause", target: slug, affected: 1, detail: None };
         operator.record(&mut tx.conn(), deed).await?;
     }
     tx.commit().await?;
     Ok(changed)
+}
+
+/// Lets a tenant take no new jobs while those it has are worked off; returns whether that changed anything.
+pub async fn drain(fairlane: &Fairlane, slug: &str, operator: &Operator) -> Result<bool> {
+    let id = fairlane.tenant(slug).id().await?;
+    let mut tx = fairlane.db().begin().await?;
+    let changed = tenants::set_draining(&mut tx.conn(), id, true, operator.reason.as_deref()).await?;
+    if changed {
+        let deed =
+            Deed { tenant_id: Some(id), action: "tenant.drain", target: slug, affected: 1, detail: None };
+        operator.record(&mut tx.conn(), deed).await?;
+    }
+    tx.commit().await?;
+    Ok(changed)
+}
+
+/// Ends a tenant's pause and its drain; returns whether there was one.
+pub async fn resume(fairlane: &Fairlane, slug: &str, operator: &Operator) -> Result<bool> {
+    let id = fairlane.tenant(slug).id().await?;
+    let mut tx = fairlane.db().begin().await?;
+    let was_paused = tenants::set_paused(&mut tx.conn(), id, false, None).await?;
+    let was_drained = tenants::set_draining(&mut tx.conn(), id, false, None).await?;
+    let changed = was_paused || was_drained;
+    if changed {
+        let detail = Some(serde_json::json!({ "paused": was_paused, "draining": was_drained }));
+        let deed = Deed { tenant_id: Some(id), action: "tenant.resume", target: slug, affected: 1, detail };
+        operator.record(&mut tx.conn(), deed).await?;
+    }
+    tx.commit().await?;
+    Ok(changed)
+}
+
+/// Sets a tenant's share of worker time, relative to the others.
+pub async fn weigh(fairlane: &Fairlane, slug: &str, weight: f64, operator: &Operator) -> Result<()> {
+    let id = fairlane.tenant(slug).id().await?;
+    let mut tx = fairlane.db().begin().await?;
+    tenants::set_weight(&mut tx.conn(), id, weight).await?;
+    let detail = Some(serde_json::json!({ "weight": weight }));
+    let deed = Deed { tenant_id: Some(id), action: "tenant.weight", target: slug, affected: 1, detail };
+    operator.record(&mut tx.conn(), deed).await?;
+    tx.commit().await
+}
+
+/// Changes what one scope of a tenant may use; the total has no name. Returns what is set then.
+pub async fn limit(
+    fairlane: &Fairlane,
+    slug: &str,
+    (scope, name): (Scope, &str),
+    change: LimitChange,
+    operator: &Operator,
+) -> Result<Limit> {
+    let id = fairlane.tenant(slug).id().await?;
+    let mut tx = fairlane.db().begin().await?;
+    let limit = limits::set(&mut tx.conn(), id, scope, name, change).await?;
+    let rate = |rate: Option<crate::limits::Rate>| rate.map(|rate| rate.to_string());
+    let detail = serde_json::json!({
+        "scope": scope.as_str(), "name": name, "concurrency": limit.concurrency, "starts": rate(limit.starts),
+        "dispatches": rate(limit.dispatches), "pending": limit.pending, "payload_bytes": limit.payload_bytes,
+    });
+    let deed = Deed {
+        tenant_id: Some(id),
+        action: "tenant.limits",
+        target: slug,
+        affected: 1,
+        detail: Some(detail),
+    };
+    operator.record(&mut tx.conn(), deed).await?;
+    tx.commit().await?;
+    Ok(limit)
+}
+
+/// How many jobs of a tenant wait or run, at most `up_to` of them.
+pub async fn pending(fairlane: &Fairlane, slug: &str, up_to: u64) -> Result<u64> {
+    let id = fairlane.tenant(slug).id().await?;
+    let mut tx = fairlane.db().read().await?;
+    quota::pending(&mut tx.conn(), id, up_to).await
 }

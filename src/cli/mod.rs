@@ -33,6 +33,8 @@ mod retry;
 mod schedules;
 mod session;
 mod show;
+mod tenant_limits;
+mod tenant_usage;
 mod tenants;
 mod verbs;
 mod work;

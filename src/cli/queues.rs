@@ -12,8 +12,9 @@ use super::filters::known_queue;
 use super::output::{Page, Record, ago, counted, json as as_json, span};
 use super::progress::progress;
 use super::session::Session;
+use super::tenants;
 use crate::admin::jobs::{CallOff, CancelCounts, cancel};
-use crate::admin::{queues as admin, tenants};
+use crate::admin::queues as admin;
 use crate::state::JobState;
 use crate::store::job_lists::{self, JobFilter};
 use crate::store::queues::{self, QueueRow};
@@ -168,12 +169,11 @@ pub(super) async fn list(_: &Queues, session: &Session) -> anyhow::Result<Exit> 
 pub(super) async fn pause(verb: &Pause, session: &Session) -> anyhow::Result<Exit> {
     let operator = session.operator(verb.reason.as_deref());
     let fairlane = session.fairlane().await?;
-    if let Some(id) = tenant_alone(session, verb.queue.as_deref(), verb.all).await? {
+    if let Some(slug) = tenant_alone(session, verb.queue.as_deref(), verb.all)? {
         if verb.until.is_some() {
             return Err(Failure::usage("a tenant is paused until it is resumed; leave --until out").into());
         }
-        let changed = tenants::set_paused(fairlane, id, true, &operator).await?;
-        return said(session, "paused", &[], changed);
+        return tenants::pause(session, slug, verb.reason.as_deref()).await;
     }
     let names = chosen(session, verb.queue.as_deref(), verb.all).await?;
     if !verb.force {
@@ -190,9 +190,8 @@ pub(super) async fn pause(verb: &Pause, session: &Session) -> anyhow::Result<Exi
 pub(super) async fn resume(verb: &Resume, session: &Session) -> anyhow::Result<Exit> {
     let operator = session.operator(None);
     let fairlane = session.fairlane().await?;
-    if let Some(id) = tenant_alone(session, verb.queue.as_deref(), verb.all).await? {
-        let changed = tenants::set_paused(fairlane, id, false, &operator).await?;
-        return said(session, "resumed", &[], changed);
+    if let Some(slug) = tenant_alone(session, verb.queue.as_deref(), verb.all)? {
+        return tenants::resume(session, slug).await;
     }
     let mut resumed = Vec::new();
     for name in chosen(session, verb.queue.as_deref(), verb.all).await? {
@@ -206,14 +205,14 @@ pub(super) async fn resume(verb: &Resume, session: &Session) -> anyhow::Result<E
     said(session, "resumed", &resumed, !resumed.is_empty())
 }
 
-/// The tenant's number, where the tenant itself is meant.
-async fn tenant_alone(session: &Session, queue: Option<&str>, all: bool) -> anyhow::Result<Option<i64>> {
-    let tenant = session.tenant_id().await?;
+/// The tenant, where the tenant itself is meant.
+fn tenant_alone<'a>(session: &'a Session, queue: Option<&str>, all: bool) -> anyhow::Result<Option<&'a str>> {
+    let tenant = session.globals.tenant.as_deref();
     if tenant.is_some() && (queue.is_some() || all) {
         return Err(Failure::usage(
             "a queue is paused for all tenants, a tenant in all queues: name one of them",
         )
-        .hint("one tenant: fairlane pause -t SLUG   one queue: fairlane pause QUEUE")
+        .hint("one tenant: fairlane tenants pause SLUG   one queue: fairlane pause QUEUE")
         .into());
     }
     Ok(tenant)
@@ -232,13 +231,11 @@ async fn chosen(session: &Session, queue: Option<&str>, every: bool) -> anyhow::
 }
 
 fn said(session: &Session, done: &str, queues: &[String], changed: bool) -> anyhow::Result<Exit> {
-    let tenant = session.globals.tenant.as_deref();
-    let line = match (changed, tenant) {
-        (false, _) => format!("Nothing to do: not {}.", if done == "paused" { "running" } else { "paused" }),
-        (true, Some(tenant)) => format!("Tenant {tenant} {done}."),
-        (true, None) => format!("Queue {} {done}.", queues.join(", ")),
+    let line = match changed {
+        false => format!("Nothing to do: not {}.", if done == "paused" { "running" } else { "paused" }),
+        true => format!("Queue {} {done}.", queues.join(", ")),
     };
-    let result = json!({ "queues": queues, "tenant": tenant, "changed": changed, "state": done });
+    let result = json!({ "queues": queues, "tenant": null, "changed": changed, "state": done });
     session.out.result(&result, None, &[line])?;
     Ok(Exit::Done)
 }

@@ -116,10 +116,17 @@ impl Session {
 
     /// The number of the tenant that was named, if one was.
     pub(super) async fn tenant_id(&self) -> anyhow::Result<Option<i64>> {
-        let Some(slug) = &self.globals.tenant else { return Ok(None) };
+        match &self.globals.tenant {
+            Some(slug) => self.known_tenant(slug).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The number of a tenant; of one that does not exist, the likely one is told.
+    pub(super) async fn known_tenant(&self, slug: &str) -> anyhow::Result<i64> {
         let fairlane = self.fairlane().await?;
         match fairlane.tenant(slug).id().await {
-            Ok(id) => Ok(Some(id)),
+            Ok(id) => Ok(id),
             Err(Error::UnknownTenant { .. }) => Err(self.unknown_tenant(fairlane, slug).await?.into()),
             Err(why) => Err(why.into()),
         }

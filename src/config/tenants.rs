@@ -69,6 +69,22 @@ impl Config {
         Ok(defaults)
     }
 
+    /// Where a limit comes from that nobody has set at run time, for people.
+    pub(crate) fn limit_origin(&self, slug: &str, scope: Scope, name: &str, limit: &str) -> String {
+        let in_table = self.tenants.iter().find(|((place, key), _)| {
+            place.slug == slug && place.scope == scope && place.name == name && *key == limit
+        });
+        let everyones = || {
+            let path = if limit == "payload_bytes" {
+                "limits.payload_bytes".to_owned()
+            } else {
+                format!("limits.tenant_{limit}")
+            };
+            self.origin(&path).map(ToString::to_string)
+        };
+        in_table.map(|(_, entry)| entry.origin.to_string()).or_else(everyones).unwrap_or_default()
+    }
+
     fn everyones_limit(&self) -> Result<Limit, ConfigError> {
         let concurrency: u32 = self.number("limits.tenant_concurrency")?;
         let pending: u64 = self.number("limits.tenant_pending")?;
@@ -132,4 +148,72 @@ pub(super) fn check(config: &Config) -> Vec<Problem> {
         })
     });
     bursts.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Settings;
+    use super::*;
+    use crate::limits::Limits;
+
+    fn secs(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_tenant_gets_other_limits_by_its_slug() {
+        let text = "[limits]\ntenant_pending = 1000\ntenant_starts = \"100/s\"\n\
+                    [tenants.\"acme\"]\npending = 0\ndispatches = \"5/min\"\nstarts = \"10/s\"\nstarts_burst = 3\n\
+                    [tenants.acme.queues.low]\nconcurrency = 2\npayload_bytes = \"64KiB\"\n\
+                    [tenants.acme.keys.\"erp.api\"]\nconcurrency = 1";
+        let config = Settings::engine().read(text).unwrap();
+        let defaults = config.limit_defaults().unwrap();
+        let globex = defaults.limits_of("globex", &Limits::default()).total;
+        assert_eq!(
+            (globex.pending, globex.payload_bytes, globex.concurrency),
+            (Some(1000), Some(1 << 20), None)
+        );
+        assert_eq!(globex.starts, Some(Rate { count: 100, period: secs(1), burst: 1 }), "evenly");
+        let acme = defaults.limits_of("acme", &Limits::default());
+        assert_eq!(acme.total.pending, None);
+        assert_eq!(acme.total.dispatches, Some(Rate { count: 5, period: secs(60), burst: 5 }), "all at once");
+        assert_eq!(acme.total.starts, Some(Rate { count: 10, period: secs(1), burst: 3 }));
+        assert_eq!(acme.queues["low"].payload_bytes, Some(65_536));
+        assert_eq!(acme.keys["erp.api"].concurrency, Some(1));
+        let shown: Vec<_> =
+            config.show().into_iter().map(|line| format!("{} {}", line.key, line.value)).collect();
+        assert!(
+            shown.contains(&"tenants.\"acme\".queues.\"low\".payload_bytes 64KiB".to_owned()),
+            "{shown:?}"
+        );
+        assert!(shown.contains(&"limits.tenant_starts 100/s".to_owned()), "{shown:?}");
+    }
+
+    #[test]
+    fn what_a_tenants_table_cannot_mean_is_told_with_its_place() {
+        let problem = |text: &str| {
+            let error = Settings::engine().read(text).unwrap_err();
+            let problem = &error.problems()[0];
+            format!("{error} -- {}", problem.hint_text().unwrap_or_default())
+        };
+        assert!(problem("[tenants.acme]\npendng = 5").ends_with("did you mean pending?"));
+        assert!(
+            problem("[tenants.acme]\nstarts = \"fast\"")
+                .contains("tenants.\"acme\".starts: \"fast\" is not a rate")
+        );
+        assert!(problem("[tenants.acme]\nstarts_burst = 5").contains("there is no starts beside it"));
+        assert!(problem("[tenants.acme.keys.x]\npending = 5").contains("unknown key"));
+        assert!(problem("[tenants]\nacme = 5").contains("is a section, not a value"));
+    }
+
+    #[test]
+    fn the_templates_example_of_a_tenant_is_valid() {
+        let settings = Settings::engine();
+        let template = settings.template();
+        let (_, example) = template.split_once("#\n# [tenants").unwrap();
+        let example = format!("# [tenants{example}").replace("\n# ", "\n").replacen("# ", "", 1);
+        let acme = settings.read(&example).unwrap().limit_defaults().unwrap().tenants["acme"].clone();
+        assert_eq!(acme.total.pending, Some(Some(10_000)));
+        assert_eq!((acme.queues.len(), acme.keys.len()), (1, 1));
+    }
 }

@@ -29,7 +29,9 @@ pub async fn renew(conn: &mut Conn<'_>, leases: &[(Uuid, Uuid)], lease: Duration
     let ids: Vec<Uuid> = leases.iter().map(|(id, _)| *id).collect();
     let fences: Value = match conn.dialect() {
         Dialect::Postgres => leases.iter().map(|(_, token)| *token).collect::<Vec<_>>().into(),
-        Dialect::Sqlite => leases.iter().map(|(id, token)| format!("{id} {token}")).collect::<Vec<_>>().into(),
+        Dialect::Sqlite => {
+            leases.iter().map(|(id, token)| format!("{id} {token}")).collect::<Vec<_>>().into()
+        }
     };
     query(Sql {
         postgres: "with mine as materialized (
@@ -47,9 +49,11 @@ pub async fn renew(conn: &mut Conn<'_>, leases: &[(Uuid, Uuid)], lease: Duration
     .execute(conn)
     .await?;
     let rows = query(Sql {
-        postgres: "select id, token, cancel_requested_at is not null as cancelled, cancel_reason from fairlane_jobs
+        postgres:
+            "select id, token, cancel_requested_at is not null as cancelled, cancel_reason from fairlane_jobs
              where id = any($1) and ((id, token) in (select * from unnest($1::uuid[], $2::uuid[]))) is true",
-        sqlite: "select id, token, cancel_requested_at is not null as cancelled, cancel_reason from fairlane_jobs
+        sqlite:
+            "select id, token, cancel_requested_at is not null as cancelled, cancel_reason from fairlane_jobs
              where id in (select value from json_each($1)) and state = 'executing'
                 and (id || ' ' || token) in (select value from json_each($2))",
     })

@@ -44,12 +44,11 @@ backend_test!(
 
 backend_test!(
     async fn a_paused_tenant_starts_nothing_until_it_is_resumed(t: TestDb) {
-        let id = acme(&t).id().await.unwrap();
         queued(&acme(&t), 1).await;
-        assert!(tenants::set_paused(&t.fairlane, id, true, &ana()).await.unwrap());
-        assert!(!tenants::set_paused(&t.fairlane, id, true, &ana()).await.unwrap());
+        assert!(tenants::pause(&t.fairlane, "acme", &ana()).await.unwrap());
+        assert!(!tenants::pause(&t.fairlane, "acme", &ana()).await.unwrap());
         assert!(claimed(&t).await.is_empty());
-        assert!(tenants::set_paused(&t.fairlane, id, false, &ana()).await.unwrap());
+        assert!(tenants::resume(&t.fairlane, "acme", &ana()).await.unwrap());
         assert_eq!(claimed(&t).await.len(), 1);
         let deeds =
             "select count(*) as n from fairlane_audit where action in ('tenant.pause', 'tenant.resume')";

@@ -218,3 +218,24 @@ backend_test!(
         }
     }
 );
+
+backend_test!(
+    async fn callers_at_the_same_moment_go_above_the_quota_by_no_more_than_they_are(t: TestDb) {
+        let tenant = limit(&t, Scope::Total, "", pending(10)).await;
+        let dispatches = (0..8).map(|caller| {
+            let tenant = tenant.clone();
+            tokio::spawn(async move {
+                let mut queued = 0;
+                while tenant.dispatch(Work { number: caller }).await.is_ok() {
+                    queued += 1;
+                }
+                queued
+            })
+        });
+        let queued: i64 = futures::future::join_all(dispatches).await.into_iter().map(|n| n.unwrap()).sum();
+        assert_eq!(live(&t).await, queued);
+        // SQLite has one writer: nobody counts while another has not committed.
+        let most = if t.url.starts_with("postgres") { 10 + 7 } else { 10 };
+        assert!((10..=most).contains(&queued), "{queued}");
+    }
+);

@@ -52,6 +52,15 @@ backend_test!(
 );
 
 backend_test!(
+    async fn callers_at_the_same_moment_share_one_burst(t: TestDb) {
+        let tenant = limit(&t, Scope::Total, "", dispatches(TEN_A_DAY)).await;
+        let callers = (0..8).map(|number| tokio::spawn(tenant.dispatch(Work { number }).into_future()));
+        let taken = futures::future::join_all(callers).await;
+        assert_eq!(taken.into_iter().filter(|dispatched| dispatched.as_ref().unwrap().is_ok()).count(), 3);
+    }
+);
+
+backend_test!(
     async fn many_at_once_take_as_many_places_or_none(t: TestDb) {
         let tenant = limit(&t, Scope::Total, "", dispatches(TEN_A_DAY)).await;
         let all = |jobs: u64| tenant.dispatch_all((0..jobs).map(|number| Work { number }));

@@ -1,5 +1,9 @@
 use super::support::{Cli, fields, ids};
 
+/// The fields of a tenant in JSON.
+const TENANT: [&str; 8] =
+    ["created_at", "drain_reason", "draining_at", "name", "pause_reason", "paused_at", "slug", "weight"];
+
 #[test]
 fn the_fields_of_lists_in_json_are_stable() {
     let cli = Cli::with_tenants();
@@ -58,10 +62,7 @@ fn the_fields_of_lists_in_json_are_stable() {
             "suspended"
         ]
     );
-    assert_eq!(
-        fields(&list(&["tenants", "list"])),
-        ["created_at", "name", "pause_reason", "paused_at", "slug", "weight"]
-    );
+    assert_eq!(fields(&list(&["tenants", "list"])), TENANT);
     let failed = list(&["failed"]);
     let at = failed["data"][0]["failed_at"].as_str().unwrap();
     assert_eq!((at.len(), at.ends_with('Z')), ("2026-11-05T14:30:00.123456Z".len(), true), "{at}");

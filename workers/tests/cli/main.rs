@@ -7,4 +7,5 @@ mod lists;
 mod operations;
 mod postgres;
 mod support;
+mod tenants;
 mod usage;
