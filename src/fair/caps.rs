@@ -24,12 +24,19 @@ struct Cap {
 #[derive(Debug, Default)]
 pub(super) struct Caps {
     caps: HashMap<(i64, Scope), Cap>,
+    /// Whether tenants nobody has said anything about are limited too: then they have no permits until they get some.
+    everyone: bool,
 }
 
 impl Caps {
     /// Limits a scope to the permits this process holds.
     pub(super) fn set(&mut self, tenant: i64, scope: Scope, permits: usize, running: usize) {
         self.caps.entry((tenant, scope)).or_insert(Cap { permits, running }).permits = permits;
+    }
+
+    /// Whether every tenant has a limit in total.
+    pub(super) fn limit_everyone(&mut self, everyone: bool) {
+        self.everyone = everyone;
     }
 
     /// The scope has no limit any more.
@@ -44,6 +51,9 @@ impl Caps {
 
     /// How many more jobs of a lane may start here.
     pub(super) fn left(&self, lane: LaneId) -> usize {
+        if self.everyone && !self.caps.contains_key(&(lane.tenant, Scope::Total)) {
+            return 0;
+        }
         let caps = Self::of(lane).into_iter().filter_map(|scope| self.caps.get(&scope));
         caps.map(|cap| cap.permits.saturating_sub(cap.running)).min().unwrap_or(usize::MAX)
     }
@@ -65,6 +75,11 @@ impl Caps {
                 cap.running = cap.running.saturating_sub(jobs);
             }
         }
+    }
+
+    /// All limited scopes, and the permits held for them.
+    pub(super) fn all(&self) -> impl Iterator<Item = (i64, Scope, usize)> {
+        self.caps.iter().map(|((tenant, scope), cap)| (*tenant, *scope, cap.permits))
     }
 
     pub(super) fn is_limited(&self, tenant: i64) -> bool {

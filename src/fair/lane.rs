@@ -63,6 +63,8 @@ pub(super) struct Lane {
     pub(super) kind: Option<KindId>,
     /// Whether its first job is of a kind that is not served here.
     pub(super) foreign_head: bool,
+    /// Whether jobs of it share concurrency keys.
+    pub(super) keyed: bool,
     /// Short jobs are not looked for among long ones before this time.
     pub(super) no_short_before: Duration,
     /// How long its jobs run, in seconds, on average of the latest.
@@ -87,6 +89,7 @@ impl Lane {
             rest_until: Duration::ZERO,
             kind: None,
             foreign_head: false,
+            keyed: false,
             no_short_before: Duration::ZERO,
             cost: None,
             pause: SHORTEST_PAUSE,

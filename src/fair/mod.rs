@@ -14,9 +14,11 @@
 //! | `kinds.rs` | how long jobs of a kind run |
 //! | `slots.rs` | long work never takes the last slots |
 //! | `caps.rs` | permits of limited tenants |
+//! | `grant.rs` | how processes divide a limit's permits |
 //! | `scheduler.rs` | all of it together |
 
 mod caps;
+mod grant;
 mod kinds;
 mod lane;
 mod queues;
@@ -25,5 +27,6 @@ mod shares;
 mod slots;
 
 pub use caps::Scope;
+pub use grant::{Grant, Holding, grant};
 pub use lane::{Key, LaneId};
-pub use scheduler::{ClaimedJob, Head, Scheduler, SchedulerSettings, Take};
+pub use scheduler::{ClaimedJob, Demand, Head, Scheduler, SchedulerSettings, Take};

@@ -54,6 +54,8 @@ pub struct Head<'a> {
     pub key: Key,
     /// Its kind.
     pub kind: &'a str,
+    /// Whether it shares a concurrency key with others.
+    pub keyed: bool,
 }
 
 /// What to take from one lane in the next claim.
@@ -67,6 +69,8 @@ pub struct Take {
     pub count: usize,
     /// Kinds known to be short only: long work would take the last slots.
     pub only_short: bool,
+    /// Jobs of the lane share concurrency keys: the claim looks at those too.
+    pub keyed: bool,
     turns: Vec<(Turn, usize)>,
     cost: Cost,
 }
@@ -96,6 +100,21 @@ pub struct ClaimedJob {
     pub key: Key,
     /// Its kind.
     pub kind: String,
+    /// Whether it shares a concurrency key with others.
+    pub keyed: bool,
+}
+
+/// What a process could use of a limited scope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Demand {
+    /// The tenant.
+    pub tenant: i64,
+    /// What is limited.
+    pub scope: Scope,
+    /// Jobs of it that are claimed and not settled.
+    pub running: usize,
+    /// Jobs it could run, those included.
+    pub wanted: usize,
 }
 
 #[derive(Debug)]
@@ -210,6 +229,7 @@ impl Scheduler {
         }
         lane.seen(head.key);
         lane.foreign_head = kind.is_none();
+        lane.keyed |= head.keyed;
         lane.kind = kind.or(lane.kind);
         self.has_news(id, now);
     }
@@ -302,6 +322,58 @@ impl Scheduler {
         self.jobs.values().filter(within).count()
     }
 
+    /// Whether every tenant has a limit in total, also those nobody has set one for.
+    pub fn limit_everyone(&mut self, everyone: bool) {
+        self.caps.limit_everyone(everyone);
+    }
+
+    /// From now on these scopes are limited, and no others. One that was not limited before has no permits yet.
+    pub fn keep_limits(&mut self, limited: &[(i64, Scope)], now: Duration) {
+        let known: Vec<(i64, Scope)> = self.caps.all().map(|(tenant, scope, _)| (tenant, scope)).collect();
+        for (tenant, scope) in known.iter().filter(|scope| !limited.contains(scope)) {
+            self.set_permits(*tenant, *scope, None, now);
+        }
+        for (tenant, scope) in limited.iter().filter(|scope| !known.contains(scope)) {
+            self.set_permits(*tenant, *scope, Some(0), now);
+        }
+    }
+
+    /// Whether this process may hold permits.
+    pub fn holds_permits(&self) -> bool {
+        self.caps.all().next().is_some()
+    }
+
+    /// The database has not been heard of for so long that its permits may be over: nothing limited starts.
+    pub fn forget_permits(&mut self, now: Duration) {
+        let known: Vec<(i64, Scope)> = self.caps.all().map(|(tenant, scope, _)| (tenant, scope)).collect();
+        for (tenant, scope) in known {
+            self.set_permits(tenant, scope, Some(0), now);
+        }
+    }
+
+    /// What this process could use of each limited scope, and of the total of tenants that wait for their first permit.
+    pub fn demands(&self) -> Vec<Demand> {
+        let mut waiting: HashMap<(i64, Scope), bool> =
+            self.caps.all().map(|(tenant, scope, _)| ((tenant, scope), false)).collect();
+        for id in &self.parked {
+            waiting.entry((id.tenant, Scope::Total)).or_insert(true);
+        }
+        for (id, _) in self.lanes.iter().filter(|(_, lane)| lane.ready) {
+            for scope in [Scope::Total, Scope::Queue(id.queue)] {
+                if let Some(waits) = waiting.get_mut(&(id.tenant, scope)) {
+                    *waits = true;
+                }
+            }
+        }
+        let free = self.settings.slots.saturating_sub(self.running);
+        let demand = |((tenant, scope), waits)| {
+            let running = self.held(tenant, scope);
+            let wanted = if waits { running + free.max(1) } else { running };
+            Demand { tenant, scope, running, wanted }
+        };
+        waiting.into_iter().map(demand).collect()
+    }
+
     fn unpark(&mut self, tenant: i64, now: Duration) {
         let lanes: Vec<LaneId> = self.parked.iter().filter(|id| id.tenant == tenant).copied().collect();
         for id in lanes {
@@ -354,7 +426,9 @@ impl Scheduler {
         if count == 0 {
             return 0;
         }
+        let keyed = lane.keyed;
         let take = plan.take_from(id, lane.start(), only_short, cost);
+        take.keyed = keyed;
         take.count += count;
         match take.turns.last_mut() {
             Some((last, given)) if *last == turn => *given += count,
@@ -368,6 +442,13 @@ impl Scheduler {
         self.order.charge(turn, cost * count as f64);
         self.caps.started(id, count);
         count
+    }
+
+    /// Asks for fewer jobs than was planned; the rest of the slots go back.
+    pub fn narrow(&mut self, take: &mut Take, count: usize) {
+        let surplus = take.count.saturating_sub(count);
+        self.refund(take, surplus);
+        take.count -= surplus;
     }
 
     /// The claim brought these; returns those that would take the last slots, to be given back.
@@ -441,6 +522,7 @@ impl Scheduler {
             );
         if let Some(lane) = self.lanes.get_mut(&job.lane) {
             lane.kind = kind.or(lane.kind);
+            lane.keyed |= job.keyed;
         }
         let declared = kind.map_or(Length::Short, |kind| self.kinds.length(kind));
         let idle = !self.running_of.contains_key(&job.lane.tenant);
@@ -584,7 +666,8 @@ impl Plan {
     fn take_from(&mut self, lane: LaneId, after: Key, only_short: bool, cost: f64) -> &mut Take {
         let place = *self.places.entry(lane).or_insert_with(|| {
             let cost = Cost::of(cost);
-            self.takes.push(Take { lane, after, count: 0, only_short, turns: Vec::new(), cost });
+            let turns = Vec::new();
+            self.takes.push(Take { lane, after, count: 0, only_short, keyed: false, turns, cost });
             self.takes.len() - 1
         });
         &mut self.takes[place]

@@ -1,6 +1,7 @@
 //! What keeps the queue going beside running jobs. Every worker does all of it; no leader is needed, because each step
 //! is one statement that restates its whole precondition.
 
+mod aside;
 mod prune;
 mod rescue;
 mod schedules;
@@ -18,6 +19,7 @@ pub use schedules::{MissedTicks, plan_ticks};
 pub(crate) fn start(process: &Arc<Process>, vital: &mut VitalTasks) {
     vital.spawn("promotion of due jobs", promote_loop(process.clone()));
     vital.spawn("rescue", rescue::run(process.clone()));
+    vital.spawn("sweep of jobs that wait for a key", aside::run(process.clone()));
     vital.spawn("pruning", prune::run(process.clone()));
     vital.spawn("scheduler", schedules::run(process.clone()));
 }

@@ -21,6 +21,8 @@ pub struct LaneHead {
     pub key: Key,
     /// Its kind.
     pub kind: String,
+    /// Whether it shares a concurrency key with others.
+    pub keyed: bool,
     /// Whether neither tenant nor queue is paused.
     pub open: bool,
 }
@@ -40,6 +42,8 @@ pub struct Look {
     pub suspects: bool,
     /// Whether a schedule is to tick.
     pub tick: bool,
+    /// Whether jobs were set aside until their key is free.
+    pub aside: bool,
     /// When somebody last changed a tenant or a limit.
     pub changed_at: Option<DateTime<Utc>>,
 }
@@ -57,6 +61,7 @@ macro_rules! chores {
             $expired,
             " as expired,
                 exists (select 1 from fairlane_jobs where state = 'available' and suspect) as suspects,
+                exists (select 1 from fairlane_jobs where state = 'suspended' and concurrency_key is not null) as aside,
                 exists (select 1 from fairlane_schedules where paused_at is null and next_tick_at <= {now}) as tick,
                 (select max(changed_at) from fairlane_tenants) as tenants_changed_at,
                 (select max(changed_at) from fairlane_limits) as limits_changed_at"
@@ -69,12 +74,12 @@ macro_rules! chores {
 const LOOK: Sql = Sql {
     postgres: concat!(
         "with recursive heads as (
-            (select queue, tenant_id, priority, run_at, id, kind from fairlane_jobs
+            (select queue, tenant_id, priority, run_at, id, kind, concurrency_key is not null as keyed from fairlane_jobs
              where state = 'available' and not suspect and (queue, tenant_id) > ($1, $2)
              order by queue, tenant_id, priority, run_at, id limit 1)
             union all
             select next.* from heads h cross join lateral (
-                select queue, tenant_id, priority, run_at, id, kind from fairlane_jobs
+                select queue, tenant_id, priority, run_at, id, kind, concurrency_key is not null as keyed from fairlane_jobs
                 where state = 'available' and not suspect and (queue, tenant_id) > (h.queue, h.tenant_id)
                 order by queue, tenant_id, priority, run_at, id limit 1) next
          ), page as (select * from heads limit $3), chores as (",
@@ -87,11 +92,11 @@ const LOOK: Sql = Sql {
     ),
     sqlite: concat!(
         "with recursive heads as (
-            select * from (select queue, tenant_id, priority, run_at, id, kind from fairlane_jobs
+            select * from (select queue, tenant_id, priority, run_at, id, kind, concurrency_key is not null as keyed from fairlane_jobs
              where state = 'available' and not suspect and (queue, tenant_id) > ($1, $2)
              order by queue, tenant_id, priority, run_at, id limit 1)
             union all
-            select n.queue, n.tenant_id, n.priority, n.run_at, n.id, n.kind
+            select n.queue, n.tenant_id, n.priority, n.run_at, n.id, n.kind, n.concurrency_key is not null
             from heads h join fairlane_jobs n on n.id = (
                 select j.id from fairlane_jobs j
                 where j.state = 'available' and not j.suspect and (j.queue, j.tenant_id) > (h.queue, h.tenant_id)
@@ -131,6 +136,7 @@ fn chores(row: &Row) -> Result<Look> {
         expired: row.get("expired")?,
         suspects: row.get("suspects")?,
         tick: row.get("tick")?,
+        aside: row.get("aside")?,
         changed_at: changes.into_iter().flatten().max(),
     })
 }
@@ -144,5 +150,7 @@ fn head(row: &Row) -> Option<LaneHead> {
         Ok(Key { priority: row.get("priority")?, run_at: run_at.timestamp_micros(), id: row.get("id")? })
     };
     let kind = row.get("kind").unwrap_or_default();
-    Some(LaneHead { queue, tenant_id, key: place().unwrap_or(Key::START), kind, open: row.get("open").ok()? })
+    let keyed = row.get("keyed").unwrap_or_default();
+    let key = place().unwrap_or(Key::START);
+    Some(LaneHead { queue, tenant_id, key, kind, keyed, open: row.get("open").ok()? })
 }

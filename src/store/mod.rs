@@ -12,6 +12,9 @@
 //! | [`jobs`] | insert, unique and idempotency keys |
 //! | [`look`] | which lanes have work, and what else is to be done |
 //! | [`claim`] | take jobs under a lease |
+//! | [`keys`] | jobs that share a key run one after the other |
+//! | [`permits`] | leased permits of limited tenants |
+//! | [`starts`] | when jobs of rate-limited tenants may start |
 //! | [`lease`] | renew, hold (the fence of a handler's commit) |
 //! | `attempts` | errors of single attempts |
 //! | [`settle`] | complete, retry, snooze, fail, cancel, release |
@@ -58,11 +61,13 @@ pub mod events;
 pub mod failed;
 pub mod job_lists;
 pub mod jobs;
+pub mod keys;
 pub mod lease;
 pub mod limits;
 pub mod listing;
 pub mod look;
 pub mod migrate;
+pub mod permits;
 #[cfg(test)]
 mod plans;
 pub mod promote;
@@ -74,6 +79,7 @@ pub mod rescue;
 pub mod revive;
 pub mod schedules;
 pub mod settle;
+pub mod starts;
 pub mod subscriptions;
 pub mod tenants;
 pub mod usage;

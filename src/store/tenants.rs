@@ -67,6 +67,22 @@ pub async fn find(conn: &mut Conn<'_>, slug: &str) -> Result<Option<i64>> {
     row.map(|row| row.get("id")).transpose()
 }
 
+/// The numbers of slugs, of those that exist.
+pub(crate) async fn numbers(
+    conn: &mut Conn<'_>,
+    slugs: impl Iterator<Item = String>,
+) -> Result<Vec<(i64, String)>> {
+    let slugs: Vec<String> = slugs.collect();
+    if slugs.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = query(sql!("select id, slug from fairlane_tenants where slug {in:$1}"))
+        .bind(slugs)
+        .fetch_all(conn)
+        .await?;
+    rows.iter().map(|row| Ok((row.get("id")?, row.get("slug")?))).collect()
+}
+
 /// Adds a tenant; returns its number. The slug is its name in code, on the command line and in URLs.
 pub async fn add(conn: &mut Conn<'_>, slug: &str, name: &str) -> Result<i64> {
     check_slug(slug)?;

@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, watch};
 use tower::layer::util::Identity;
 use uuid::Uuid;
 
+use super::claiming::StartTime;
 use super::process::StopCause;
 use crate::context::Run;
 use crate::store::claim::Claimed;
@@ -25,6 +26,8 @@ use crate::store::claim::Claimed;
 pub(crate) struct Lease {
     pub(crate) claimed: Claimed,
     pub(crate) run: Arc<Run>,
+    /// When it may start, where its tenant has a rate.
+    pub(crate) start: Option<StartTime>,
     /// Tells the handler when to stop.
     pub(crate) stop: watch::Receiver<Option<StopCause>>,
 }

@@ -22,6 +22,7 @@ use uuid::Uuid;
 
 use super::attempt_limits::AttemptLimits;
 use super::backend::Lease;
+use super::claiming::StartTime;
 use super::process::{Process, StopCause};
 use super::settle::Settlement;
 use crate::client::Fairlane;
@@ -70,7 +71,7 @@ impl Service<Task<Lease>> for Executor {
 }
 
 async fn execute(process: &Arc<Process>, lease: Lease) {
-    let Lease { claimed, run, stop } = lease;
+    let Lease { claimed, run, start, stop } = lease;
     let fence = Fence { id: claimed.id, token: claimed.token };
     let Some(handler) = process.handlers.get(&claimed.kind) else {
         process.finished(fence, None);
@@ -89,6 +90,12 @@ async fn execute(process: &Arc<Process>, lease: Lease) {
     );
     // A job that was claimed ahead waits here for its slot; nobody ever closes them.
     let slot = process.slots.acquire().await;
+    if !comes_in_time(start).await {
+        drop(slot);
+        process.finished(fence, None);
+        let _ = process.settlements.send(Settlement::bare(fence, Next::Release));
+        return;
+    }
     let began = Instant::now();
     let place = Place { db: &process.db, handlers_run_on: &process.handlers_run_on };
     let next = attempt(place, handler, &claimed, run.clone(), &limits, stop).instrument(span).await;
@@ -99,6 +106,13 @@ async fn execute(process: &Arc<Process>, lease: Lease) {
     let settlement =
         Settlement { end, next, run: Some(run), handler: Some(handler.clone()), payload: claimed.payload };
     let _ = process.settlements.send(settlement);
+}
+
+/// Waits for a job's time to start. `false` when it has passed: a start that late would stand too close to the next.
+async fn comes_in_time(start: Option<StartTime>) -> bool {
+    let Some(start) = start else { return true };
+    tokio::time::sleep_until(start.after.into()).await;
+    Instant::now() <= start.within
 }
 
 /// What handler, transactions and worker share about this run.

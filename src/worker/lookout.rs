@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use tokio::time::sleep;
 
 use super::process::{Pause, Process};
@@ -97,7 +98,7 @@ impl Lookout {
             let Some(queue) = self.process.queue(&head.queue) else { continue };
             found |= self.process.serves(&head.kind);
             let lane = LaneId { queue, tenant: head.tenant_id };
-            scheduler.seen(lane, Head { key: head.key, kind: &head.kind }, now);
+            scheduler.seen(lane, Head { key: head.key, kind: &head.kind, keyed: head.keyed }, now);
         }
         found
     }
@@ -146,6 +147,12 @@ pub(crate) struct Chores {
     pub(crate) rescue: tokio::sync::Notify,
     /// Schedules are to tick.
     pub(crate) tick: tokio::sync::Notify,
+    /// Limits or weights have changed, or a lane waits for a permit.
+    pub(crate) terms: tokio::sync::Notify,
+    /// Jobs wait aside for their key.
+    pub(crate) aside: tokio::sync::Notify,
+    /// When limits or weights were last changed, in microseconds since 1970; 0 for never.
+    changed_at: std::sync::atomic::AtomicI64,
     /// A suspect waits.
     pub(crate) suspects: std::sync::atomic::AtomicBool,
     /// How often the database has been away.
@@ -154,14 +161,25 @@ pub(crate) struct Chores {
 
 impl Chores {
     fn call(&self, look: &Look) {
-        for (wanted, chore) in
-            [(look.due, &self.promote), (look.expired, &self.rescue), (look.tick, &self.tick)]
-        {
+        let changed_at = look.changed_at.map_or(0, |at| at.timestamp_micros());
+        let changed = self.changed_at.swap(changed_at, Ordering::Relaxed) != changed_at;
+        for (wanted, chore) in [
+            (look.due, &self.promote),
+            (look.expired, &self.rescue),
+            (look.tick, &self.tick),
+            (look.aside, &self.aside),
+            (changed, &self.terms),
+        ] {
             if wanted {
                 chore.notify_one();
             }
         }
         self.suspects.store(look.suspects, Ordering::Relaxed);
+    }
+
+    /// When limits or weights were last changed.
+    pub(crate) fn changed_at(&self) -> Option<DateTime<Utc>> {
+        DateTime::from_timestamp_micros(self.changed_at.load(Ordering::Relaxed))
     }
 
     fn database_was_away(&self) {

@@ -3,6 +3,8 @@
 //! ```text
 //! lookout.rs    which lanes have work, and what else wants doing
 //! source.rs     claim loop: free slots -> fair::Scheduler -> store::claim -> leases
+//! claiming.rs   one claim, with the rates and keys that only the database can keep
+//! terms.rs      limits and weights of tenants; the permits this process holds
 //! suspects.rs   jobs whose process died under them run alone
 //! backend.rs    the leases' way to the executor, as an apalis Backend
 //! execute.rs    one attempt: handler in a task of its own, timeout, cancellation, panic -> outcome::decide
@@ -20,6 +22,7 @@
 
 mod attempt_limits;
 mod backend;
+mod claiming;
 mod control;
 mod execute;
 mod heartbeat;
@@ -32,6 +35,7 @@ mod settle;
 mod signals;
 mod source;
 mod suspects;
+mod terms;
 mod vital;
 mod wake;
 
@@ -179,6 +183,7 @@ impl Worker {
         let (heartbeat, ended) = heartbeat::start(process.clone())?;
         vital.spawn("heartbeat", ended);
         vital.spawn("listening for wake-ups", wake::listen(process.clone()));
+        vital.spawn("watch over limits of tenants", terms::run(process.clone()));
         vital.spawn("lookout", lookout::run(process.clone()));
         vital.spawn("watch over limits", limits::watch(process.clone()));
         maintenance::start(&process, &mut vital);

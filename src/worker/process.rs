@@ -1,8 +1,8 @@
 //! What the loops of one worker process share.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
@@ -16,11 +16,13 @@ use super::control::{Control, Phase, StopReason};
 use super::lookout::{Chores, Rotation};
 use super::options::WorkerOptions;
 use super::settle::Settlement;
-use crate::client::Fairlane;
+use super::terms::Terms;
+use crate::client::{Fairlane, Hint};
 use crate::context::Run;
 use crate::db::Db;
-use crate::fair::{Scheduler, SchedulerSettings};
+use crate::fair::{Head, LaneId, Scheduler, SchedulerSettings};
 use crate::registry::{KindHandler, Served};
+use crate::store::keys::TenantKey;
 use crate::store::{self, settle::Fence, workers::WorkerRow};
 
 /// How long a stopping worker tries to settle what has run.
@@ -42,6 +44,8 @@ pub(crate) enum StopCause {
 struct InFlight {
     token: Uuid,
     renewed_at: Instant,
+    /// The key it shares with others.
+    key: Option<TenantKey>,
     /// Its handler's commits renew the lease too.
     run: Arc<Run>,
     stop: watch::Sender<Option<StopCause>>,
@@ -65,6 +69,8 @@ pub(crate) struct Process {
     pub(crate) draining: CancellationToken,
     /// Which tenant goes next.
     scheduler: Mutex<Scheduler>,
+    /// What tenants may use; `None` before it was read for the first time.
+    terms: RwLock<Option<Arc<Terms>>>,
     /// Notified when a look has found a lane with work.
     pub(crate) work: Notify,
     /// Asks for a look at the queues.
@@ -113,6 +119,7 @@ impl Process {
             id: Uuid::now_v7(),
             kinds,
             scheduler: Mutex::new(scheduler),
+            terms: RwLock::new(None),
             work: Notify::new(),
             look_now: Notify::new(),
             rotations: watch::Sender::new(None),
@@ -198,9 +205,14 @@ impl Process {
     }
 
     /// Notes a claimed job; the receiver tells its handler when to stop.
-    pub(crate) fn hold(&self, run: &Arc<Run>, claimed_at: Instant) -> watch::Receiver<Option<StopCause>> {
+    pub(crate) fn hold(
+        &self,
+        run: &Arc<Run>,
+        key: Option<TenantKey>,
+        claimed_at: Instant,
+    ) -> watch::Receiver<Option<StopCause>> {
         let (stop, stopped) = watch::channel(None);
-        let in_flight = InFlight { token: run.token, renewed_at: claimed_at, run: run.clone(), stop };
+        let in_flight = InFlight { token: run.token, renewed_at: claimed_at, key, run: run.clone(), stop };
         self.held().insert(run.job.id, in_flight);
         self.started.fetch_add(1, Ordering::Relaxed);
         stopped
@@ -209,6 +221,21 @@ impl Process {
     /// Which tenant goes next.
     pub(crate) fn scheduler(&self) -> MutexGuard<'_, Scheduler> {
         self.scheduler.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// What tenants may use.
+    pub(crate) fn terms(&self) -> Arc<Terms> {
+        self.terms.read().unwrap_or_else(|poisoned| poisoned.into_inner()).clone().unwrap_or_default()
+    }
+
+    /// Whether the limits have been read: nothing starts before that.
+    pub(crate) fn terms_loaded(&self) -> bool {
+        self.terms.read().unwrap_or_else(|poisoned| poisoned.into_inner()).is_some()
+    }
+
+    pub(crate) fn set_terms(&self, terms: Terms) {
+        *self.terms.write().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(Arc::new(terms));
+        self.work.notify_one();
     }
 
     /// The scheduler's time.
@@ -237,16 +264,37 @@ impl Process {
         self.work.notify_one();
     }
 
-    /// Forgets a job that is settled.
-    pub(crate) fn let_go(&self, fence: &Fence) {
+    /// Lets the next jobs of these keys in, and tells this and other workers about them.
+    pub(crate) async fn let_in(&self, keys: &BTreeSet<TenantKey>) -> crate::Result<()> {
+        let mut tx = self.db.begin().await?;
+        let heads = store::keys::let_in(&mut tx.conn(), keys).await?;
+        tx.commit().await?;
+        let mut hints = BTreeSet::new();
+        for head in heads {
+            if let Some(queue) = self.queue(&head.queue) {
+                let lane = LaneId { queue, tenant: head.tenant_id };
+                let head = Head { key: head.key, kind: &head.kind, keyed: true };
+                self.scheduler().seen(lane, head, self.now());
+            }
+            hints.insert(Hint::queue(head.queue));
+        }
+        if !hints.is_empty() {
+            self.work.notify_one();
+            self.fairlane.wake(hints);
+        }
+        Ok(())
+    }
+
+    /// Forgets a job that is settled; returns the key it shared with others, who may come next.
+    pub(crate) fn let_go(&self, fence: &Fence) -> Option<TenantKey> {
         self.scheduler().settled(fence.id, self.now());
         let mut held = self.held();
-        if held.get(&fence.id).is_some_and(|job| job.token == fence.token) {
-            held.remove(&fence.id);
-        }
+        let ours = held.get(&fence.id).is_some_and(|job| job.token == fence.token);
+        let gone = if ours { held.remove(&fence.id) } else { None };
         drop(held);
         self.slot_free.notify_waiters();
         self.slot_free.notify_one();
+        gone.and_then(|job| job.key)
     }
 
     /// The fences of everything in flight.
@@ -330,6 +378,11 @@ impl Process {
     pub(crate) async fn finish(&self) -> StopReason {
         let reason = self.control.phase().stop_reason().unwrap_or(StopReason::Interrupted);
         let told = async {
+            if self.running() == 0 && self.scheduler().holds_permits() {
+                let mut tx = self.db.single().await?;
+                store::permits::give_back(&mut tx.conn(), self.id).await?;
+                tx.commit().await?;
+            }
             let mut tx = self.db.single().await?;
             store::workers::stopped(&mut tx.conn(), self.id, reason.as_str()).await?;
             tx.commit().await

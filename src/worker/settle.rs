@@ -1,5 +1,6 @@
 //! Writing what follows, in batches: completions of a few milliseconds share one statement.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -79,6 +80,7 @@ async fn settle_until_written(process: &Arc<Process>, mut batch: Vec<Settlement>
             }
         }
     };
+    let mut keys = BTreeSet::new();
     for (settlement, outcome) in batch.into_iter().zip(outcomes) {
         let fence = settlement.end.fence;
         let returns = matches!(settlement.next, Next::Release)
@@ -94,7 +96,13 @@ async fn settle_until_written(process: &Arc<Process>, mut batch: Vec<Settlement>
             Outcome::Lost => process.count_stale_write(fence.id),
             Outcome::NotWritten => {}
         }
-        process.let_go(&fence);
+        keys.extend(process.let_go(&fence));
+    }
+    if !keys.is_empty()
+        && let Err(error) = process.let_in(&keys).await
+    {
+        // The sweep does it in a moment.
+        warn!(%error, "jobs that wait for a key were not let in");
     }
 }
 

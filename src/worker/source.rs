@@ -13,6 +13,7 @@ use tracing::{debug, warn};
 use uuid::Uuid;
 
 use super::backend::{Lease, Leases};
+use super::claiming::{Catch, StartTime, claim_lanes};
 use super::control::{Phase, StopReason};
 use super::execute::{Executor, new_run};
 use super::process::{Pause, Process, StopCause};
@@ -23,7 +24,8 @@ use crate::error::Result;
 use crate::fair::{ClaimedJob, LaneId, Take};
 use crate::outcome::{Failure, Next};
 use crate::store;
-use crate::store::claim::{self, ClaimRequest, Claimed, LaneClaim, Unreadable};
+use crate::store::claim::{self, Claimed, Unreadable};
+use crate::store::keys::TenantKey;
 use crate::store::settle::Fence;
 
 /// How long a claim that is under way may take after the signal to stop.
@@ -76,6 +78,8 @@ struct ClaimLoop {
     leases: mpsc::UnboundedSender<Lease>,
     hints: broadcast::Receiver<Hint>,
     suspects: Suspects,
+    /// Lanes that waited for a permit at the last plan.
+    parked: usize,
 }
 
 /// What a try to claim came to.
@@ -90,7 +94,7 @@ enum Tried {
 impl ClaimLoop {
     fn new(process: Arc<Process>, leases: mpsc::UnboundedSender<Lease>) -> Self {
         let hints = process.fairlane.waker().listen();
-        Self { process, leases, hints, suspects: Suspects::default() }
+        Self { process, leases, hints, suspects: Suspects::default(), parked: 0 }
     }
 
     async fn run(&mut self) {
@@ -239,14 +243,14 @@ impl ClaimLoop {
             SuspectTurn::Now | SuspectTurn::NotNow => {}
             SuspectTurn::Quiet => return Ok(Tried::Nothing),
         }
-        let takes = process.scheduler().plan(free, process.now());
+        let mut takes = self.plan(free);
         if takes.is_empty() {
             return Ok(Tried::Nothing);
         }
         let claimed_at = Instant::now();
-        match claim_from_lanes(&process, &takes).await {
-            Ok(jobs) => {
-                self.hand_over(&takes, jobs, claimed_at).await;
+        match claim_lanes(&process, &mut takes).await {
+            Ok(catch) => {
+                self.hand_over(&takes, catch, claimed_at).await;
                 Ok(Tried::Asked)
             }
             Err(error) => {
@@ -254,6 +258,22 @@ impl ClaimLoop {
                 Err(error)
             }
         }
+    }
+
+    /// Whose turn it is. Nothing before the limits are known; a lane that has just run out of permits asks for more.
+    fn plan(&mut self, free: usize) -> Vec<Take> {
+        let process = &self.process;
+        if !process.terms_loaded() {
+            return Vec::new();
+        }
+        let mut scheduler = process.scheduler();
+        let takes = scheduler.plan(free, process.now());
+        let parked = scheduler.parked().count();
+        if parked > self.parked {
+            process.chores.terms.notify_one();
+        }
+        self.parked = parked;
+        takes
     }
 
     /// Takes a suspect, if another worker was not quicker, and starts nothing beside it.
@@ -267,7 +287,7 @@ impl ClaimLoop {
         tx.commit().await?;
         let Some(job) = claimed else { return Ok(false) };
         debug!("a suspect runs alone");
-        self.hand_over(&[], vec![job], claimed_at).await;
+        self.hand_over(&[], Catch { jobs: vec![job], ..Catch::default() }, claimed_at).await;
         while process.running() > 0 && !process.control.is_stopping() {
             tokio::select! {
                 () = process.slot_free.notified() => {}
@@ -279,17 +299,31 @@ impl ClaimLoop {
     }
 
     /// Notes what was claimed and gives it to the executor.
-    async fn hand_over(&self, takes: &[Take], jobs: Vec<Result<Claimed, Unreadable>>, claimed_at: Instant) {
+    async fn hand_over(&self, takes: &[Take], catch: Catch, claimed_at: Instant) {
         let process = &self.process;
-        let mut leased: Vec<Claimed> = Vec::with_capacity(jobs.len());
-        for job in jobs {
+        let mut leased: Vec<Claimed> = Vec::with_capacity(catch.jobs.len());
+        for job in catch.jobs {
             match job {
                 Ok(job) => leased.push(job),
                 Err(damaged) => fail_damaged(process, damaged),
             }
         }
         let known: Vec<ClaimedJob> = leased.iter().map(|job| scheduled(process, job)).collect();
-        let surplus = process.scheduler().claimed(takes, &known, claimed_at.elapsed(), process.now());
+        let now = process.now();
+        let mut surplus = {
+            let mut scheduler = process.scheduler();
+            let surplus = scheduler.claimed(takes, &known, claimed_at.elapsed(), now);
+            for (lane, rest) in catch.resting {
+                scheduler.rest(lane, now + rest);
+            }
+            for id in &catch.aside {
+                scheduler.settled(*id, now);
+            }
+            surplus
+        };
+        leased.retain(|job| !catch.aside.contains(&job.id));
+        // Jobs of a lane nobody knew to have keys: their claim has not looked at them.
+        surplus.extend(leased.iter().filter(|job| takes_without_keys(takes, process, job)).map(|job| job.id));
         let (surplus, leased): (Vec<_>, Vec<_>) =
             leased.into_iter().partition(|job| surplus.contains(&job.id));
         for job in surplus {
@@ -298,7 +332,10 @@ impl ClaimLoop {
             let _ = process.settlements.send(Settlement::bare(fence, Next::Release));
         }
         // In flight from here on: renewed by the heartbeat, waited for by the drain.
-        let leases: Vec<Lease> = leased.into_iter().map(|job| self.lease(job, claimed_at)).collect();
+        let start =
+            |job: &Claimed| catch.windows.get(&job.id).map(|window| StartTime::of(*window, claimed_at));
+        let leases: Vec<Lease> =
+            leased.into_iter().map(|job| self.lease(start(&job), job, claimed_at)).collect();
         self.release_start_keys(&leases).await;
         let events: Vec<Uuid> = leases.iter().filter_map(|lease| lease.claimed.event_id).collect();
         let payloads = self.event_payloads(&events).await;
@@ -345,41 +382,12 @@ impl ClaimLoop {
         }
     }
 
-    fn lease(&self, claimed: Claimed, claimed_at: Instant) -> Lease {
+    fn lease(&self, start: Option<StartTime>, claimed: Claimed, claimed_at: Instant) -> Lease {
         let process = &self.process;
         let run = new_run(&process.fairlane, &claimed, process.options.lease, process.draining.clone());
         let run = Arc::new(run);
-        let stop = process.hold(&run, claimed_at);
-        Lease { claimed, run, stop }
-    }
-}
-
-async fn claim_from_lanes(process: &Process, takes: &[Take]) -> Result<Vec<Result<Claimed, Unreadable>>> {
-    let lanes: Vec<LaneClaim<'_>> = takes.iter().map(|take| lane_claim(process, take)).collect();
-    let short_kinds = match takes.iter().any(|take| take.only_short) {
-        true => process.scheduler().short_kinds(),
-        false => Vec::new(),
-    };
-    let request = ClaimRequest {
-        lanes: &lanes,
-        kinds: &process.kinds,
-        short_kinds: &short_kinds,
-        worker_id: process.id,
-        lease: process.options.lease,
-    };
-    let mut tx = process.db.single().await?;
-    let jobs = claim::claim(&mut tx.conn(), &request).await?;
-    tx.commit().await?;
-    Ok(jobs)
-}
-
-fn lane_claim<'a>(process: &'a Process, take: &Take) -> LaneClaim<'a> {
-    LaneClaim {
-        queue: &process.options.queues[take.lane.queue],
-        tenant_id: take.lane.tenant,
-        after: take.after,
-        limit: take.count,
-        only_short: take.only_short,
+        let stop = process.hold(&run, TenantKey::of(&claimed), claimed_at);
+        Lease { claimed, run, start, stop }
     }
 }
 
@@ -391,7 +399,14 @@ fn scheduled(process: &Process, job: &Claimed) -> ClaimedJob {
         lane: LaneId { queue, tenant: job.tenant_id },
         key: job.key,
         kind: job.kind.clone(),
+        keyed: job.concurrency_key.is_some(),
     }
+}
+
+fn takes_without_keys(takes: &[Take], process: &Process, job: &Claimed) -> bool {
+    let queue = process.queue(&job.queue).unwrap_or_default();
+    let lane = LaneId { queue, tenant: job.tenant_id };
+    job.concurrency_key.is_some() && takes.iter().any(|take| take.lane == lane && !take.keyed)
 }
 
 /// A row that can't be read is that job's problem: it fails, and its neighbours run.

@@ -122,6 +122,9 @@ create index fairlane_jobs_due on fairlane_jobs (run_at) where state in ('schedu
 -- Leads with a value that grows: an index that leads with the tenant halves the claim (measured).
 create index fairlane_jobs_leases on fairlane_jobs (lease_until) where state = 'executing';
 create index fairlane_jobs_by_event on fairlane_jobs (event_id) where event_id is not null;
+-- Jobs that were set aside until their key is free: usually none.
+create index fairlane_jobs_aside on fairlane_jobs (tenant_id, concurrency_key, priority, run_at, id)
+    where state = 'suspended' and concurrency_key is not null;
 -- Jobs that share a key, in the order in which they may start.
 create index fairlane_jobs_by_key on fairlane_jobs (tenant_id, concurrency_key, priority, run_at, id)
     where concurrency_key is not null;

@@ -1,0 +1,194 @@
+//! What tenants may use, as this process knows it: limits and weights, read again when somebody has changed them, and
+//! the permits this process holds.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use tracing::warn;
+
+use super::process::Process;
+use crate::error::Result;
+use crate::fair::{Demand, Scope};
+use crate::limits::{Limits, Scope as LimitScope};
+use crate::store;
+use crate::store::permits::{self, PermitWish};
+
+/// How often permits are exchanged while a limited tenant has work.
+const EVERY: Duration = Duration::from_secs(1);
+/// How often a process asks that has work and no permit for it.
+const HUNGRY: Duration = Duration::from_millis(200);
+/// How long a process keeps a permit that others want, where there are fewer permits than processes.
+const TURN: Duration = Duration::from_secs(20);
+/// A change this young may have company that was stamped before it and committed after it.
+const SETTLING: chrono::TimeDelta = chrono::TimeDelta::seconds(10);
+
+/// What each tenant may use.
+#[derive(Debug, Default)]
+pub(crate) struct Terms {
+    tenants: HashMap<i64, Limits>,
+    weights: HashMap<i64, f64>,
+    everyone: Limits,
+}
+
+impl Terms {
+    /// What a tenant may use.
+    pub(crate) fn of(&self, tenant: i64) -> &Limits {
+        self.tenants.get(&tenant).unwrap_or(&self.everyone)
+    }
+
+    async fn load(process: &Process) -> Result<Self> {
+        let defaults = &process.fairlane.settings().limits;
+        let mut tx = process.db.read().await?;
+        let mut terms =
+            Self { everyone: Limits { total: defaults.everyone, ..Limits::default() }, ..Self::default() };
+        for tenant in store::limits::load(&mut tx.conn()).await? {
+            terms.weights.insert(tenant.id, tenant.weight);
+            terms.tenants.insert(tenant.id, defaults.limits_of(&tenant.slug, &tenant.limits));
+        }
+        for (id, slug) in store::tenants::numbers(&mut tx.conn(), defaults.tenants.keys().cloned()).await? {
+            terms.tenants.entry(id).or_insert_with(|| defaults.limits_of(&slug, &Limits::default()));
+        }
+        Ok(terms)
+    }
+
+    /// The limit on jobs that run at the same time.
+    fn concurrency(&self, process: &Process, tenant: i64, scope: Scope) -> Option<u32> {
+        let limits = self.of(tenant);
+        match scope {
+            Scope::Total => limits.total.concurrency,
+            Scope::Queue(queue) => limits.queues.get(&process.options.queues[queue])?.concurrency,
+        }
+    }
+
+    /// Every scope this process serves that has a limit of its own.
+    fn limited(&self, process: &Process) -> Vec<(i64, Scope)> {
+        let queues = (0..process.options.queues.len()).map(Scope::Queue);
+        let scopes: Vec<Scope> = std::iter::once(Scope::Total).chain(queues).collect();
+        let mut limited = Vec::new();
+        for tenant in self.tenants.keys() {
+            let of_tenant = |scope: &&Scope| self.concurrency(process, *tenant, **scope).is_some();
+            limited.extend(scopes.iter().filter(of_tenant).map(|scope| (*tenant, *scope)));
+        }
+        limited
+    }
+}
+
+/// Keeps terms and permits up to date until the process ends.
+pub(super) async fn run(process: Arc<Process>) {
+    let mut desk = PermitDesk::new(process);
+    loop {
+        let wait = match desk.round().await {
+            Ok(wait) => wait,
+            Err(error) => {
+                warn!(code = error.code(), %error, "limits and permits could not be looked at");
+                desk.distrust_old_permits();
+                HUNGRY
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = desk.process.chores.terms.notified() => {}
+        }
+    }
+}
+
+struct PermitDesk {
+    process: Arc<Process>,
+    seen_change: Option<DateTime<Utc>>,
+    exchanged_at: Instant,
+    /// Since when each limit's permits are held.
+    since: HashMap<(i64, Scope), Instant>,
+}
+
+impl PermitDesk {
+    fn new(process: Arc<Process>) -> Self {
+        Self { process, seen_change: None, exchanged_at: Instant::now(), since: HashMap::new() }
+    }
+
+    /// One round; returns when the next one is due.
+    async fn round(&mut self) -> Result<Duration> {
+        self.follow_changes().await?;
+        let demands = self.process.scheduler().demands();
+        if demands.is_empty() {
+            return Ok(Duration::from_secs(3600));
+        }
+        self.exchange(&demands).await?;
+        Ok(if self.process.scheduler().parked().next().is_some() { HUNGRY } else { EVERY })
+    }
+
+    /// Permits outlast the leases of the jobs that start within half a lease after an exchange, no longer.
+    fn distrust_old_permits(&self) {
+        if self.exchanged_at.elapsed() > self.process.options.lease / 2 {
+            self.process.scheduler().forget_permits(self.process.now());
+        }
+    }
+
+    async fn follow_changes(&mut self) -> Result<()> {
+        let change = self.process.chores.changed_at();
+        let young = change.is_some_and(|at| Utc::now() - at < SETTLING);
+        if change == self.seen_change && !young && self.process.terms_loaded() {
+            return Ok(());
+        }
+        let terms = Terms::load(&self.process).await?;
+        self.seen_change = change;
+        let mut scheduler = self.process.scheduler();
+        for (tenant, weight) in &terms.weights {
+            scheduler.set_weight(*tenant, *weight);
+        }
+        scheduler.limit_everyone(terms.everyone.total.concurrency.is_some());
+        scheduler.keep_limits(&terms.limited(&self.process), self.process.now());
+        drop(scheduler);
+        self.process.set_terms(terms);
+        Ok(())
+    }
+
+    async fn exchange(&mut self, demands: &[Demand]) -> Result<()> {
+        let process = self.process.clone();
+        let wishes: Vec<(Demand, PermitWish)> =
+            demands.iter().filter_map(|demand| Some((*demand, self.wish(demand)?))).collect();
+        if wishes.is_empty() {
+            return Ok(());
+        }
+        let rows: Vec<PermitWish> = wishes.iter().map(|(_, wish)| wish.clone()).collect();
+        let mut tx = process.db.begin().await?;
+        let asked_at = Instant::now();
+        let grants = permits::exchange(&mut tx.conn(), process.id, process.options.lease, &rows).await?;
+        tx.commit().await?;
+        self.exchanged_at = asked_at;
+        let mut scheduler = process.scheduler();
+        for ((demand, _), grant) in wishes.iter().zip(grants) {
+            let key = (demand.tenant, demand.scope);
+            match grant.held {
+                0 => drop(self.since.remove(&key)),
+                _ => {
+                    self.since.entry(key).or_insert(asked_at);
+                }
+            }
+            scheduler.set_permits(demand.tenant, demand.scope, Some(grant.usable), process.now());
+        }
+        drop(scheduler);
+        process.work.notify_one();
+        Ok(())
+    }
+
+    fn wish(&self, demand: &Demand) -> Option<PermitWish> {
+        let terms = self.process.terms();
+        let limit = terms.concurrency(&self.process, demand.tenant, demand.scope)?;
+        let (scope, name) = match demand.scope {
+            Scope::Total => (LimitScope::Total, String::new()),
+            Scope::Queue(queue) => (LimitScope::Queue, self.process.options.queues[queue].clone()),
+        };
+        let since = self.since.get(&(demand.tenant, demand.scope));
+        Some(PermitWish {
+            tenant_id: demand.tenant,
+            scope,
+            name,
+            limit: usize::try_from(limit).unwrap_or(usize::MAX),
+            running: demand.running,
+            wanted: demand.wanted,
+            turn_over: since.is_some_and(|since| since.elapsed() >= TURN),
+        })
+    }
+}
