@@ -8,6 +8,9 @@
 //! | [`floor`] | bare statements on the same tables |
 //! | [`kinds`] | the benches' own kinds of job |
 //! | [`machine`], [`server`] | processors and memory, of processes and of the database's server |
+//! | [`load`] | jobs at a steady pace, a snapshot held open |
+//! | [`spans`] | what the ledger's records mean: waits, shares, peaks |
+//! | [`statements`] | how long claims take |
 //! | [`figures`], [`report`] | medians and percentiles; what is printed |
 //!
 //! One file a verb beside these; docs/PERFORMANCE.md says what each measures.
@@ -16,20 +19,27 @@
 
 pub(crate) mod drain;
 pub(crate) mod enqueue;
+pub(crate) mod fair;
 mod figures;
 mod floor;
+pub(crate) mod idle;
 mod kinds;
+pub(crate) mod latency;
 mod ledger;
+mod load;
 mod machine;
 mod processes;
 mod report;
 mod server;
 mod site;
+mod spans;
+mod statements;
 
 use clap::Args;
 
 use crate::cli::Output;
 use crate::db::DbOptions;
+use processes::{Part, Process, WorkerTask};
 use report::{Circumstances, Findings, Report};
 use site::Site;
 
@@ -61,6 +71,22 @@ impl Bench {
     /// Says on a terminal how far it is.
     fn remark(&self, text: &str) {
         self.out.remark(text);
+    }
+
+    /// The task of a worker with the default options.
+    fn worker(&self) -> WorkerTask {
+        WorkerTask { url: self.site.url.clone(), ..WorkerTask::default() }
+    }
+
+    /// Starts workers and waits until they have registered.
+    async fn start_workers(&self, count: u32, task: &WorkerTask) -> anyhow::Result<Vec<Process>> {
+        let mut workers = Vec::new();
+        for _ in 0..count {
+            workers.push(Process::start(&Part::Worker(task.clone())).await?);
+        }
+        let pids: Vec<u32> = workers.iter().map(Process::pid).collect();
+        self.site.until_workers(&pids).await?;
+        Ok(workers)
     }
 }
 

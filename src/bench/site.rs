@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection};
 use std::str::FromStr;
@@ -39,7 +40,7 @@ enum Place {
 }
 
 /// Tenants with neighbouring numbers.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Tenants {
     pub(crate) first: i64,
     pub(crate) count: i64,
@@ -238,10 +239,23 @@ impl Site {
         Ok(())
     }
 
-    /// Waits until so many worker processes have registered.
-    pub(crate) async fn until_workers(&self, count: i64) -> anyhow::Result<()> {
-        let running = sql!("select count(*) as n from fairlane_workers where state in ('running', 'paused')");
-        self.until(running, |running| running >= count).await
+    /// Waits until these processes have registered as workers.
+    pub(crate) async fn until_workers(&self, pids: &[u32]) -> anyhow::Result<()> {
+        let pids: Vec<i64> = pids.iter().copied().map(i64::from).collect();
+        loop {
+            let mut tx = self.observer.read().await?;
+            let known =
+                query(sql!("select count(distinct pid) as n from fairlane_workers where pid {in:$1}"))
+                    .bind(pids.clone())
+                    .fetch_one(&mut tx.conn())
+                    .await?
+                    .get::<i64>("n")?;
+            if known >= pids.len() as i64 {
+                return Ok(());
+            }
+            drop(tx);
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
     }
 
     /// What the history says about the jobs that are through.

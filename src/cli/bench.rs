@@ -4,7 +4,7 @@ use clap::Subcommand;
 
 use super::exit::Exit;
 use super::session::Session;
-use crate::bench::{self, drain, enqueue};
+use crate::bench::{self, drain, enqueue, fair, idle, latency};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Bench {
@@ -12,6 +12,12 @@ pub(super) enum Bench {
     Drain(drain::DrainArgs),
     /// How fast jobs are queued, beside bare inserts
     Enqueue(enqueue::EnqueueArgs),
+    /// From a commit to the handler's start, one job at a time
+    Latency(latency::LatencyArgs),
+    /// What a worker costs that has nothing to do
+    Idle(idle::IdleArgs),
+    /// Who waits for whom, and how worker time is divided
+    Fair(fair::FairArgs),
     /// A process of one of the others
     #[command(hide = true)]
     Part,
@@ -29,6 +35,19 @@ pub(super) async fn run(verb: &Bench, session: &Session) -> anyhow::Result<Exit>
                 enqueue::measure(args, bench).await
             })
             .await?;
+        }
+        Bench::Latency(args) => {
+            bench::run("latency", named, &args.common, out, async |bench| {
+                latency::measure(args, bench).await
+            })
+            .await?;
+        }
+        Bench::Idle(args) => {
+            bench::run("idle", named, &args.common, out, async |bench| idle::measure(args, bench).await)
+                .await?;
+        }
+        Bench::Fair(args) => {
+            bench::run("fair", named, &args.common, out, async |bench| fair::measure(args, bench).await).await?;
         }
         Bench::Part => bench::run_part().await?,
     }
