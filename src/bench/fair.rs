@@ -50,14 +50,8 @@ pub(crate) enum Scenario {
     Urgent,
 }
 
-const ALL: [Scenario; 6] = [
-    Scenario::Noisy,
-    Scenario::Equal,
-    Scenario::Weights,
-    Scenario::Lag,
-    Scenario::Long,
-    Scenario::Urgent,
-];
+const ALL: [Scenario; 6] =
+    [Scenario::Noisy, Scenario::Equal, Scenario::Weights, Scenario::Lag, Scenario::Long, Scenario::Urgent];
 
 /// What `bench fair` found; what was not asked for is null.
 #[derive(Debug, Default, Serialize)]

@@ -11,39 +11,45 @@
 //! | [`load`] | jobs at a steady pace, a snapshot held open |
 //! | [`spans`] | what the ledger's records mean: waits, shares, peaks |
 //! | [`statements`] | how long claims take |
+//! | [`series`] | all of that over a long time |
 //! | [`figures`], [`report`] | medians and percentiles; what is printed |
 //!
 //! One file a verb beside these; docs/PERFORMANCE.md says what each measures.
-
-#![allow(dead_code, reason = "the verbs that follow use the rest")]
 
 pub(crate) mod drain;
 pub(crate) mod enqueue;
 pub(crate) mod fair;
 mod figures;
 mod floor;
+pub(crate) mod horizon;
 pub(crate) mod idle;
 mod kinds;
 pub(crate) mod latency;
 mod ledger;
+pub(crate) mod limits;
 mod load;
 mod machine;
 mod processes;
 mod report;
+pub(crate) mod scale;
+mod series;
 mod server;
 mod site;
+pub(crate) mod soak;
 mod spans;
 mod statements;
+pub(crate) mod steady;
 
 use clap::Args;
 
 use crate::cli::Output;
 use crate::db::DbOptions;
 use processes::{Part, Process, WorkerTask};
-use report::{Circumstances, Findings, Report};
+use report::{Circumstances, Report};
 use site::Site;
 
 pub(crate) use processes::run_part;
+pub(crate) use report::Findings;
 
 /// The queue of the benches' jobs: one that workers drain by default.
 const QUEUE: &str = "default";
@@ -65,6 +71,13 @@ pub(crate) struct Bench {
     site: Site,
     out: Output,
     rounds: u32,
+}
+
+impl Common {
+    /// For what takes minutes and is looked at once.
+    pub(crate) fn once(keep: bool) -> Self {
+        Self { rounds: 1, keep }
+    }
 }
 
 impl Bench {

@@ -145,6 +145,11 @@ impl Process {
         self.say(b"go\n").await
     }
 
+    /// Tells it to finish; it has a result then.
+    pub(crate) async fn say_stop(&mut self) -> anyhow::Result<()> {
+        self.say(b"stop\n").await
+    }
+
     /// What came of its task; it ends by itself then.
     pub(crate) async fn result<T: DeserializeOwned>(mut self) -> anyhow::Result<T> {
         let heard = self.wait_for(|heard| heard.done.is_some()).await?;
@@ -153,7 +158,7 @@ impl Process {
 
     /// Tells it to finish, and waits until it has.
     pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
-        self.say(b"stop\n").await?;
+        self.say_stop().await?;
         self.child.wait().await?;
         Ok(())
     }

@@ -169,8 +169,8 @@ impl Site {
         Ok(Tenants { first: last + 1, count })
     }
 
-    /// Queues jobs, one of each tenant in turn; then the planner learns of them. Ids are UUIDv7, as a client makes them.
-    pub(crate) async fn fill(&self, fill: Fill<'_>) -> anyhow::Result<()> {
+    /// Queues jobs, one of each tenant in turn. Ids are UUIDv7, as a client makes them.
+    pub(crate) async fn queue(&self, fill: Fill<'_>) -> anyhow::Result<()> {
         let mut done = 0;
         while done < fill.jobs {
             let count = FILL.min(fill.jobs - done);
@@ -190,6 +190,12 @@ impl Site {
             tx.commit().await?;
             done += count;
         }
+        Ok(())
+    }
+
+    /// Queues jobs, and lets the planner learn of them.
+    pub(crate) async fn fill(&self, fill: Fill<'_>) -> anyhow::Result<()> {
+        self.queue(fill).await?;
         self.analyze().await
     }
 

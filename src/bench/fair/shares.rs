@@ -135,11 +135,14 @@ pub(super) async fn weights(args: &FairArgs, bench: &Bench) -> anyhow::Result<Ve
             let watched = watch(args, bench, workers).await?;
             let worked = worked(&watched.spans, watched.from, watched.to);
             let all: f64 = worked.values().sum();
-            rounds.push([0, 1, 2].map(|index| {
-                ratio(worked.get(&(tenants.first + index)).copied().unwrap_or_default(), all)
-            }));
+            rounds.push(
+                [0, 1, 2].map(|index| {
+                    ratio(worked.get(&(tenants.first + index)).copied().unwrap_or_default(), all)
+                }),
+            );
         }
-        let shares = [0, 1, 2].map(|i: usize| median(&rounds.iter().map(|round| round[i]).collect::<Vec<_>>()));
+        let shares =
+            [0, 1, 2].map(|i: usize| median(&rounds.iter().map(|round| round[i]).collect::<Vec<_>>()));
         let sum: f64 = WEIGHTS.iter().sum();
         let errors = shares.iter().zip(WEIGHTS).map(|(share, weight)| (share * sum / weight - 1.0).abs());
         let error = errors.fold(0.0, f64::max);
