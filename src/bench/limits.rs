@@ -180,7 +180,7 @@ async fn watch(args: &LimitsArgs, bench: &Bench, seconds: f64, kills: bool) -> a
     let mut workers = bench.start_workers(args.processes, &task).await?;
     ledger.until(|records| (!records.is_empty()).then_some(())).await;
     // Permits find their places.
-    tokio::time::sleep(LEASE).await;
+    tokio::time::sleep(LEASE.min(Duration::from_secs_f64(seconds))).await;
     let (from, since) = (ledger.now(), Instant::now());
     let kill_until = Duration::from_secs_f64(seconds / 2.0).saturating_sub(2 * LEASE);
     let mut killed = 0;

@@ -78,7 +78,7 @@ struct Case {
 struct Burst {
     /// What the planner was forbidden.
     off: Option<&'static str>,
-    /// The most rows that were executing at one time, as an observer saw them.
+    /// The most rows that were executing at one time, as an observer saw them; a handler may have ended already.
     executing: i64,
     /// The most handlers that ran at one time.
     running: u64,

@@ -70,7 +70,8 @@ impl Site {
     pub(crate) async fn make(named: &DbOptions, keep: bool) -> anyhow::Result<Self> {
         let (url, observing, place) = match named.dialect()? {
             Dialect::Postgres => {
-                let database = format!("fairlane_bench_{:08x}", fastrand::u32(..));
+                // Says whose it is, should this process be killed before it can remove it.
+                let database = format!("fairlane_bench_{}_{:08x}", std::process::id(), fastrand::u32(..));
                 create_database(&named.url, &database).await?;
                 let own = with_parameter(&named.url, &format!("dbname={database}"));
                 let url = with_parameter(&own, "options[role]=fairlane_worker");
