@@ -106,13 +106,13 @@ pub(super) fn minutes(minutes: f64) -> impl Iterator<Item = f64> {
 fn found(args: &HorizonArgs, paced: Paced, intervals: Vec<Interval>) -> Found {
     let p99 = |phase: &str| -> Vec<f64> {
         let of = intervals.iter().filter(|interval| interval.phase == phase);
-        of.filter_map(|interval| interval.claims.as_ref().map(|claims| claims.p99_ms)).collect()
+        of.filter_map(|interval| interval.claims.filter(|c| c.count > 0).map(|c| c.p99_ms)).collect()
     };
     let (baseline, held) = (median(&p99("baseline")), p99("held"));
     let mut after = 0.0;
     let recovered = intervals.iter().filter(|interval| interval.phase == "recovery").find_map(|interval| {
         after += interval.seconds;
-        let claims = interval.claims.as_ref()?;
+        let claims = interval.claims.filter(|claims| claims.count > 0)?;
         (claims.p99_ms <= 2.0 * baseline).then_some(after)
     });
     Found {

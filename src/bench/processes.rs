@@ -271,7 +271,12 @@ async fn read_task() -> anyhow::Result<(Part, Orders)> {
     // A thread, because nothing else may be in the way of noticing that the parent is gone.
     std::thread::Builder::new().name("orders".into()).spawn(move || {
         let mut lines = std::io::stdin().lines();
-        let _ = first.send(lines.next());
+        let task = lines.next();
+        let is_told = task.is_some();
+        let _ = first.send(task);
+        if !is_told {
+            return;
+        }
         for line in lines.map_while(Result::ok) {
             let _ = tell.send(line);
         }

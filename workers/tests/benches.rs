@@ -130,7 +130,7 @@ backend_test!(migrations: lines;
         let steady = bench(&site, &["steady", "--minutes", "0.02", "--rate", "40"]).await;
         positive(&steady, &["/jobs_per_second", "/reached_per_second", "/intervals/0/jobs", "/intervals/0/table/bytes"]);
         let horizon =
-            bench(&site, &["horizon", "--minutes", "0.02", "--baseline-minutes", "0.02", "--rate", "40"]).await;
+            bench(&site, &["horizon", "--minutes", "0.04", "--baseline-minutes", "0.04", "--rate", "40"]).await;
         let phases: Vec<&str> =
             horizon["intervals"].as_array().unwrap().iter().map(|i| i["phase"].as_str().unwrap()).collect();
         assert_eq!(phases.iter().filter(|phase| **phase == "held").count(), 1, "{phases:?}");

@@ -83,9 +83,9 @@ async fn watch(args: &FairArgs, bench: &Bench, workers: u32) -> anyhow::Result<W
     Ok(Watched { spans: spans(&records, to), from: first, to })
 }
 
-/// Enough that a tenant has work left if it got half of all slots.
+/// Enough that a tenant has work left if it got all slots.
 async fn fill(args: &FairArgs, bench: &Bench, tenants: Tenants, sleep_ms: u64) -> anyhow::Result<()> {
-    let each = f64::from(args.slots) * args.seconds * 1e3 / sleep_ms as f64 / 2.0;
+    let each = f64::from(args.slots) * args.seconds * 1e3 / sleep_ms as f64;
     let jobs = (each.ceil() as u64).clamp(32, 50_000) * tenants.count.unsigned_abs();
     // Numbers are the tenants' own, so that no two jobs share one.
     let first_number = tenants.first.unsigned_abs() << 32;
