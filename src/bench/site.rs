@@ -1,19 +1,17 @@
 //! The database of a bench: made for it beside the one that was named, and removed at its end. No queue that exists
 //! is touched.
 
+mod place;
+
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection};
-use std::str::FromStr;
+
+use self::place::{Place, create_database, folder_beside, remove};
 
 use super::kinds::FILLER;
-use crate::cli::{Exit, Failure};
 use crate::db::{Db, DbOptions, Dialect, Sql, query};
 use crate::sql;
 use crate::store::migrate::{engine_line, migrate};
@@ -31,12 +29,6 @@ pub(crate) struct Site {
     pub(crate) observer: Db,
     place: Place,
     keep: bool,
-}
-
-#[derive(Debug)]
-enum Place {
-    Postgres { named: String, database: String },
-    Sqlite { folder: tempfile::TempDir },
 }
 
 /// Tenants with neighbouring numbers.
@@ -321,53 +313,10 @@ async fn migrated(options: &DbOptions) -> anyhow::Result<Db> {
     Ok(Db::open(options).await?)
 }
 
-async fn connect(url: &str) -> anyhow::Result<PgConnection> {
-    let options = sqlx::postgres::PgConnectOptions::from_str(url)?.application_name(OBSERVER);
-    Ok(options.connect().await.map_err(crate::Error::from)?)
-}
-
-async fn create_database(named: &str, database: &str) -> anyhow::Result<()> {
-    let mut conn = connect(named).await?;
-    let made = sqlx::query(AssertSqlSafe(format!("create database {database}"))).execute(&mut conn).await;
-    let _ = conn.close().await;
-    made.map(drop).map_err(|why| {
-        Failure::new(
-            Exit::NotPermitted,
-            format!("the bench wants a database of its own, and may not make one: {why}"),
-        )
-        .hint("name a server and a login with CREATEDB: -d postgres://..   or a file: -d sqlite:bench.db")
-        .into()
-    })
-}
-
-/// Best effort: at the end nobody can do anything about an error.
-async fn remove(place: Place) {
-    match place {
-        Place::Postgres { named, database } => {
-            if let Ok(mut conn) = connect(&named).await {
-                let drop_it = format!("drop database if exists {database} with (force)");
-                let _ = sqlx::query(AssertSqlSafe(drop_it)).execute(&mut conn).await;
-            }
-        }
-        Place::Sqlite { folder } => drop(folder),
-    }
-}
-
 /// Later parameters of a URL override what stands before them.
 pub(crate) fn with_parameter(url: &str, parameter: &str) -> String {
     let separator = if url.contains('?') { '&' } else { '?' };
     format!("{url}{separator}{parameter}")
-}
-
-fn folder_beside(url: &str) -> anyhow::Result<tempfile::TempDir> {
-    let file: PathBuf = SqliteConnectOptions::from_str(url)?.get_filename().to_owned();
-    let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty() && !url.contains(":memory:"));
-    let parent = parent.map_or_else(|| PathBuf::from("."), ToOwned::to_owned);
-    std::fs::create_dir_all(&parent).with_context(|| format!("making {}", parent.display()))?;
-    tempfile::Builder::new()
-        .prefix("bench-")
-        .tempdir_in(&parent)
-        .with_context(|| format!("making a folder in {}", parent.display()))
 }
 
 #[cfg(test)]
