@@ -30,6 +30,10 @@ deny:
 campaign:
     FAIRLANE_TEST_CAMPAIGN=full cargo test --release -p fairlane-workers --test kills -- --nocapture
 
+# Measure a verb of `fairlane bench` beside its floor: just bench drain -d postgres://..
+bench verb *arguments:
+    cargo run --release -- bench {{verb}} {{arguments}}
+
 # Compare the import with its floor, on SQLite; another database: just bench-import DATABASE_URL.
 bench-import database="sqlite:.fairlane/bench.db":
     cargo run --release -- bench import --rows 100000 --database "{{database}}"

@@ -101,12 +101,8 @@ pub(crate) async fn measure(args: &DrainArgs, bench: &Bench) -> anyhow::Result<F
 
 async fn workers(args: &DrainArgs, bench: &Bench) -> anyhow::Result<Round> {
     let server_before = ServerCpu::now(&bench.site).await?;
-    let task =
-        WorkerTask { url: bench.site.url.clone(), concurrency: args.concurrency, ..WorkerTask::default() };
-    let mut workers = Vec::new();
-    for _ in 0..args.workers {
-        workers.push(Process::start(&Part::Worker(task.clone())).await?);
-    }
+    let task = WorkerTask { concurrency: args.concurrency, ..bench.worker() };
+    let workers = bench.start_workers(args.workers, &task).await?;
     while workers.iter().map(Process::count).sum::<u64>() < args.jobs {
         ensure!(workers.iter().all(Process::is_alive), "a worker ended before the queue was empty");
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;

@@ -126,14 +126,8 @@ async fn worker_beside(args: &EnqueueArgs, bench: &Bench) -> anyhow::Result<Opti
     if args.worker == Beside::None {
         return Ok(None);
     }
-    let task = WorkerTask {
-        url: bench.site.url.clone(),
-        paused: args.worker == Beside::Listens,
-        ..WorkerTask::default()
-    };
-    let worker = Process::start(&Part::Worker(task)).await?;
-    bench.site.until_workers(1).await?;
-    Ok(Some(worker))
+    let task = WorkerTask { paused: args.worker == Beside::Listens, ..bench.worker() };
+    Ok(bench.start_workers(1, &task).await?.pop())
 }
 
 async fn dispatch(

@@ -20,7 +20,7 @@ use crate::sql;
 
 mod insert;
 
-pub(crate) use insert::{BulkTask, InsertTask, Inserted};
+pub(crate) use insert::{BulkTask, InsertTask, Inserted, insert_one};
 
 /// What a process with bare statements does.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -29,6 +29,8 @@ pub(crate) enum Task {
     Drain(DrainTask),
     /// Inserts single rows, each its own transaction.
     Insert(insert::InsertTask),
+    /// Waits for notifications, claims, and reports what it got.
+    Listen(super::latency::ListenTask),
     /// Stores many rows at once.
     Bulk(insert::BulkTask),
 }
@@ -73,6 +75,7 @@ pub(crate) async fn run(task: Task, orders: &mut Orders) -> anyhow::Result<serde
     Ok(match task {
         Task::Drain(task) => serde_json::to_value(drain(&task, orders).await?)?,
         Task::Insert(task) => serde_json::to_value(insert::insert(&task, orders).await?)?,
+        Task::Listen(task) => serde_json::to_value(super::latency::listen(&task, orders).await?)?,
         Task::Bulk(task) => serde_json::to_value(insert::insert_all(&task, orders).await?)?,
     })
 }

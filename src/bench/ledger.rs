@@ -1,18 +1,19 @@
 //! Who began and ended what, and when, written down by a process that runs none of it.
 //!
-//! Handlers and load generators connect over the loopback and say one record at a time; the ledger stamps it with its own
-//! monotonic clock when it arrives. What a killed process had begun ends when its connection does.
+//! Handlers and load generators send a datagram a record to one Unix socket; the ledger stamps it with its own monotonic
+//! clock. One queue for all senders keeps the order in which things happened: with a connection a process, a job's end
+//! could be read after the beginning of the job that took its place, and a limit would look broken that was kept.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::io;
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
 use tokio::sync::Notify;
 
-/// Bytes of a record on its way: what, tenant, number.
-const FRAME: usize = 17;
+/// Bytes of a record on its way: act, process, tenant, number.
+const FRAME: usize = 21;
 
 /// What is written down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +26,7 @@ pub(crate) enum Act {
     Begin,
     /// A handler ends.
     End,
-    /// A connection is closed: whatever it had begun is over.
+    /// A process is gone: whatever it had begun is over.
     Gone,
 }
 
@@ -35,8 +36,8 @@ pub(crate) struct Record {
     /// Microseconds since the ledger was opened.
     pub(crate) at: u64,
     pub(crate) act: Act,
-    /// Which process said so.
-    pub(crate) connection: u32,
+    /// The process that said so.
+    pub(crate) pid: u32,
     pub(crate) tenant: i64,
     /// The job's number.
     pub(crate) number: u64,
@@ -45,7 +46,7 @@ pub(crate) struct Record {
 /// The ledger, open for records.
 #[derive(Debug)]
 pub(crate) struct Ledger {
-    address: SocketAddr,
+    folder: tempfile::TempDir,
     book: Arc<Book>,
 }
 
@@ -54,30 +55,24 @@ struct Book {
     opened: Instant,
     records: Mutex<Vec<Record>>,
     arrived: Notify,
-    connections: AtomicU32,
-    closed: AtomicBool,
 }
 
 impl Ledger {
-    /// Opens it on a free port of the loopback.
-    pub(crate) fn open() -> std::io::Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0")?;
-        let address = listener.local_addr()?;
-        let book = Arc::new(Book {
-            opened: Instant::now(),
-            records: Mutex::default(),
-            arrived: Notify::new(),
-            connections: AtomicU32::new(0),
-            closed: AtomicBool::new(false),
-        });
-        let accepting = book.clone();
-        std::thread::Builder::new().name("ledger".into()).spawn(move || accept(&listener, &accepting))?;
-        Ok(Self { address, book })
+    /// Opens it on a socket in a temporary folder.
+    pub(crate) fn open() -> io::Result<Self> {
+        let folder = tempfile::Builder::new().prefix("ledger-").tempdir()?;
+        let socket = UnixDatagram::bind(folder.path().join("socket"))?;
+        let book =
+            Arc::new(Book { opened: Instant::now(), records: Mutex::default(), arrived: Notify::new() });
+        let writing = book.clone();
+        // A thread of its own: no runtime that is busy elsewhere delays a stamp.
+        std::thread::Builder::new().name("ledger".into()).spawn(move || write_down(&socket, &writing))?;
+        Ok(Self { folder, book })
     }
 
-    /// Where to connect.
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.address
+    /// Where records are sent.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.folder.path().join("socket")
     }
 
     /// The time, on its clock.
@@ -107,13 +102,17 @@ impl Ledger {
             arrived.await;
         }
     }
+
+    /// Notes that a process is gone, once the operating system has said so.
+    pub(crate) fn gone(&self, pid: u32) {
+        self.book.push(Act::Gone, pid, 0, 0);
+    }
 }
 
 impl Drop for Ledger {
     fn drop(&mut self) {
-        self.book.closed.store(true, Ordering::SeqCst);
-        // Wakes the thread that accepts.
-        let _ = TcpStream::connect(self.address);
+        // Anything that is no record ends the thread.
+        let _ = UnixDatagram::unbound().and_then(|socket| socket.send_to(&[], self.path()));
     }
 }
 
@@ -126,45 +125,27 @@ impl Book {
         self.records.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    fn write(&self, connection: u32, frames: &[u8]) {
-        let at = self.now();
-        let records = frames.chunks_exact(FRAME).filter_map(|frame| decode(at, connection, frame));
-        self.lock().extend(records);
+    fn push(&self, act: Act, pid: u32, tenant: i64, number: u64) {
+        let mut records = self.lock();
+        records.push(Record { at: self.now(), act, pid, tenant, number });
+        drop(records);
         self.arrived.notify_waiters();
     }
 }
 
-fn accept(listener: &TcpListener, book: &Arc<Book>) {
-    for stream in listener.incoming() {
-        if book.closed.load(Ordering::SeqCst) {
-            return;
+fn write_down(socket: &UnixDatagram, book: &Book) {
+    let mut frame = [0; FRAME];
+    while let Ok(FRAME) = socket.recv(&mut frame) {
+        if let Some((act, pid, tenant, number)) = decode(&frame) {
+            book.push(act, pid, tenant, number);
         }
-        let Ok(stream) = stream else { continue };
-        let book = book.clone();
-        let connection = book.connections.fetch_add(1, Ordering::SeqCst);
-        // A thread each: no runtime that is busy elsewhere delays a stamp.
-        let _ = std::thread::Builder::new().spawn(move || listen(stream, connection, &book));
     }
 }
 
-fn listen(mut stream: TcpStream, connection: u32, book: &Book) {
-    let mut buffer = vec![0; FRAME * 4096];
-    let mut filled = 0;
-    while let Ok(read @ 1..) = stream.read(&mut buffer[filled..]) {
-        filled += read;
-        let whole = filled - filled % FRAME;
-        book.write(connection, &buffer[..whole]);
-        buffer.copy_within(whole..filled, 0);
-        filled -= whole;
-    }
-    let gone = Record { at: book.now(), act: Act::Gone, connection, tenant: 0, number: 0 };
-    book.lock().push(gone);
-    book.arrived.notify_waiters();
-}
-
-fn decode(at: u64, connection: u32, frame: &[u8]) -> Option<Record> {
+fn decode(frame: &[u8; FRAME]) -> Option<(Act, u32, i64, u64)> {
     let (act, rest) = frame.split_first()?;
-    let (tenant, number) = rest.split_first_chunk::<8>()?;
+    let (pid, rest) = rest.split_first_chunk()?;
+    let (tenant, rest) = rest.split_first_chunk()?;
     let act = match act {
         b'q' => Act::Queued,
         b'c' => Act::Committed,
@@ -172,28 +153,23 @@ fn decode(at: u64, connection: u32, frame: &[u8]) -> Option<Record> {
         b'e' => Act::End,
         _ => return None,
     };
-    let number = number.first_chunk::<8>()?;
-    Some(Record {
-        at,
-        act,
-        connection,
-        tenant: i64::from_le_bytes(*tenant),
-        number: u64::from_le_bytes(*number),
-    })
+    let number = u64::from_le_bytes(*rest.first_chunk()?);
+    Some((act, u32::from_le_bytes(*pid), i64::from_le_bytes(*tenant), number))
 }
 
 /// A process's line to the ledger. What was said is with the operating system, also when the process is killed next.
 #[derive(Debug)]
 pub(crate) struct Reporter {
-    stream: Mutex<TcpStream>,
+    socket: UnixDatagram,
+    pid: [u8; 4],
 }
 
 impl Reporter {
     /// Connects.
-    pub(crate) fn connect(address: SocketAddr) -> std::io::Result<Self> {
-        let stream = TcpStream::connect(address)?;
-        stream.set_nodelay(true)?;
-        Ok(Self { stream: Mutex::new(stream) })
+    pub(crate) fn connect(path: &Path) -> io::Result<Self> {
+        let socket = UnixDatagram::unbound()?;
+        socket.connect(path)?;
+        Ok(Self { socket, pid: std::process::id().to_le_bytes() })
     }
 
     pub(crate) fn queued(&self, tenant: i64, number: u64) {
@@ -215,10 +191,10 @@ impl Reporter {
     /// A few microseconds: the ledger always reads. One that is gone ends this process soon, through its parent.
     fn say(&self, act: u8, tenant: i64, number: u64) {
         let mut frame = [act; FRAME];
-        frame[1..9].copy_from_slice(&tenant.to_le_bytes());
-        frame[9..].copy_from_slice(&number.to_le_bytes());
-        let mut stream = self.stream.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let _ = stream.write_all(&frame);
+        frame[1..5].copy_from_slice(&self.pid);
+        frame[5..13].copy_from_slice(&tenant.to_le_bytes());
+        frame[13..].copy_from_slice(&number.to_le_bytes());
+        let _ = self.socket.send(&frame);
     }
 }
 
@@ -227,20 +203,25 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_is_reported_is_written_down_in_order_and_ends_with_the_connection() {
+    async fn what_several_report_is_written_down_in_the_order_in_which_it_was_said() {
         let ledger = Ledger::open().unwrap();
-        let reporter = Reporter::connect(ledger.address()).unwrap();
-        reporter.queued(7, 1);
-        reporter.committed(7, 1);
-        reporter.begin(7, 1);
-        reporter.end(-7, u64::MAX);
-        drop(reporter);
-        ledger.until(|records| (records.last()?.act == Act::Gone).then_some(())).await;
+        let reporters = [(); 3].map(|()| Reporter::connect(&ledger.path()).unwrap());
+        for number in 0..300 {
+            reporters[number as usize % 3].begin(-7, number);
+        }
+        reporters[0].queued(7, 1);
+        reporters[1].committed(7, 1);
+        reporters[2].end(7, u64::MAX);
+        ledger.until(|records| (records.last()?.act == Act::End).then_some(())).await;
+        ledger.gone(9);
         let records = ledger.take();
-        let said: Vec<_> = records.iter().map(|record| (record.act, record.tenant, record.number)).collect();
-        let expected = [(Act::Queued, 7, 1), (Act::Committed, 7, 1), (Act::Begin, 7, 1)];
-        assert_eq!(said, [&expected[..], &[(Act::End, -7, u64::MAX), (Act::Gone, 0, 0)]].concat());
         assert!(records.is_sorted_by_key(|record| record.at));
+        let (begun, rest) = records.split_at(300);
+        assert!(begun.iter().map(|record| record.number).eq(0..300), "{begun:?}");
+        let said: Vec<_> = rest.iter().map(|record| (record.act, record.tenant, record.number)).collect();
+        let expected =
+            [(Act::Queued, 7, 1), (Act::Committed, 7, 1), (Act::End, 7, u64::MAX), (Act::Gone, 0, 0)];
+        assert_eq!(said, expected);
         assert!(ledger.look(<[Record]>::is_empty));
     }
 }

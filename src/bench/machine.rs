@@ -78,7 +78,7 @@ mod tests {
     #[cfg(target_os = "linux")]
     fn this_process_has_memory_and_has_used_a_processor() {
         let pid = std::process::id();
-        assert!(peak_rss_bytes(pid) >= rss_bytes(pid) && rss_bytes(pid) > Some(0));
+        assert!(peak_rss_bytes(pid) > Some(0) && rss_bytes(pid) > Some(0));
         assert!(cpu_seconds(pid).is_some() && !is_postgres(pid));
     }
 }

@@ -8,32 +8,48 @@
 //! | [`floor`] | bare statements on the same tables |
 //! | [`kinds`] | the benches' own kinds of job |
 //! | [`machine`], [`server`] | processors and memory, of processes and of the database's server |
+//! | [`load`] | jobs at a steady pace, a snapshot held open |
+//! | [`spans`] | what the ledger's records mean: waits, shares, peaks |
+//! | [`statements`] | how long claims take |
+//! | [`series`] | all of that over a long time |
 //! | [`figures`], [`report`] | medians and percentiles; what is printed |
 //!
 //! One file a verb beside these; docs/PERFORMANCE.md says what each measures.
 
-#![allow(dead_code, reason = "the verbs that follow use the rest")]
-
 pub(crate) mod drain;
 pub(crate) mod enqueue;
+pub(crate) mod fair;
 mod figures;
 mod floor;
+pub(crate) mod horizon;
+pub(crate) mod idle;
 mod kinds;
+pub(crate) mod latency;
 mod ledger;
+pub(crate) mod limits;
+mod load;
 mod machine;
 mod processes;
 mod report;
+pub(crate) mod scale;
+mod series;
 mod server;
 mod site;
+pub(crate) mod soak;
+mod spans;
+mod statements;
+pub(crate) mod steady;
 
 use clap::Args;
 
 use crate::cli::Output;
 use crate::db::DbOptions;
-use report::{Circumstances, Findings, Report};
+use processes::{Part, Process, WorkerTask};
+use report::{Circumstances, Report};
 use site::Site;
 
 pub(crate) use processes::run_part;
+pub(crate) use report::Findings;
 
 /// The queue of the benches' jobs: one that workers drain by default.
 const QUEUE: &str = "default";
@@ -57,10 +73,33 @@ pub(crate) struct Bench {
     rounds: u32,
 }
 
+impl Common {
+    /// For what takes minutes and is looked at once.
+    pub(crate) fn once(keep: bool) -> Self {
+        Self { rounds: 1, keep }
+    }
+}
+
 impl Bench {
     /// Says on a terminal how far it is.
     fn remark(&self, text: &str) {
         self.out.remark(text);
+    }
+
+    /// The task of a worker with the default options.
+    fn worker(&self) -> WorkerTask {
+        WorkerTask { url: self.site.url.clone(), ..WorkerTask::default() }
+    }
+
+    /// Starts workers and waits until they have registered.
+    async fn start_workers(&self, count: u32, task: &WorkerTask) -> anyhow::Result<Vec<Process>> {
+        let mut workers = Vec::new();
+        for _ in 0..count {
+            workers.push(Process::start(&Part::Worker(task.clone())).await?);
+        }
+        let pids: Vec<u32> = workers.iter().map(Process::pid).collect();
+        self.site.until_workers(&pids).await?;
+        Ok(workers)
     }
 }
 

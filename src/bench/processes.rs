@@ -3,10 +3,10 @@
 //! A part reads its task as one line of JSON, says on its standard output what it has to say, and ends when its input
 //! does: with its parent.
 
-use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
@@ -18,10 +18,11 @@ use tokio::sync::watch;
 
 use super::kinds::{Handlers, registry};
 use super::ledger::Reporter;
-use super::{enqueue, floor};
+use super::statements::{self, Claims};
+use super::{enqueue, floor, load};
 use crate::client::{ClientSettings, Fairlane, WakeMode};
 use crate::db::{Db, DbOptions};
-use crate::worker::{StopReason, Worker, WorkerOptions};
+use crate::worker::{Control, StopReason, Worker, WorkerOptions};
 
 /// How often a worker says how many handlers have ended.
 const COUNT_EVERY: Duration = Duration::from_millis(50);
@@ -35,6 +36,10 @@ pub(crate) enum Part {
     Enqueue(enqueue::Task),
     /// Bare statements.
     Floor(floor::Task),
+    /// Dispatches at a steady pace.
+    Pace(load::PaceTask),
+    /// Holds a transaction open.
+    Snapshot(load::SnapshotTask),
 }
 
 /// What a worker is told.
@@ -42,7 +47,7 @@ pub(crate) enum Part {
 pub(crate) struct WorkerTask {
     pub(crate) url: String,
     /// Where handlers report.
-    pub(crate) ledger: Option<SocketAddr>,
+    pub(crate) ledger: Option<PathBuf>,
     pub(crate) concurrency: Option<usize>,
     /// Short leases, so that what a killed worker held comes back soon.
     pub(crate) lease_ms: Option<u64>,
@@ -87,22 +92,18 @@ pub(crate) struct Process {
 impl Process {
     /// Starts a part and waits until it works.
     pub(crate) async fn start(part: &Part) -> anyhow::Result<Self> {
-        let mut process = Self::spawn(part).await?;
-        process.wait_for(|heard| heard.ready).await?;
-        Ok(process)
+        Self::spawn(&mut program("warn")?, part).await
     }
 
-    async fn spawn(part: &Part) -> anyhow::Result<Self> {
-        let program = std::env::current_exe().context("finding this program")?;
-        let mut child = Command::new(program)
-            .args(["bench", "part"])
-            .env("FAIRLANE_LOG", "warn")
-            .env("FAIRLANE_LOG_FORMAT", "json")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .context("starting a process of the bench")?;
+    /// The same, with a note of every claim it makes. That costs it some time.
+    pub(crate) async fn start_traced(part: &Part) -> anyhow::Result<(Self, Claims)> {
+        let mut process = Self::spawn(program(statements::FILTER)?.stderr(Stdio::piped()), part).await?;
+        let log = process.child.stderr.take().ok_or_else(|| anyhow!("a process without a log"))?;
+        Ok((process, Claims::read(log)))
+    }
+
+    async fn spawn(command: &mut Command, part: &Part) -> anyhow::Result<Self> {
+        let mut child = command.spawn().context("starting a process of the bench")?;
         let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
         let (mut stdin, stdout) = stdin.zip(stdout).ok_or_else(|| anyhow!("a process without pipes"))?;
         let mut task = serde_json::to_vec(part)?;
@@ -119,7 +120,9 @@ impl Process {
             tell.send_modify(|heard| heard.ended = true);
         });
         let pid = child.id().ok_or_else(|| anyhow!("a process of the bench ended at once"))?;
-        Ok(Self { child, stdin, heard, pid })
+        let mut process = Self { child, stdin, heard, pid };
+        process.wait_for(|heard| heard.ready).await?;
+        Ok(process)
     }
 
     /// Its number with the operating system.
@@ -142,6 +145,11 @@ impl Process {
         self.say(b"go\n").await
     }
 
+    /// Tells it to finish; it has a result then.
+    pub(crate) async fn say_stop(&mut self) -> anyhow::Result<()> {
+        self.say(b"stop\n").await
+    }
+
     /// What came of its task; it ends by itself then.
     pub(crate) async fn result<T: DeserializeOwned>(mut self) -> anyhow::Result<T> {
         let heard = self.wait_for(|heard| heard.done.is_some()).await?;
@@ -150,7 +158,7 @@ impl Process {
 
     /// Tells it to finish, and waits until it has.
     pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
-        self.say(b"stop\n").await?;
+        self.say_stop().await?;
         self.child.wait().await?;
         Ok(())
     }
@@ -186,6 +194,19 @@ impl Heard {
     }
 }
 
+/// This program again.
+fn program(log: &str) -> anyhow::Result<Command> {
+    let mut command = Command::new(std::env::current_exe().context("finding this program")?);
+    command
+        .args(["bench", "part"])
+        .env("FAIRLANE_LOG", log)
+        .env("FAIRLANE_LOG_FORMAT", "json")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true);
+    Ok(command)
+}
+
 /// The parent's words, as a part hears them.
 #[derive(Debug)]
 pub(crate) struct Orders {
@@ -200,7 +221,7 @@ impl Orders {
                 return;
             }
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 
@@ -226,6 +247,8 @@ pub(crate) async fn run_part() -> anyhow::Result<()> {
     let outcome = match task {
         Part::Worker(task) => work(task, orders).await.map(|()| None),
         Part::Enqueue(task) => enqueue::run(task, &mut orders).await.and_then(done),
+        Part::Pace(task) => load::pace(task, &mut orders).await.and_then(done),
+        Part::Snapshot(task) => load::hold_snapshot(task, &mut orders).await.and_then(done),
         Part::Floor(task) => floor::run(task, &mut orders).await.and_then(done),
     };
     match outcome {
@@ -248,7 +271,12 @@ async fn read_task() -> anyhow::Result<(Part, Orders)> {
     // A thread, because nothing else may be in the way of noticing that the parent is gone.
     std::thread::Builder::new().name("orders".into()).spawn(move || {
         let mut lines = std::io::stdin().lines();
-        let _ = first.send(lines.next());
+        let task = lines.next();
+        let is_told = task.is_some();
+        let _ = first.send(task);
+        if !is_told {
+            return;
+        }
         for line in lines.map_while(Result::ok) {
             let _ = tell.send(line);
         }
@@ -268,32 +296,52 @@ pub(crate) async fn client(url: &str, wake: WakeMode) -> anyhow::Result<Fairlane
 async fn work(task: WorkerTask, mut orders: Orders) -> anyhow::Result<()> {
     let wake = if task.polls_only { WakeMode::Poll } else { WakeMode::Auto };
     let fairlane = client(&task.url, wake).await?;
-    let reporter = task.ledger.map(Reporter::connect).transpose()?;
+    let serving = serve_here(&fairlane, &task)?;
+    say(&Said::Ready)?;
+    let mut said = 0;
+    loop {
+        tokio::select! {
+            () = orders.wait("stop") => break,
+            () = tokio::time::sleep(COUNT_EVERY) => {
+                let count = serving.ended.load(Ordering::Relaxed);
+                if count != said {
+                    say(&Said::Count(count))?;
+                    said = count;
+                }
+            }
+        }
+    }
+    serving.stop().await
+}
+
+/// A worker that runs in this process.
+pub(crate) struct Serving {
+    control: Control,
+    ended: Arc<AtomicU64>,
+    running: tokio::task::JoinHandle<crate::Result<StopReason>>,
+}
+
+impl Serving {
+    /// Lets it finish what it runs.
+    pub(crate) async fn stop(self) -> anyhow::Result<()> {
+        self.control.stop(StopReason::Interrupted);
+        self.running.await??;
+        Ok(())
+    }
+}
+
+/// Starts a worker in this process.
+pub(crate) fn serve_here(fairlane: &Fairlane, task: &WorkerTask) -> anyhow::Result<Serving> {
+    let reporter = task.ledger.as_deref().map(Reporter::connect).transpose()?;
     let handlers = Handlers { reporter: reporter.map(Arc::new), ..Handlers::default() };
-    let worker = Worker::new(&fairlane).serve(registry(), handlers.clone()).options(options(&task));
+    let ended = handlers.ended.clone();
+    let worker = Worker::new(fairlane).serve(registry(), handlers).options(options(task));
     let control = worker.control();
     if task.paused {
         control.pause();
     }
-    let counting = tokio::spawn(async move {
-        let mut said = 0;
-        loop {
-            tokio::time::sleep(COUNT_EVERY).await;
-            let count = handlers.ended.load(Ordering::Relaxed);
-            if count != said && say(&Said::Count(count)).is_ok() {
-                said = count;
-            }
-        }
-    });
-    say(&Said::Ready)?;
-    tokio::spawn(async move {
-        orders.wait("stop").await;
-        control.stop(StopReason::Interrupted);
-    });
-    let stopped = worker.run_until(std::future::pending()).await;
-    counting.abort();
-    stopped?;
-    Ok(())
+    let running = tokio::spawn(worker.run_until(std::future::pending()));
+    Ok(Serving { control, ended, running })
 }
 
 fn options(task: &WorkerTask) -> WorkerOptions {

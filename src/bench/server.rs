@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::machine;
 use super::site::{OBSERVER, Site};
-use crate::db::{Dialect, query};
+use crate::db::{Dialect, Sql, query};
 use crate::sql;
 
 /// Processor time of the server's processes at one moment.
@@ -48,4 +48,53 @@ impl ServerCpu {
 
 fn pid(number: i64) -> u32 {
     u32::try_from(number).unwrap_or_default()
+}
+
+/// What the server has counted for the bench's database.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Activity {
+    pub(crate) transactions: i64,
+    /// Scans of Fairlane's tables and their indexes.
+    pub(crate) scans: i64,
+}
+
+impl Activity {
+    /// So far. `None` on SQLite, which counts nothing.
+    pub(crate) async fn now(site: &Site) -> anyhow::Result<Option<Self>> {
+        if site.dialect() == Dialect::Sqlite {
+            return Ok(None);
+        }
+        let mut tx = site.observer.read().await?;
+        let row = query(sql!(
+            "select (select xact_commit + xact_rollback from pg_stat_database where datname = current_database())
+                as transactions,
+                (select coalesce(sum(seq_scan + coalesce(idx_scan, 0)), 0)::bigint from pg_stat_user_tables) as scans"
+        ))
+        .fetch_one(&mut tx.conn())
+        .await?;
+        Ok(Some(Self { transactions: row.get("transactions")?, scans: row.get("scans")? }))
+    }
+}
+
+/// How large the table of live jobs is, and how much of it is dead.
+#[derive(Debug, Clone, Copy, serde::Serialize)]
+pub(crate) struct TableSize {
+    /// Table and indexes; on SQLite the whole file.
+    pub(crate) bytes: i64,
+    /// PostgreSQL only.
+    pub(crate) dead_rows: Option<i64>,
+}
+
+impl TableSize {
+    pub(crate) async fn now(site: &Site) -> anyhow::Result<Self> {
+        let mut tx = site.observer.read().await?;
+        let row = query(Sql {
+            postgres: "select pg_total_relation_size('fairlane_jobs') as bytes,
+                    (select n_dead_tup from pg_stat_user_tables where relname = 'fairlane_jobs') as dead",
+            sqlite: "select page_count * page_size as bytes, null as dead from pragma_page_count, pragma_page_size",
+        })
+        .fetch_one(&mut tx.conn())
+        .await?;
+        Ok(Self { bytes: row.get("bytes")?, dead_rows: row.get("dead")? })
+    }
 }

@@ -1,18 +1,17 @@
 //! The database of a bench: made for it beside the one that was named, and removed at its end. No queue that exists
 //! is touched.
 
+mod place;
+
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use chrono::{DateTime, Utc};
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection};
-use std::str::FromStr;
+use serde::{Deserialize, Serialize};
+
+use self::place::{Place, create_database, folder_beside, remove};
 
 use super::kinds::FILLER;
-use crate::cli::{Exit, Failure};
 use crate::db::{Db, DbOptions, Dialect, Sql, query};
 use crate::sql;
 use crate::store::migrate::{engine_line, migrate};
@@ -32,14 +31,8 @@ pub(crate) struct Site {
     keep: bool,
 }
 
-#[derive(Debug)]
-enum Place {
-    Postgres { named: String, database: String },
-    Sqlite { folder: tempfile::TempDir },
-}
-
 /// Tenants with neighbouring numbers.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Tenants {
     pub(crate) first: i64,
     pub(crate) count: i64,
@@ -69,7 +62,8 @@ impl Site {
     pub(crate) async fn make(named: &DbOptions, keep: bool) -> anyhow::Result<Self> {
         let (url, observing, place) = match named.dialect()? {
             Dialect::Postgres => {
-                let database = format!("fairlane_bench_{:08x}", fastrand::u32(..));
+                // Says whose it is, should this process be killed before it can remove it.
+                let database = format!("fairlane_bench_{}_{:08x}", std::process::id(), fastrand::u32(..));
                 create_database(&named.url, &database).await?;
                 let own = with_parameter(&named.url, &format!("dbname={database}"));
                 let url = with_parameter(&own, "options[role]=fairlane_worker");
@@ -168,8 +162,8 @@ impl Site {
         Ok(Tenants { first: last + 1, count })
     }
 
-    /// Queues jobs, one of each tenant in turn; then the planner learns of them. Ids are UUIDv7, as a client makes them.
-    pub(crate) async fn fill(&self, fill: Fill<'_>) -> anyhow::Result<()> {
+    /// Queues jobs, one of each tenant in turn. Ids are UUIDv7, as a client makes them.
+    pub(crate) async fn queue(&self, fill: Fill<'_>) -> anyhow::Result<()> {
         let mut done = 0;
         while done < fill.jobs {
             let count = FILL.min(fill.jobs - done);
@@ -189,6 +183,12 @@ impl Site {
             tx.commit().await?;
             done += count;
         }
+        Ok(())
+    }
+
+    /// Queues jobs, and lets the planner learn of them.
+    pub(crate) async fn fill(&self, fill: Fill<'_>) -> anyhow::Result<()> {
+        self.queue(fill).await?;
         self.analyze().await
     }
 
@@ -238,10 +238,23 @@ impl Site {
         Ok(())
     }
 
-    /// Waits until so many worker processes have registered.
-    pub(crate) async fn until_workers(&self, count: i64) -> anyhow::Result<()> {
-        let running = sql!("select count(*) as n from fairlane_workers where state in ('running', 'paused')");
-        self.until(running, |running| running >= count).await
+    /// Waits until these processes have registered as workers.
+    pub(crate) async fn until_workers(&self, pids: &[u32]) -> anyhow::Result<()> {
+        let pids: Vec<i64> = pids.iter().copied().map(i64::from).collect();
+        loop {
+            let mut tx = self.observer.read().await?;
+            let known =
+                query(sql!("select count(distinct pid) as n from fairlane_workers where pid {in:$1}"))
+                    .bind(pids.clone())
+                    .fetch_one(&mut tx.conn())
+                    .await?
+                    .get::<i64>("n")?;
+            if known >= pids.len() as i64 {
+                return Ok(());
+            }
+            drop(tx);
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
     }
 
     /// What the history says about the jobs that are through.
@@ -300,53 +313,10 @@ async fn migrated(options: &DbOptions) -> anyhow::Result<Db> {
     Ok(Db::open(options).await?)
 }
 
-async fn connect(url: &str) -> anyhow::Result<PgConnection> {
-    let options = sqlx::postgres::PgConnectOptions::from_str(url)?.application_name(OBSERVER);
-    Ok(options.connect().await.map_err(crate::Error::from)?)
-}
-
-async fn create_database(named: &str, database: &str) -> anyhow::Result<()> {
-    let mut conn = connect(named).await?;
-    let made = sqlx::query(AssertSqlSafe(format!("create database {database}"))).execute(&mut conn).await;
-    let _ = conn.close().await;
-    made.map(drop).map_err(|why| {
-        Failure::new(
-            Exit::NotPermitted,
-            format!("the bench wants a database of its own, and may not make one: {why}"),
-        )
-        .hint("name a server and a login with CREATEDB: -d postgres://..   or a file: -d sqlite:bench.db")
-        .into()
-    })
-}
-
-/// Best effort: at the end nobody can do anything about an error.
-async fn remove(place: Place) {
-    match place {
-        Place::Postgres { named, database } => {
-            if let Ok(mut conn) = connect(&named).await {
-                let drop_it = format!("drop database if exists {database} with (force)");
-                let _ = sqlx::query(AssertSqlSafe(drop_it)).execute(&mut conn).await;
-            }
-        }
-        Place::Sqlite { folder } => drop(folder),
-    }
-}
-
 /// Later parameters of a URL override what stands before them.
 pub(crate) fn with_parameter(url: &str, parameter: &str) -> String {
     let separator = if url.contains('?') { '&' } else { '?' };
     format!("{url}{separator}{parameter}")
-}
-
-fn folder_beside(url: &str) -> anyhow::Result<tempfile::TempDir> {
-    let file: PathBuf = SqliteConnectOptions::from_str(url)?.get_filename().to_owned();
-    let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty() && !url.contains(":memory:"));
-    let parent = parent.map_or_else(|| PathBuf::from("."), ToOwned::to_owned);
-    std::fs::create_dir_all(&parent).with_context(|| format!("making {}", parent.display()))?;
-    tempfile::Builder::new()
-        .prefix("bench-")
-        .tempdir_in(&parent)
-        .with_context(|| format!("making a folder in {}", parent.display()))
 }
 
 #[cfg(test)]

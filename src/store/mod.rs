@@ -1,4 +1,5 @@
-//! The only engine module that contains SQL. Every function runs on both databases.
+//! The only engine module that contains SQL, but for `bench/`, whose floors must not call what they are compared with.
+//! Every function runs on both databases.
 //!
 //! | file | statements |
 //! |---|---|

@@ -1,0 +1,175 @@
+//! Every verb of `fairlane bench`, end to end and tiny: it runs, leaves nothing behind, and says what is documented.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+use std::path::Path;
+use std::process::Stdio;
+
+use fairlane::backend_test;
+use fairlane::db::query;
+use fairlane::sql;
+use fairlane::store::migrate::MigrationLine;
+use serde_json::Value;
+use support::processes::Site;
+
+fn lines() -> Vec<MigrationLine> {
+    Vec::new()
+}
+
+/// Runs a bench beside the test's database; returns its result. Nothing of it may be left.
+async fn bench(site: &Site, args: &[&str]) -> Value {
+    let database = site.t.observer_url();
+    let args = [&["bench"], args, &["-d", &database, "-o", "json"]].concat();
+    let child = site.fairlane(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let pid = child.id();
+    let output = child.wait_with_output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{args:?}: {errors}");
+    assert_eq!(left_behind(site, pid).await, 0, "{args:?}");
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["bench"], args[1]);
+    let circumstances = &report["circumstances"];
+    positive(circumstances, &["/machine/cores"]);
+    assert_eq!(circumstances["debug_build"], cfg!(debug_assertions));
+    assert_eq!(errors.contains("without optimisation"), cfg!(debug_assertions));
+    let name = circumstances["database"].as_str().unwrap();
+    assert!(name.starts_with("PostgreSQL ") || name.starts_with("SQLite "), "{name}");
+    assert!(circumstances["settings"].as_object().unwrap().len() >= 2, "{report}");
+    report["result"].clone()
+}
+
+/// Databases or folders that a process has made for a bench and not removed.
+async fn left_behind(site: &Site, pid: u32) -> i64 {
+    let mut tx = site.observer.read().await.unwrap();
+    if let Some(file) = site.t.observer_url().strip_prefix("sqlite:") {
+        let entries = std::fs::read_dir(Path::new(file).parent().unwrap()).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned());
+        return names.filter(|name| name.starts_with("bench-")).count() as i64;
+    }
+    let made = query(sql!("select count(*) as n from pg_database where datname like $1"))
+        .bind(format!("fairlane\\_bench\\_{pid}\\_%"));
+    made.fetch_one(&mut tx.conn()).await.unwrap().get("n").unwrap()
+}
+
+fn positive(result: &Value, pointers: &[&str]) {
+    for pointer in pointers {
+        let figure = result.pointer(pointer).unwrap_or_else(|| panic!("no {pointer} in {result}"));
+        assert!(figure.as_f64().is_some_and(|figure| figure > 0.0), "{pointer} is {figure} in {result}");
+    }
+}
+
+backend_test!(migrations: lines;
+    async fn drain_and_enqueue_run_beside_their_floors_and_touch_no_queue_of_others(t: TestDb) {
+        let site = Site::new(t).await;
+        let own = site.t.execute(
+            "insert into fairlane_queues (name, pause_reason) values ('default', 'nobody may touch this')").await;
+        assert_eq!(own, 1);
+        let drain = bench(&site, &["drain", "--jobs", "300", "--tenants", "3", "--rounds", "1"]).await;
+        positive(&drain, &[
+            "/product/jobs_per_second", "/product/claim_batch", "/product/settle_batch", "/floor/jobs_per_second",
+            "/ratio", "/product/seconds/0", "/floor/connections",
+        ]);
+        assert_eq!((&drain["jobs"], &drain["tenants"], &drain["workers"]), (&300.into(), &3.into(), &1.into()));
+        if cfg!(target_os = "linux") {
+            positive(&drain, &["/worker_cpu_seconds", "/cpu_seconds_per_100k", "/peak_rss_bytes"]);
+        }
+        let enqueue = bench(&site, &["enqueue", "--jobs", "60", "--bulk", "200", "--rounds", "1"]).await;
+        positive(&enqueue, &[
+            "/single/product_per_second", "/single/floor_per_second", "/single/ratio", "/bulk/product_per_second",
+            "/bulk/floor_per_second", "/bulk/ratio",
+        ]);
+        assert_eq!((&enqueue["worker"], &enqueue["bulk_jobs"]), (&"listens".into(), &200.into()));
+        assert_eq!(site.count("select count(*) as n from fairlane_jobs").await, 0);
+    }
+);
+
+backend_test!(migrations: lines;
+    async fn latency_and_idle_measure_a_worker_that_has_little_to_do(t: TestDb) {
+        let site = Site::new(t).await;
+        let postgres = site.t.url.starts_with("postgres");
+        let across = ["latency", "--jobs", "3", "--rounds", "1"];
+        let within = [&across[..], &["--same-process", "--no-floor", "--mode"]].concat();
+        for mode in ["begin", "wake"] {
+            let found = bench(&site, &[&within[..], &[mode]].concat()).await;
+            assert_eq!((&found["mode"], &found["same_process"]), (&mode.into(), &true.into()));
+            assert_eq!(found["product"]["from_dispatch"]["count"], 3);
+        }
+        let found = bench(&site, &across).await;
+        positive(&found, &["/product/from_dispatch/p50_ms", "/product/from_dispatch/p99_ms"]);
+        assert_eq!(found["floor"].is_object(), postgres);
+        let idle = bench(&site, &["idle", "--seconds", "1", "--settle", "0.2", "--rounds", "1"]).await;
+        assert_eq!(idle["transactions_per_second"].is_number(), postgres);
+        assert!(idle["worker_cpu_share"].is_number() || !cfg!(target_os = "linux"), "{idle}");
+    }
+);
+
+backend_test!(migrations: lines;
+    async fn fair_and_scale_see_what_a_worker_does(t: TestDb) {
+        let site = Site::new(t).await;
+        let tiny = ["--seconds", "1", "--backlog", "200", "--rounds", "1", "--scenario"];
+        let fair = async |scenario| bench(&site, &[&["fair"], &tiny[..], &[scenario]].concat()).await[scenario].clone();
+        let noisy = fair("noisy").await;
+        positive(&noisy, &["/quiet_alone/p99_ms", "/quiet_beside/count", "/p99_ratio", "/quiet_per_second"]);
+        positive(&fair("equal").await, &["/0/worst_jain", "/1/worst_jain", "/1/used"]);
+        let long = fair("long").await;
+        assert_eq!(long["waits"]["count"], 1);
+        let scale = bench(&site, &[
+            "scale", "--few-tenants", "2", "--many-tenants", "5", "--few-rows", "20", "--many-rows", "40", "--burst", "0",
+            "--seconds", "1", "--rounds", "1",
+        ]).await;
+        positive(&scale, &["/cases/0/claims/p50_ms", "/cases/3/rows_per_claim", "/tenants_ratio", "/rows_ratio"]);
+        assert_eq!(scale["bursts"], serde_json::json!([]));
+    }
+);
+
+backend_test!(migrations: lines;
+    async fn load_over_time_is_told_in_intervals_and_every_job_is_counted(t: TestDb) {
+        let site = Site::new(t).await;
+        let steady = bench(&site, &["steady", "--minutes", "0.02", "--rate", "40"]).await;
+        positive(&steady, &["/jobs_per_second", "/reached_per_second", "/intervals/0/jobs", "/intervals/0/table/bytes"]);
+        let horizon =
+            bench(&site, &["horizon", "--minutes", "0.04", "--baseline-minutes", "0.04", "--rate", "40"]).await;
+        let phases: Vec<&str> =
+            horizon["intervals"].as_array().unwrap().iter().map(|i| i["phase"].as_str().unwrap()).collect();
+        assert_eq!(phases.iter().filter(|phase| **phase == "held").count(), 1, "{phases:?}");
+        positive(&horizon, &["/baseline_claim_p99_ms", "/held_claim_p99_ms", "/reached_per_second"]);
+        let soak = bench(&site, &["soak", "--hours", "0.0005", "--kill-every", "1", "--rate", "40", "--workers", "2"]).await;
+        positive(&soak, &["/kills", "/fates/acknowledged"]);
+        assert_eq!((&soak["fates"]["lost"], &soak["left"]), (&0.into(), &0.into()), "{soak}");
+    }
+);
+
+backend_test!(migrations: lines;
+    async fn limits_are_watched_over_several_processes(t: TestDb) {
+        let site = Site::new(t).await;
+        let limits = bench(&site, &[
+            "limits", "--processes", "2", "--slots", "4", "--caps", "1", "--rates", "5/1", "--seconds", "1",
+            "--rounds", "1",
+        ]).await;
+        positive(&limits, &["/caps/0/peak", "/caps/0/used", "/cost/unlimited_per_second", "/rates/0/busiest_window"]);
+        assert_eq!(limits["caps"][0]["cap"], 1);
+    }
+);
+
+#[test]
+fn a_part_without_a_task_says_what_it_is() {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_fairlane"))
+        .args(["bench", "part"])
+        .stdin(std::process::Stdio::null())
+        .output()
+        .unwrap();
+    assert!(!output.status.success());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("part of a bench"), "{output:?}");
+}
+
+#[test]
+fn the_benches_of_the_engine_and_of_the_domain_stand_under_one_verb() {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_fairlane"))
+        .args(["bench", "--help"])
+        .output()
+        .unwrap();
+    let help = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(help.contains("drain") && help.contains("import") && !help.contains("part"), "{help}");
+}
