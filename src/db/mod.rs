@@ -15,6 +15,7 @@ mod query;
 mod row;
 mod sql;
 mod sqlite;
+mod turn;
 mod tx;
 mod value;
 

@@ -1,9 +1,10 @@
 //! The embedded store: one writer connection with group commit, a few readers.
 //!
-//! SQLite allows one writer at a time. Writers of this process queue at a fair mutex; writers of other processes
-//! wait in `busy_timeout`. With `synchronous=FULL` a commit costs a flush to disk, so writers that queue together
-//! share one: each runs in a savepoint of the open transaction. Whoever finds nobody behind it commits at once; else a
-//! committer task, which queues at the same mutex, commits when its turn comes, for all that arrived before it.
+//! SQLite allows one writer at a time. Writers of a handle queue at a fair mutex, handles and processes take turns
+//! (`turn.rs`), other programs wait in `busy_timeout`. With `synchronous=FULL` a commit costs a flush to disk, so writers
+//! that queue together share one: each runs in a savepoint of the open transaction. Whoever finds nobody behind it commits
+//! at once; else a committer task, which queues at the same mutex, commits when its turn comes, for all that arrived
+//! before it.
 
 use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ use sqlx::sqlite::{
 use sqlx::{ConnectOptions, SqliteConnection, SqlitePool};
 use tokio::sync::{Mutex, Notify, OwnedMutexGuard, oneshot};
 
+use super::turn::{Taken, Turn};
 use super::{DbOptions, Synchronous};
 use crate::error::{Error, Result};
 
@@ -31,9 +33,7 @@ pub struct SqliteDb {
     /// None in memory: a second connection would see another database.
     readers: Option<SqlitePool>,
     committer: Arc<Notify>,
-    /// Whose turn it is to write to the file, among all handles of this process. SQLite's own waiting is a lottery: next
-    /// to an import that commits every few milliseconds a heartbeat drew blanks for seconds.
-    turn: Arc<Mutex<()>>,
+    turn: Arc<Turn>,
     /// Writers that queue for the writer: as long as there are some, a commit can be shared.
     waiting: Arc<AtomicUsize>,
 }
@@ -43,9 +43,9 @@ pub(crate) struct Writer {
     conn: SqliteConnection,
     closed: bool,
     open: bool,
-    turn: Arc<Mutex<()>>,
+    turn: Arc<Turn>,
     /// Held as long as a transaction is open.
-    turn_held: Option<OwnedMutexGuard<()>>,
+    turn_held: Option<Taken>,
     /// A begin, savepoint or commit whose caller has gone before it was answered: nobody knows how it ended.
     in_doubt: bool,
     /// A savepoint whose owner has gone without a word: to be rolled back by the next one.
@@ -56,19 +56,20 @@ pub(crate) struct Writer {
 
 impl SqliteDb {
     pub(super) async fn open(options: &DbOptions) -> Result<Self> {
-        Self::open_in_turn(options, Arc::default()).await
+        Self::open_in_turn(options, None).await
     }
 
     /// Another handle on the same file, for a thread with a runtime of its own; they write in turn.
     pub(super) async fn reopen(&self, options: &DbOptions) -> Result<Self> {
-        Self::open_in_turn(options, self.turn.clone()).await
+        Self::open_in_turn(options, Some(self.turn.clone())).await
     }
 
-    async fn open_in_turn(options: &DbOptions, turn: Arc<Mutex<()>>) -> Result<Self> {
+    async fn open_in_turn(options: &DbOptions, turn: Option<Arc<Turn>>) -> Result<Self> {
         let connect = sqlite_connect_options(options)?;
-        let in_memory = options.url.contains(":memory:");
+        let file = sqlite_file(options)?;
         let conn = connect.connect().await?;
-        let readers = (!in_memory).then(|| {
+        let turn = turn.unwrap_or_else(|| Arc::new(Turn::new(file.as_deref())));
+        let readers = file.is_some().then(|| {
             SqlitePoolOptions::new()
                 .max_connections(options.max_connections.clamp(1, 4))
                 .acquire_timeout(Duration::from_secs(30))
@@ -237,7 +238,7 @@ impl Writer {
     /// Takes the write lock of the file at once: a transaction that reads first and writes later can fail half-way.
     async fn begin(&mut self) -> Result<()> {
         let mut tries = 0;
-        self.turn_held = Some(self.turn.clone().lock_owned().await);
+        self.turn_held = Some(self.turn.take().await);
         loop {
             match self.run("begin immediate").await {
                 Ok(()) => break,

@@ -1,5 +1,10 @@
 //! What only SQLite's files can show: several processes on one, and a disk that is full.
 
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
 use fairlane::db::{Db, DbOptions, query};
 use fairlane::testing::{Sandbox, TestDb};
 use fairlane::{ClientSettings, Error, Fairlane, Registry, sql, store};
@@ -93,7 +98,7 @@ async fn in_memory_a_transaction_finds_a_tenant_without_waiting_for_itself() {
     try_write(client.db(), async |conn| store::tenants::add(conn, "fresh", "Fresh").await).await.unwrap();
     let mut tx = client.begin().await.unwrap();
     let dispatch = client.tenant("fresh").dispatch(Work { number: 1 }).in_tx(&mut tx);
-    tokio::time::timeout(std::time::Duration::from_secs(10), dispatch).await.expect("no deadlock").unwrap();
+    tokio::time::timeout(Duration::from_secs(10), dispatch).await.expect("no deadlock").unwrap();
     tx.commit().await.unwrap();
 }
 
@@ -131,7 +136,109 @@ async fn a_begin_that_is_given_up_does_not_keep_the_file_from_other_processes() 
         // Nobody uses the first one's connection again: what it left behind must end by itself.
         let tenant = other.tenant("acme");
         let dispatched = async { tenant.dispatch(Work { number }).await.map(drop) };
-        let dispatched = tokio::time::timeout(std::time::Duration::from_secs(3), dispatched).await;
+        let dispatched = tokio::time::timeout(Duration::from_secs(3), dispatched).await;
         dispatched.expect("nobody holds the file").unwrap();
     }
+}
+
+/// A side file of the line in which processes wait for the file: `-next` or `-turn`.
+fn side_file(t: &TestDb, end: &str) -> PathBuf {
+    PathBuf::from(format!("{}{end}", t.url.strip_prefix("sqlite:").unwrap()))
+}
+
+fn is_taken(side_file: &PathBuf) -> bool {
+    File::open(side_file).unwrap().try_lock().is_err()
+}
+
+async fn until(what: &str, holds: impl Fn() -> bool) {
+    for _ in 0..5000 {
+        if holds() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    panic!("waited in vain: {what}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_that_asks_for_the_file_is_next_before_the_one_that_has_it() {
+    let t = TestDb::sqlite(Vec::new).await.unwrap();
+    let (other, _) = another_process(&t).await;
+    let next = side_file(&t, "-next");
+    for _ in 0..10 {
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let first = t.db.begin().await.unwrap();
+        let (other, seen) = (other.clone(), order.clone());
+        let second = tokio::spawn(async move {
+            let tx = other.begin().await.unwrap();
+            seen.lock().unwrap().push("the other");
+            tx.commit().await.unwrap();
+        });
+        until("the other stands in line", || is_taken(&next)).await;
+        first.commit().await.unwrap();
+        let again = t.db.begin().await.unwrap();
+        order.lock().unwrap().push("the first again");
+        again.commit().await.unwrap();
+        second.await.unwrap();
+        assert_eq!(*order.lock().unwrap(), ["the other", "the first again"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_writer_that_gives_up_in_the_line_leaves_it() {
+    let t = TestDb::sqlite(Vec::new).await.unwrap();
+    let (other, _) = another_process(&t).await;
+    let (next, turn) = (side_file(&t, "-next"), side_file(&t, "-turn"));
+    let first = t.db.begin().await.unwrap();
+    let giving_up = tokio::spawn(async move { other.begin().await.map(drop) });
+    until("the other stands in line", || is_taken(&next)).await;
+    giving_up.abort();
+    assert!(giving_up.await.unwrap_err().is_cancelled());
+    assert!(is_taken(&turn), "a transaction is open");
+    first.commit().await.unwrap();
+    until("nobody stands in line", || !is_taken(&next) && !is_taken(&turn)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_that_is_stopped_in_its_turn_keeps_nobody_from_writing() {
+    let t = TestDb::sqlite(Vec::new).await.unwrap();
+    let turn = side_file(&t, "-turn");
+    let stopped = File::open(&turn).unwrap();
+    stopped.lock().unwrap();
+    // Only the first waits for it: thirty that did would need longer than this.
+    let tenant = acme(&t);
+    let dispatched = tokio::time::timeout(Duration::from_secs(20), dispatch(&tenant, 30));
+    assert_eq!(dispatched.await.expect("nobody waits for the stopped one").len(), 30);
+    stopped.unlock().unwrap();
+    for _ in 0..5000 {
+        let tx = t.db.begin().await.unwrap();
+        let taken = is_taken(&turn);
+        tx.commit().await.unwrap();
+        if taken {
+            return;
+        }
+    }
+    panic!("turns are not taken again");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_beside_which_none_can_be_made_is_written_all_the_same() {
+    let t = TestDb::sqlite(Vec::new).await.unwrap();
+    for end in ["-next", "-turn"] {
+        std::fs::remove_file(side_file(&t, end)).unwrap();
+        std::fs::create_dir(side_file(&t, end)).unwrap();
+    }
+    assert_eq!(dispatch(&acme(&t), 3).await.len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_link_to_the_file_leads_to_the_same_line() {
+    let t = TestDb::sqlite(Vec::new).await.unwrap();
+    let path = side_file(&t, "");
+    let link = side_file(&t, "-link");
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    let linked = Db::open(&DbOptions::new(format!("sqlite:{}", link.display()))).await.unwrap();
+    let tx = linked.begin().await.unwrap();
+    assert!(is_taken(&side_file(&t, "-turn")));
+    tx.commit().await.unwrap();
 }
