@@ -62,7 +62,7 @@ mod tests {
 
     fn shares(floor: f64, has_work: impl Fn(usize) -> bool + Copy) -> Vec<f64> {
         let mut order = QueueOrder::new(3, floor);
-        let mut got = vec![0.0; 3];
+        let mut got = [0.0; 3];
         for _ in 0..10_000 {
             let turn = order.next(has_work).unwrap();
             order.charge(turn, 0.01);
