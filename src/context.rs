@@ -72,6 +72,8 @@ pub(crate) struct Run {
     pub(crate) void: AtomicBool,
     /// When the handler was started.
     pub(crate) handler_since: OnceLock<Instant>,
+    /// When it ended; a handler that is stopped has no end of its own.
+    pub(crate) handler_until: OnceLock<Instant>,
     /// When the open transaction began, where there is one.
     pub(crate) transaction_since: std::sync::Mutex<Option<Instant>>,
     /// Moved by every committed checkpoint or progress: the timeout counts from here.
@@ -125,8 +127,27 @@ impl Run {
 
     /// Worker time since the handler started, in whole milliseconds.
     pub(crate) fn worked(&self) -> Duration {
-        let elapsed = self.handler_since.get().map(Instant::elapsed).unwrap_or_default();
-        whole_millis(elapsed, fastrand::f64())
+        whole_millis(self.ran().unwrap_or_default(), fastrand::f64())
+    }
+
+    /// Worker time so far, or of the whole run once it has ended; `None` before it begins.
+    pub(crate) fn ran(&self) -> Option<Duration> {
+        let since = *self.handler_since.get()?;
+        Some(self.handler_until.get().map_or_else(|| since.elapsed(), |until| until.duration_since(since)))
+    }
+
+    pub(crate) fn begin(&self) {
+        let now = Instant::now();
+        self.handler_since.get_or_init(|| now);
+        *lock(&self.last_progress) = now;
+    }
+
+    pub(crate) fn end(&self) {
+        self.handler_until.get_or_init(Instant::now);
+    }
+
+    pub(crate) fn has_begun(&self) -> bool {
+        self.handler_since.get().is_some()
     }
 
     pub(crate) fn last_commit(&self) -> Instant {

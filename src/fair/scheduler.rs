@@ -179,7 +179,9 @@ impl Scheduler {
     pub fn free(&self) -> usize {
         let most = self.settings.slots + self.ahead();
         // What has run and is not settled yet holds leases too: a database that settles slowly must not be buried.
-        most.saturating_sub(self.running).min((2 * most).saturating_sub(self.jobs.len()))
+        let free = most.saturating_sub(self.running).min((2 * most).saturating_sub(self.jobs.len()));
+        // While jobs wait for slots there is no hurry: one claim of many costs what several of a few would.
+        if self.running > self.settings.slots && free < most / 4 { 0 } else { free }
     }
 
     fn ahead(&self) -> usize {

@@ -17,7 +17,7 @@ use crate::store::claim::Claimed;
 use crate::store::migrate::{MigrationLine, engine_line, migrate_db};
 use crate::store::settle::{Fence, RunEnd};
 use crate::store::{self};
-use crate::worker::{AttemptLimits, Place, Settlement, attempt, new_run, settle_all};
+use crate::worker::{AttemptLimits, Gate, Place, Settlement, attempt, new_run, settle_all};
 use crate::{Event, Job, sql};
 
 /// The lease of jobs in a sandbox: nobody else is there to take them.
@@ -207,7 +207,8 @@ impl Sandbox {
         let limits = AttemptLimits::resolve(&job, handler.policy, changed, 3, timeout, &Backoff::default());
         // The sender lives until the run is over: nobody asks it to stop.
         let (_nobody, stop) = watch::channel(None);
-        let place = Place { db: self.fairlane.db(), handlers_run_on: &tokio::runtime::Handle::current() };
+        let handlers_run_on = &tokio::runtime::Handle::current();
+        let place = Place { db: self.fairlane.db(), handlers_run_on, gate: Gate::default() };
         let next = attempt(place, handler, &job, run.clone(), &limits, stop).await;
         let failed =
             if let crate::Next::Fail { failure } = &next { Some(failure.message.clone()) } else { None };

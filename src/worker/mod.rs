@@ -51,7 +51,7 @@ pub use options::WorkerOptions;
 pub use signals::listen_to_signals;
 
 pub(crate) use attempt_limits::AttemptLimits;
-pub(crate) use execute::{Place, attempt, new_run, run_of};
+pub(crate) use execute::{Gate, Place, attempt, new_run, run_of};
 pub(crate) use process::{Pause, Process};
 pub(crate) use settle::{Settlement, settle_all};
 pub(crate) use vital::{RUNNING, VitalTasks};
