@@ -61,7 +61,7 @@ pub async fn complete<E: Into<RunEnd> + Copy>(conn: &mut Conn<'_>, ends: &[E]) -
                         progress_total, worked_ms, created_at, started_at, finished_at)
                     select id, tenant_id, queue, kind, priority, 'completed', payload, event_id, attempt, runs,
                         generation, worker_id, correlation_id, causation_id, trace, progress_done, progress_total,
-                        worked_ms + ($3 ->> id::text)::bigint, created_at, started_at, {now}
+                        worked_ms + coalesce(($3 ->> id::text)::bigint, 0), created_at, started_at, {now}
                     from done
                     on conflict (id) do nothing
                  ), listener_runs as (
@@ -76,7 +76,8 @@ pub async fn complete<E: Into<RunEnd> + Copy>(conn: &mut Conn<'_>, ends: &[E]) -
             ))
             .bind(ids)
             .bind(ends.iter().map(|end| end.fence.token).collect::<Vec<_>>())
-            .bind(worked_by_id(&ends))
+            // Nothing for jobs that took no time, which is most of them when there are many in a batch.
+            .bind(worked_by_id(ends.iter().filter(|end| !end.worked.is_zero())))
             .fetch_all(conn)
             .await?
         }
@@ -85,8 +86,8 @@ pub async fn complete<E: Into<RunEnd> + Copy>(conn: &mut Conn<'_>, ends: &[E]) -
     rows.iter().map(|row| row.get("id")).collect()
 }
 
-fn worked_by_id(ends: &[RunEnd]) -> serde_json::Value {
-    ends.iter()
+fn worked_by_id<'e>(ends: impl IntoIterator<Item = &'e RunEnd>) -> serde_json::Value {
+    ends.into_iter()
         .map(|end| (end.fence.id.to_string(), millis(end.worked).into()))
         .collect::<serde_json::Map<_, _>>()
         .into()

@@ -16,8 +16,10 @@ use crate::outcome::{Failure, Next};
 use crate::registry::KindHandler;
 use crate::store::settle::{self, Fence, RunEnd};
 
-/// Most settlements in one transaction.
-const BATCH: usize = 500;
+/// Most settlements in one transaction: ids and tokens of so many fit into one record of TLS (16 KB). A second record waits
+/// for the first one's acknowledgement (the driver leaves Nagle's algorithm on), which comes after 40 ms: with 500 in a batch
+/// a worker drained 9,000 no-ops a second over TLS, 23,700 without.
+const BATCH: usize = 300;
 /// How long the first of a batch waits for others.
 const GATHER: Duration = Duration::from_millis(2);
 
