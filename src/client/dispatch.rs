@@ -13,6 +13,7 @@ use super::admission::Wish;
 use super::{Hint, Tenant, Wake, encode_payload};
 use crate::db::Conn;
 use crate::error::{Error, Result};
+use crate::store::alike::insert_alike;
 use crate::store::jobs::{self, KeyHold, NewJob};
 use crate::{Job, Policy};
 
@@ -263,7 +264,7 @@ pub(super) async fn dispatch_all<J: Job>(tenant: &Tenant, jobs: impl IntoIterato
         admission.admit(&tenant.fairlane, &mut tx.conn(), wish).await?;
     }
     for chunk in rows.chunks(ROWS_PER_STATEMENT) {
-        jobs::insert(&mut tx.conn(), chunk).await?;
+        insert_alike(&mut tx.conn(), chunk).await?;
     }
     let hint = |row: &NewJob| Hint::lane(row.queue.as_str(), tenant_id, i64::from(row.priority));
     let hints = rows.first().map(hint).into_iter().collect();

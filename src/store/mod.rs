@@ -12,6 +12,7 @@
 //! | [`events`] | publish: an event and its listener jobs |
 //! | [`jobs`] | insert, unique and idempotency keys |
 //! | [`look`] | which lanes have work, and what else is to be done |
+//! | [`alike`] | many jobs of one kind at once |
 //! | [`claim`] | take jobs under a lease |
 //! | [`keys`] | jobs that share a key run one after the other |
 //! | [`permits`] | leased permits of limited tenants |
@@ -53,6 +54,7 @@ macro_rules! readable_id {
     };
 }
 
+pub mod alike;
 mod attempts;
 pub mod audit;
 pub mod cancel;
