@@ -11,14 +11,17 @@
 )]
 
 mod claiming;
+mod concurrency_keys;
 mod damaged_rows;
 mod dispatching;
 mod fencing;
 mod keys;
 mod leases;
 mod limits;
+mod looking;
 mod parity;
 mod payloads;
+mod permits;
 mod pooler;
 mod publishing;
 mod quotas;
@@ -28,6 +31,7 @@ mod row_security;
 mod schedules;
 mod settling;
 mod sqlite_files;
+mod starts;
 mod state_machine;
 mod support;
 mod tenants;
