@@ -15,7 +15,7 @@
 //! | `slots.rs` | long work never takes the last slots |
 //! | `caps.rs` | permits of limited tenants |
 //! | `grant.rs` | how processes divide a limit's permits |
-//! | `scheduler.rs` | all of it together |
+//! | `scheduler.rs`, `scheduler/` | all of it together: lanes that wait, plans, running jobs, permits |
 
 mod caps;
 mod grant;

@@ -1,0 +1,109 @@
+//! Limited tenants: what this process may run of them, and what it could use.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::Scheduler;
+use super::jobs::Job;
+use crate::fair::caps::Scope;
+use crate::fair::lane::LaneId;
+
+/// What a process could use of a limited scope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Demand {
+    /// The tenant.
+    pub tenant: i64,
+    /// What is limited.
+    pub scope: Scope,
+    /// Jobs of it that are claimed and not settled.
+    pub running: usize,
+    /// Jobs it could run, those included.
+    pub wanted: usize,
+}
+
+impl Scheduler {
+    /// Whether work waits for a permit, by tenant and queue.
+    pub fn parked(&self) -> impl Iterator<Item = LaneId> {
+        self.parked.iter().copied()
+    }
+
+    /// How many jobs of a scope this process may run; `None` lifts the limit.
+    pub fn set_permits(&mut self, tenant: i64, scope: Scope, permits: Option<usize>, now: Duration) {
+        match permits {
+            Some(permits) => {
+                let running = self.held(tenant, scope);
+                self.caps.set(tenant, scope, permits, running);
+            }
+            None => self.caps.lift(tenant, scope),
+        }
+        self.unpark(tenant, now);
+    }
+
+    /// Jobs of a scope that are claimed and not settled.
+    pub fn held(&self, tenant: i64, scope: Scope) -> usize {
+        let within = |job: &&Job| {
+            job.lane.tenant == tenant && (scope == Scope::Total || scope == Scope::Queue(job.lane.queue))
+        };
+        self.jobs.values().filter(within).count()
+    }
+
+    /// Whether every tenant has a limit in total, also those nobody has set one for.
+    pub fn limit_everyone(&mut self, everyone: bool) {
+        self.caps.limit_everyone(everyone);
+    }
+
+    /// From now on these scopes are limited, and no others. One that was not limited before has no permits yet.
+    pub fn keep_limits(&mut self, limited: &[(i64, Scope)], now: Duration) {
+        let known: Vec<(i64, Scope)> = self.caps.all().map(|(tenant, scope, _)| (tenant, scope)).collect();
+        for (tenant, scope) in known.iter().filter(|scope| !limited.contains(scope)) {
+            self.set_permits(*tenant, *scope, None, now);
+        }
+        for (tenant, scope) in limited.iter().filter(|scope| !known.contains(scope)) {
+            self.set_permits(*tenant, *scope, Some(0), now);
+        }
+    }
+
+    /// Whether this process may hold permits.
+    pub fn holds_permits(&self) -> bool {
+        self.caps.all().next().is_some()
+    }
+
+    /// The database has not been heard of for so long that its permits may be over: nothing limited starts.
+    pub fn forget_permits(&mut self, now: Duration) {
+        let known: Vec<(i64, Scope)> = self.caps.all().map(|(tenant, scope, _)| (tenant, scope)).collect();
+        for (tenant, scope) in known {
+            self.set_permits(tenant, scope, Some(0), now);
+        }
+    }
+
+    /// What this process could use of each limited scope, and of the total of tenants that wait for their first permit.
+    pub fn demands(&self) -> Vec<Demand> {
+        let mut waiting: HashMap<(i64, Scope), bool> =
+            self.caps.all().map(|(tenant, scope, _)| ((tenant, scope), false)).collect();
+        for id in &self.parked {
+            waiting.entry((id.tenant, Scope::Total)).or_insert(true);
+        }
+        for (id, _) in self.lanes.iter().filter(|(_, lane)| lane.ready) {
+            for scope in [Scope::Total, Scope::Queue(id.queue)] {
+                if let Some(waits) = waiting.get_mut(&(id.tenant, scope)) {
+                    *waits = true;
+                }
+            }
+        }
+        let free = self.settings.slots.saturating_sub(self.running);
+        let demand = |((tenant, scope), waits)| {
+            let running = self.held(tenant, scope);
+            let wanted = if waits { running + free.max(1) } else { running };
+            Demand { tenant, scope, running, wanted }
+        };
+        waiting.into_iter().map(demand).collect()
+    }
+
+    pub(super) fn unpark(&mut self, tenant: i64, now: Duration) {
+        let lanes: Vec<LaneId> = self.parked.iter().filter(|id| id.tenant == tenant).copied().collect();
+        for id in lanes {
+            self.parked.remove(&id);
+            self.make_ready(id, now);
+        }
+    }
+}
