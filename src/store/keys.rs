@@ -81,7 +81,7 @@ pub async fn set_aside(
         limit_of_key!("m.tenant_id", "m.concurrency_key"),
         "       or exists (select 1 from fairlane_jobs e
                     where e.tenant_id = m.tenant_id and e.concurrency_key = m.concurrency_key and e.queue = m.queue
-                        and e.state in ('available', 'suspended') and e.kind {in:$2} and not e.suspect
+                        and e.state in ('available', 'suspended') and e.kind {in:$2}
                         and (e.priority, e.run_at, e.id) < (m.priority, m.run_at, m.id))
          )
          update fairlane_jobs set state = 'suspended', token = null, lease_until = null, worker_id = null, started_at = null,
