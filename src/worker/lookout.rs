@@ -82,7 +82,7 @@ impl Lookout {
         }
         match look.heads.last() {
             Some(last) if look.heads.len() as i64 >= PAGE => {
-                self.after = (last.queue.clone(), last.tenant_id)
+                self.after = (last.queue.clone(), last.tenant_id);
             }
             _ => self.next_rotation(),
         }
