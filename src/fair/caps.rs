@@ -1,6 +1,6 @@
 //! Permits of limited tenants: a process runs at most as many jobs as it holds permits for.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use super::LaneId;
 
@@ -14,16 +14,19 @@ pub enum Scope {
 }
 
 /// What this process may run of one limited scope.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 struct Cap {
     permits: usize,
+    /// Planned, or claimed and not settled.
     running: usize,
+    /// Whether the permits that are not used are just being exchanged: another process may get them.
+    on_offer: bool,
 }
 
 /// The limited scopes this process knows of.
 #[derive(Debug, Default)]
 pub(super) struct Caps {
-    caps: HashMap<(i64, Scope), Cap>,
+    caps: BTreeMap<(i64, Scope), Cap>,
     /// Whether tenants nobody has said anything about are limited too: then they have no permits until they get some.
     everyone: bool,
 }
@@ -31,7 +34,14 @@ pub(super) struct Caps {
 impl Caps {
     /// Limits a scope to the permits this process holds.
     pub(super) fn set(&mut self, tenant: i64, scope: Scope, permits: usize, running: usize) {
-        self.caps.entry((tenant, scope)).or_insert(Cap { permits, running }).permits = permits;
+        let new = Cap { permits, running, on_offer: false };
+        let cap = self.caps.entry((tenant, scope)).or_insert(new);
+        (cap.permits, cap.on_offer) = (permits, false);
+    }
+
+    /// Until they are set again, permits that are not used stay so.
+    pub(super) fn offer(&mut self) {
+        self.caps.values_mut().for_each(|cap| cap.on_offer = true);
     }
 
     /// Whether every tenant has a limit in total.
@@ -49,8 +59,14 @@ impl Caps {
         [(lane.tenant, Scope::Total), (lane.tenant, Scope::Queue(lane.queue))]
     }
 
-    /// How many more jobs of a lane may start here.
+    /// How many more jobs of a lane may start here now.
     pub(super) fn left(&self, lane: LaneId) -> usize {
+        let offered = |scope| self.caps.get(&scope).is_some_and(|cap: &Cap| cap.on_offer);
+        if Self::of(lane).into_iter().any(offered) { 0 } else { self.unused(lane) }
+    }
+
+    /// How many permits for a lane are not used.
+    pub(super) fn unused(&self, lane: LaneId) -> usize {
         if self.everyone && !self.caps.contains_key(&(lane.tenant, Scope::Total)) {
             return 0;
         }
@@ -80,9 +96,5 @@ impl Caps {
     /// All limited scopes, and the permits held for them.
     pub(super) fn all(&self) -> impl Iterator<Item = (i64, Scope, usize)> {
         self.caps.iter().map(|((tenant, scope), cap)| (*tenant, *scope, cap.permits))
-    }
-
-    pub(super) fn is_limited(&self, tenant: i64) -> bool {
-        !self.caps.is_empty() && self.caps.keys().any(|(limited, _)| *limited == tenant)
     }
 }

@@ -1,19 +1,20 @@
 //! The platform's order of queues: the first one first, but for a floor that keeps the later ones alive.
 
-/// Most worker-seconds the later queues may be owed, so that a long quiet time is not paid back in one go.
-const MOST_OWED: f64 = 1.0;
-/// Most worker-seconds the later queues may be ahead: a long job there must not shut them out for an hour.
-const MOST_AHEAD: f64 = 10.0;
+/// Most worker time (in nanoseconds) the later queues may be owed, so that a long quiet time is not paid back in one go.
+const MOST_OWED: i64 = 1_000_000_000;
+/// Most worker time the later queues may be ahead: a long job there must not shut them out for an hour.
+const MOST_AHEAD: i64 = 10_000_000_000;
+const NANOS: f64 = 1e9;
 
 /// How slots go to queues. Without a floor a flood of urgent work of one tenant would starve everybody's ordinary mail.
 #[derive(Debug)]
 pub(super) struct QueueOrder {
     /// The share of worker time that later queues get while they have work, 0 for strictly none.
     floor: f64,
-    /// Worker-seconds the later queues are owed; negative when they are ahead.
-    owed: f64,
-    /// Worker-seconds each queue got out of the floor: those who got least go first.
-    served: Vec<f64>,
+    /// Nanoseconds of work the later queues are owed; negative when they are ahead.
+    owed: i64,
+    /// What each queue got out of the floor: those who got least go first.
+    served: Vec<i64>,
 }
 
 /// A queue to take from.
@@ -28,31 +29,47 @@ pub(super) struct Turn {
 
 impl QueueOrder {
     pub(super) fn new(queues: usize, floor: f64) -> Self {
-        Self { floor: floor.clamp(0.0, 1.0), owed: 0.0, served: vec![0.0; queues] }
+        Self { floor: floor.clamp(0.0, 1.0), owed: 0, served: vec![0; queues] }
     }
 
     /// The queue whose turn it is, of those that have work.
     pub(super) fn next(&self, has_work: impl Fn(usize) -> bool) -> Option<Turn> {
         let mut waiting = (0..self.served.len()).filter(|queue| has_work(*queue));
         let first = waiting.next()?;
-        let later = waiting.min_by(|a, b| self.served[*a].total_cmp(&self.served[*b]));
+        let later = waiting.min_by_key(|queue| self.served[*queue]);
         Some(match later {
-            Some(queue) if self.floor > 0.0 && self.owed >= 0.0 => {
+            Some(queue) if self.floor > 0.0 && self.owed >= 0 => {
                 Turn { queue, out_of_order: true, passes_over: false }
             }
             later => Turn { queue: first, out_of_order: false, passes_over: later.is_some() },
         })
     }
 
-    /// Notes worker-seconds (negative ones correct an estimate).
-    pub(super) fn charge(&mut self, turn: Turn, seconds: f64) {
-        let most = if turn.passes_over || turn.out_of_order { MOST_OWED } else { 0.0 };
-        self.owed += self.floor * seconds;
+    /// Notes worker-seconds (negative ones correct an estimate); returns by how much that changed what is owed.
+    pub(super) fn charge(&mut self, turn: Turn, seconds: f64) -> i64 {
+        let most = if turn.passes_over || turn.out_of_order { MOST_OWED } else { 0 };
+        let before = self.owed;
+        let mut owed = before.saturating_add((self.floor * seconds * NANOS) as i64);
         if turn.out_of_order {
-            self.owed -= seconds;
-            self.served[turn.queue] += seconds;
+            owed = owed.saturating_sub((seconds * NANOS) as i64);
+            self.serve(turn, seconds);
         }
-        self.owed = self.owed.clamp(-MOST_AHEAD, most);
+        self.owed = owed.clamp(-MOST_AHEAD, most);
+        self.owed - before
+    }
+
+    /// Takes back what a charge has changed, as if it had never been made: a negative charge would not do that where the
+    /// bounds have cut the first one short.
+    pub(super) fn take_back(&mut self, turn: Turn, seconds: f64, change: i64) {
+        if turn.out_of_order {
+            self.serve(turn, -seconds);
+        }
+        self.owed = self.owed.saturating_sub(change);
+    }
+
+    fn serve(&mut self, turn: Turn, seconds: f64) {
+        let served = &mut self.served[turn.queue];
+        *served = served.saturating_add((seconds * NANOS) as i64);
     }
 }
 

@@ -12,7 +12,7 @@ mod plan;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -68,6 +68,20 @@ pub struct Head<'a> {
     pub keyed: bool,
 }
 
+/// What the claim that is under way asks of a lane.
+#[derive(Debug)]
+struct Asked {
+    count: usize,
+    /// Whether work was heard of meanwhile.
+    news: bool,
+}
+
+impl Asked {
+    fn for_jobs(count: usize) -> Self {
+        Self { count, news: false }
+    }
+}
+
 /// Which tenant goes next, in one process.
 #[derive(Debug)]
 pub struct Scheduler {
@@ -82,10 +96,10 @@ pub struct Scheduler {
     resting: BTreeSet<(Duration, LaneId)>,
     /// Lanes that have work and no permit.
     parked: BTreeSet<LaneId>,
-    /// Lanes of the claim that is under way about which there is news.
-    asked: HashMap<LaneId, bool>,
-    /// Everything claimed and not settled.
-    jobs: HashMap<Uuid, Job>,
+    /// The lanes of the claim that is under way.
+    asked: HashMap<LaneId, Asked>,
+    /// Everything claimed and not settled; in order, so that the same input always gives the same plans.
+    jobs: BTreeMap<Uuid, Job>,
     running: usize,
     /// Running jobs by tenant; a tenant without has no entry.
     running_of: HashMap<i64, usize>,
@@ -106,7 +120,7 @@ impl Scheduler {
             resting: BTreeSet::new(),
             parked: BTreeSet::new(),
             asked: HashMap::new(),
-            jobs: HashMap::new(),
+            jobs: BTreeMap::new(),
             running: 0,
             running_of: HashMap::new(),
             mean: None,
@@ -141,7 +155,7 @@ impl Scheduler {
 
     /// Whether a lane may have work for a free slot.
     pub fn has_work(&self) -> bool {
-        (0..self.settings.queues).any(|queue| self.shares.has_work(queue))
+        self.shares.has_passed_over() || (0..self.settings.queues).any(|queue| self.shares.has_work(queue))
     }
 
     /// Names of the kinds known to be short, for takes that want only those.
@@ -195,8 +209,8 @@ impl Scheduler {
     }
 
     fn has_news(&mut self, id: LaneId, now: Duration) {
-        if let Some(news) = self.asked.get_mut(&id) {
-            *news = true;
+        if let Some(asked) = self.asked.get_mut(&id) {
+            asked.news = true;
         }
         self.make_ready(id, now);
     }
@@ -207,10 +221,8 @@ impl Scheduler {
         if lane.rest_until > now {
             self.resting.insert((lane.rest_until, id));
             self.shares.remove(id.queue, id.tenant);
-        } else if self.caps.left(id) == 0 {
-            self.parked.insert(id);
-            self.shares.remove(id.queue, id.tenant);
-        } else {
+        } else if !self.parked.contains(&id) || self.caps.unused(id) > 0 {
+            self.parked.remove(&id);
             self.shares.add(id.queue, id.tenant);
         }
     }
@@ -246,8 +258,8 @@ impl Scheduler {
         }
         let busy: HashSet<LaneId> = self.jobs.values().map(|job| job.lane).collect();
         self.lanes.retain(|id, lane| lane.ready || busy.contains(id));
-        let lanes = &self.lanes;
-        self.shares.forget_idle(|tenant| lanes.keys().any(|id| id.tenant == tenant));
+        let known: HashSet<i64> = self.lanes.keys().map(|id| id.tenant).collect();
+        self.shares.forget_idle(|tenant| known.contains(&tenant));
     }
 
     fn wake_rested(&mut self, now: Duration) {

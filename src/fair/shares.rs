@@ -1,6 +1,6 @@
 //! Virtual time: the worker-seconds a tenant has had, over its weight. Who has had least goes next.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// The weight of a tenant that has none of its own.
 const WEIGHT: f64 = 1.0;
@@ -20,13 +20,21 @@ struct Share {
 pub(super) struct Shares {
     tenants: HashMap<i64, Share>,
     waiting: Vec<BTreeSet<(u64, i64)>>,
+    /// Those with work that can't use the slots which are free: they hold nobody up, and newcomers don't start at their
+    /// time.
+    passed_over: BTreeSet<(usize, i64)>,
     /// The virtual time at which the last slot was given.
     latest: u64,
 }
 
 impl Shares {
     pub(super) fn new(queues: usize) -> Self {
-        Self { tenants: HashMap::new(), waiting: vec![BTreeSet::new(); queues], latest: 0 }
+        Self {
+            tenants: HashMap::new(),
+            waiting: vec![BTreeSet::new(); queues],
+            passed_over: BTreeSet::new(),
+            latest: 0,
+        }
     }
 
     fn share(&mut self, tenant: i64) -> &mut Share {
@@ -49,7 +57,10 @@ impl Shares {
     /// A tenant has work in a queue. One that had none anywhere starts at the current virtual time: it neither pays for
     /// having been away nor saves up for later.
     pub(super) fn add(&mut self, queue: usize, tenant: i64) {
-        let now = self.now();
+        if self.passed_over.contains(&(queue, tenant)) {
+            return;
+        }
+        let now = self.now(queue);
         let share = self.share(tenant);
         if share.lanes == 0 {
             share.time = share.time.max(now);
@@ -63,14 +74,62 @@ impl Shares {
     /// A tenant has no work in a queue, as far as is known.
     pub(super) fn remove(&mut self, queue: usize, tenant: i64) {
         let time = self.share(tenant).time;
-        if self.waiting[queue].remove(&(time, tenant)) {
+        if self.waiting[queue].remove(&(time, tenant)) || self.passed_over.remove(&(queue, tenant)) {
             self.share(tenant).lanes -= 1;
         }
     }
 
-    /// The least virtual time of those who wait, but no later than where the last slot was given: otherwise a newcomer
-    /// would tie with a tenant that is far ahead.
-    fn now(&self) -> u64 {
+    /// A tenant can't use a slot that is free now, although it has work.
+    pub(super) fn pass_over(&mut self, queue: usize, tenant: i64) {
+        let time = self.share(tenant).time;
+        if self.waiting[queue].remove(&(time, tenant)) {
+            self.passed_over.insert((queue, tenant));
+        }
+    }
+
+    /// Whether anybody with work was passed over.
+    pub(super) fn has_passed_over(&self) -> bool {
+        !self.passed_over.is_empty()
+    }
+
+    /// Lets those wait again who were passed over; returns them.
+    pub(super) fn call_back(&mut self) -> BTreeSet<(usize, i64)> {
+        let called = std::mem::take(&mut self.passed_over);
+        for (queue, tenant) in &called {
+            let time = self.share(*tenant).time;
+            self.waiting[*queue].insert((time, *tenant));
+        }
+        called
+    }
+
+    /// Those who were passed over save nothing up for later: none stays behind those who were served. They are moved
+    /// together, so that what one is behind the other stays.
+    pub(super) fn keep_up(&mut self) {
+        let mut least: BTreeMap<i64, usize> = BTreeMap::new();
+        for (_, tenant) in &self.passed_over {
+            *least.entry(*tenant).or_default() += 1;
+        }
+        // Who also waits where it can be served is not held up.
+        least.retain(|tenant, lanes| self.tenants.get(tenant).is_some_and(|share| share.lanes == *lanes));
+        let times = least.keys().filter_map(|tenant| self.tenants.get(tenant)).map(|share| share.time);
+        let Some(first) = times.min() else { return };
+        let behind = self.level().saturating_sub(first);
+        for tenant in least.keys() {
+            let share = self.share(*tenant);
+            share.time = share.time.saturating_add(behind);
+        }
+    }
+
+    /// The least virtual time of those who wait in a queue, but no later than where the last slot was given: otherwise a
+    /// newcomer would tie with a tenant that is far ahead. Who waits in another queue does not matter: one that gets
+    /// little, because its queue is a later one, is so far behind that a newcomer at its time would shut out everybody
+    /// here.
+    fn now(&self, queue: usize) -> u64 {
+        self.waiting[queue].first().map_or(self.latest, |(least, _)| (*least).min(self.latest))
+    }
+
+    /// The least virtual time of those who can be served, wherever.
+    fn level(&self) -> u64 {
         let least = self.waiting.iter().filter_map(|queue| queue.first()).map(|(time, _)| *time).min();
         least.map_or(self.latest, |least| least.min(self.latest))
     }
@@ -83,10 +142,15 @@ impl Shares {
 
     /// Charges worker-seconds; negative ones give back.
     pub(super) fn charge(&mut self, tenant: i64, seconds: f64) {
+        self.charge_jobs(tenant, seconds, 1);
+    }
+
+    /// Charges so many jobs; a negative number takes back exactly what they were charged.
+    pub(super) fn charge_jobs(&mut self, tenant: i64, seconds_each: f64, jobs: i64) {
         let share = self.share(tenant);
         let before = share.time;
-        let virtual_nanos = (seconds / share.weight * NANOS).clamp(-1e18, 1e18) as i64;
-        let after = before.saturating_add_signed(virtual_nanos);
+        let virtual_nanos = (seconds_each / share.weight * NANOS).clamp(-1e18, 1e18) as i64;
+        let after = before.saturating_add_signed(virtual_nanos.saturating_mul(jobs));
         share.time = after;
         for queue in &mut self.waiting {
             if queue.remove(&(before, tenant)) {
@@ -97,7 +161,7 @@ impl Shares {
 
     /// Forgets tenants that have nothing waiting and are not ahead of anybody: they would start anew just so.
     pub(super) fn forget_idle(&mut self, keep: impl Fn(i64) -> bool) {
-        let now = self.now();
+        let now = self.level();
         self.tenants.retain(|tenant, share| {
             share.lanes > 0 || share.time > now || share.weight != WEIGHT || keep(*tenant)
         });

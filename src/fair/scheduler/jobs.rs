@@ -1,5 +1,6 @@
 //! What is claimed and what runs, and what that has cost.
 
+use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::time::Duration;
 
@@ -58,11 +59,22 @@ impl Scheduler {
             let last = of_lane().map(|job| job.key).max();
             self.refund(take, take.count.saturating_sub(got));
             self.note_claim(take, got, last, took, now);
-            if asked.get(&take.lane) == Some(&true) {
+            if asked.get(&take.lane).is_some_and(|asked| asked.news) {
                 self.make_ready(take.lane, now);
             }
         }
-        jobs.iter().filter(|job| !self.start(job, takes, now)).map(|job| job.id).collect()
+        self.shares.keep_up();
+        let mut places: HashMap<LaneId, usize> = HashMap::new();
+        let mut surplus = Vec::new();
+        for job in jobs {
+            let place = places.entry(job.lane).or_default();
+            let take = takes.iter().find(|take| take.lane == job.lane);
+            if take.is_some_and(|take| !self.start(job, take, *place, now)) {
+                surplus.push(job.id);
+            }
+            *place += 1;
+        }
+        surplus
     }
 
     fn note_claim(&mut self, take: &Take, got: usize, last: Option<Key>, took: Duration, now: Duration) {
@@ -85,14 +97,10 @@ impl Scheduler {
     }
 
     /// Notes a claimed job; `false` when it would take one of the last slots although it is long.
-    fn start(&mut self, job: &ClaimedJob, takes: &[Take], now: Duration) -> bool {
-        let Some(take) = takes.iter().find(|take| take.lane == job.lane) else { return true };
+    fn start(&mut self, job: &ClaimedJob, take: &Take, place: usize, now: Duration) -> bool {
         let kind = self.kinds.find(&job.kind);
-        let turn =
-            take.turns.first().map_or(
-                Turn { queue: job.lane.queue, out_of_order: false, passes_over: false },
-                |(turn, _)| *turn,
-            );
+        let in_order = Turn { queue: job.lane.queue, out_of_order: false, passes_over: false };
+        let turn = take.turn(place).unwrap_or(in_order);
         if let Some(lane) = self.lanes.get_mut(&job.lane) {
             lane.kind = kind.or(lane.kind);
             lane.keyed |= job.keyed;
@@ -139,9 +147,7 @@ impl Scheduler {
     /// A job is settled: its place under its tenant's limits is free.
     pub fn settled(&mut self, id: Uuid, now: Duration) {
         self.finished(id, None);
-        if let Some(job) = self.jobs.remove(&id)
-            && self.caps.is_limited(job.lane.tenant)
-        {
+        if let Some(job) = self.jobs.remove(&id) {
             self.caps.ended(job.lane, 1);
             self.unpark(job.lane.tenant, now);
         }

@@ -1,10 +1,9 @@
 //! Limited tenants: what this process may run of them, and what it could use.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Scheduler;
-use super::jobs::Job;
 use crate::fair::caps::Scope;
 use crate::fair::lane::LaneId;
 
@@ -15,7 +14,7 @@ pub struct Demand {
     pub tenant: i64,
     /// What is limited.
     pub scope: Scope,
-    /// Jobs of it that are claimed and not settled.
+    /// Jobs of it that are claimed and not settled, or may be in a moment.
     pub running: usize,
     /// Jobs it could run, those included.
     pub wanted: usize,
@@ -39,12 +38,13 @@ impl Scheduler {
         self.unpark(tenant, now);
     }
 
-    /// Jobs of a scope that are claimed and not settled.
+    /// Jobs of a scope that are claimed and not settled, or may be in a moment by the claim that is under way.
     pub fn held(&self, tenant: i64, scope: Scope) -> usize {
-        let within = |job: &&Job| {
-            job.lane.tenant == tenant && (scope == Scope::Total || scope == Scope::Queue(job.lane.queue))
+        let within = |lane: LaneId| {
+            lane.tenant == tenant && (scope == Scope::Total || scope == Scope::Queue(lane.queue))
         };
-        self.jobs.values().filter(within).count()
+        let asked = self.asked.iter().filter(|(lane, _)| within(**lane)).map(|(_, asked)| asked.count);
+        self.jobs.values().filter(|job| within(job.lane)).count() + asked.sum::<usize>()
     }
 
     /// Whether every tenant has a limit in total, also those nobody has set one for.
@@ -77,8 +77,12 @@ impl Scheduler {
     }
 
     /// What this process could use of each limited scope, and of the total of tenants that wait for their first permit.
-    pub fn demands(&self) -> Vec<Demand> {
-        let mut waiting: HashMap<(i64, Scope), bool> =
+    ///
+    /// With this, permits that are not used are on offer: until they are set again nothing starts on them, or a job would
+    /// run on a permit that the exchange has just given to another process.
+    pub fn demands(&mut self) -> Vec<Demand> {
+        self.caps.offer();
+        let mut waiting: BTreeMap<(i64, Scope), bool> =
             self.caps.all().map(|(tenant, scope, _)| ((tenant, scope), false)).collect();
         for id in &self.parked {
             waiting.entry((id.tenant, Scope::Total)).or_insert(true);
@@ -100,10 +104,11 @@ impl Scheduler {
     }
 
     pub(super) fn unpark(&mut self, tenant: i64, now: Duration) {
-        let lanes: Vec<LaneId> = self.parked.iter().filter(|id| id.tenant == tenant).copied().collect();
-        for id in lanes {
-            self.parked.remove(&id);
-            self.make_ready(id, now);
+        for queue in 0..self.settings.queues {
+            let id = LaneId { queue, tenant };
+            if self.parked.contains(&id) {
+                self.make_ready(id, now);
+            }
         }
     }
 }

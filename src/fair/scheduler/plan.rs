@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::{AHEAD_COST, Scheduler};
+use super::{AHEAD_COST, Asked, Scheduler};
 use crate::fair::kinds::Length;
 use crate::fair::lane::{Key, LaneId};
 use crate::fair::queues::Turn;
@@ -24,8 +24,17 @@ pub struct Take {
     pub only_short: bool,
     /// Jobs of the lane share concurrency keys: the claim looks at those too.
     pub keyed: bool,
-    pub(super) turns: Vec<(Turn, usize)>,
+    pub(super) portions: Vec<Portion>,
     pub(super) cost: Cost,
+}
+
+/// Slots given in one turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Portion {
+    turn: Turn,
+    count: usize,
+    /// By how much it has changed what later queues are owed.
+    owed: i64,
 }
 
 /// Seconds, to the nanosecond: comparable, so that plans can be compared.
@@ -42,6 +51,49 @@ impl Cost {
     }
 }
 
+impl Portion {
+    /// The part of what is owed that so many of its slots have changed.
+    fn owed_for(&self, count: usize) -> i64 {
+        if count == self.count { self.owed } else { self.owed * count as i64 / self.count as i64 }
+    }
+}
+
+impl Take {
+    fn give(&mut self, portion: Portion) {
+        self.count += portion.count;
+        match self.portions.last_mut() {
+            Some(last) if last.turn == portion.turn => {
+                last.count += portion.count;
+                last.owed += portion.owed;
+            }
+            _ => self.portions.push(portion),
+        }
+    }
+
+    /// Keeps the first slots.
+    fn keep(&mut self, count: usize) {
+        let mut left = count.min(self.count);
+        self.count = left;
+        for portion in &mut self.portions {
+            let kept = left.min(portion.count);
+            portion.owed -= portion.owed_for(portion.count - kept);
+            portion.count = kept;
+            left -= kept;
+        }
+        self.portions.retain(|portion| portion.count > 0);
+    }
+
+    /// The turn in which the slot of the job in this place was given.
+    pub(super) fn turn(&self, place: usize) -> Option<Turn> {
+        let mut before = 0;
+        let within = |portion: &&Portion| {
+            before += portion.count;
+            place < before
+        };
+        self.portions.iter().find(within).or(self.portions.last()).map(|portion| portion.turn)
+    }
+}
+
 impl Scheduler {
     /// Hands out up to `free` slots.
     pub fn plan(&mut self, free: usize, now: Duration) -> Vec<Take> {
@@ -49,25 +101,29 @@ impl Scheduler {
         self.wake_rested(now);
         let mut plan =
             Plan::new(free, self.settings.slots.saturating_sub(self.running), self.long_running(now));
-        let mut set_aside = Vec::new();
+        self.call_back_passed_over();
         while plan.left > 0 {
             let Some(turn) = self.order.next(|queue| self.shares.has_work(queue)) else { break };
             let Some(tenant) = self.shares.next(turn.queue) else { break };
             let id = LaneId { queue: turn.queue, tenant };
             if self.take(id, turn, &mut plan, now) == 0 {
-                self.shares.remove(id.queue, id.tenant);
-                if self.caps.left(id) == 0 {
-                    self.parked.insert(id);
-                } else {
-                    set_aside.push(id);
-                }
+                self.shares.pass_over(id.queue, id.tenant);
             }
         }
-        for id in set_aside {
-            self.shares.add(id.queue, id.tenant);
-        }
-        self.asked = plan.takes.iter().map(|take| (take.lane, false)).collect();
+        self.asked = plan.takes.iter().map(|take| (take.lane, Asked::for_jobs(take.count))).collect();
         plan.takes
+    }
+
+    /// Who could not use a slot at the last plan may be able to now. Lanes whose permits are used up are looked at again
+    /// when one is free; not before the claim is over, which may bring less than was planned.
+    fn call_back_passed_over(&mut self) {
+        for (queue, tenant) in self.shares.call_back() {
+            let id = LaneId { queue, tenant };
+            if self.caps.unused(id) == 0 {
+                self.shares.remove(queue, tenant);
+                self.parked.insert(id);
+            }
+        }
     }
 
     /// Gives a quantum to a lane; returns how many slots that was.
@@ -90,17 +146,13 @@ impl Scheduler {
         let keyed = lane.keyed;
         let take = plan.take_from(id, lane.start(), only_short, cost);
         take.keyed = keyed;
-        take.count += count;
-        match take.turns.last_mut() {
-            Some((last, given)) if *last == turn => *given += count,
-            _ => take.turns.push((turn, count)),
-        }
+        let seconds = take.cost.seconds();
+        take.give(Portion { turn, count, owed: self.order.charge(turn, seconds * count as f64) });
         plan.left -= count;
         plan.slots_left = plan.slots_left.saturating_sub(count);
         plan.long += if length == Length::Short || only_short { 0 } else { count };
         self.shares.dispatched(id.tenant);
-        self.shares.charge(id.tenant, cost * count as f64);
-        self.order.charge(turn, cost * count as f64);
+        self.shares.charge_jobs(id.tenant, seconds, count as i64);
         self.caps.started(id, count);
         count
     }
@@ -109,7 +161,10 @@ impl Scheduler {
     pub fn narrow(&mut self, take: &mut Take, count: usize) {
         let surplus = take.count.saturating_sub(count);
         self.refund(take, surplus);
-        take.count -= surplus;
+        take.keep(count);
+        if let Some(asked) = self.asked.get_mut(&take.lane) {
+            asked.count = take.count;
+        }
     }
 
     /// The claim failed: what was charged is given back, and the lanes stay as they are.
@@ -122,12 +177,13 @@ impl Scheduler {
 
     pub(super) fn refund(&mut self, take: &Take, count: usize) {
         let mut left = count;
-        for (turn, given) in take.turns.iter().rev() {
-            let back = left.min(*given);
-            self.order.charge(*turn, -take.cost.seconds() * back as f64);
+        for portion in take.portions.iter().rev() {
+            let back = left.min(portion.count);
+            let seconds = take.cost.seconds();
+            self.order.take_back(portion.turn, seconds * back as f64, portion.owed_for(back));
             left -= back;
         }
-        self.shares.charge(take.lane.tenant, -take.cost.seconds() * count as f64);
+        self.shares.charge_jobs(take.lane.tenant, take.cost.seconds(), -(count as i64));
         self.caps.ended(take.lane, count);
     }
 }
@@ -151,8 +207,8 @@ impl Plan {
     fn take_from(&mut self, lane: LaneId, after: Key, only_short: bool, cost: f64) -> &mut Take {
         let place = *self.places.entry(lane).or_insert_with(|| {
             let cost = Cost::of(cost);
-            let turns = Vec::new();
-            self.takes.push(Take { lane, after, count: 0, only_short, keyed: false, turns, cost });
+            let portions = Vec::new();
+            self.takes.push(Take { lane, after, count: 0, only_short, keyed: false, portions, cost });
             self.takes.len() - 1
         });
         &mut self.takes[place]
