@@ -286,7 +286,6 @@ impl fairlane::Job for Nop {
 }
 
 async fn dispatches_are_one_statement_each(t: &TestDb) {
-    let _turn = TURN.lock().await;
     // Wake-ups are statements too, of their own.
     let settings = ClientSettings { wake: WakeMode::Poll, ..ClientSettings::default() };
     let acme = Fairlane::new(t.db.clone(), settings).tenant("acme");
@@ -310,11 +309,14 @@ async fn dispatches_are_one_statement_each(t: &TestDb) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dispatch_for_a_tenant_without_limits_is_one_statement_on_sqlite() {
+    // Before the database is made: that is statements, too.
+    let _turn = TURN.lock().await;
     dispatches_are_one_statement_each(&TestDb::sqlite(Vec::new).await.unwrap()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dispatch_for_a_tenant_without_limits_is_one_statement_on_postgres() {
+    let _turn = TURN.lock().await;
     let Some(t) = TestDb::postgres("statements of a dispatch", Vec::new).await.unwrap() else { return };
     dispatches_are_one_statement_each(&t).await;
 }
