@@ -48,10 +48,10 @@ pub struct Look {
     pub changed_at: Option<DateTime<Utc>>,
 }
 
-/// Everything but the heads; the two databases differ only in how a time becomes milliseconds, and in that a lease on
-/// SQLite may end at anything a hand has written there.
+/// Everything but the heads; the two databases differ only in how a time becomes milliseconds, and in that on SQLite a hand
+/// may have written anything into a time: texts come after all numbers.
 macro_rules! chores {
-    ($due_ms:literal, $expired:literal) => {
+    ($due_ms:literal, $expired:literal, $readable:literal) => {
         concat!(
             "select exists (select 1 from fairlane_jobs where state in ('scheduled', 'retryable') and run_at <= {now}) as due,
                 (select ",
@@ -63,8 +63,12 @@ macro_rules! chores {
                 exists (select 1 from fairlane_jobs where state = 'available' and suspect) as suspects,
                 exists (select 1 from fairlane_jobs where state = 'suspended' and concurrency_key is not null) as aside,
                 exists (select 1 from fairlane_schedules where paused_at is null and next_tick_at <= {now}) as tick,
-                (select max(changed_at) from fairlane_tenants) as tenants_changed_at,
-                (select max(changed_at) from fairlane_limits) as limits_changed_at"
+                (select max(changed_at) from fairlane_tenants",
+            $readable,
+            ") as tenants_changed_at,
+                (select max(changed_at) from fairlane_limits",
+            $readable,
+            ") as limits_changed_at"
         )
     };
 }
@@ -83,7 +87,10 @@ const LOOK: Sql = Sql {
                 where state = 'available' and not suspect and (queue, tenant_id) > (h.queue, h.tenant_id)
                 order by queue, tenant_id, priority, run_at, id limit 1) next
          ), page as (select * from heads limit $3), chores as (",
-        chores!("(extract(epoch from min(run_at) - {now}) * 1000)::bigint", "exists (select 1 from fairlane_jobs where state = 'executing' and lease_until < {now})"
+        chores!(
+            "(extract(epoch from min(run_at) - {now}) * 1000)::bigint",
+            "exists (select 1 from fairlane_jobs where state = 'executing' and lease_until < {now})",
+            ""
         ),
         ") select c.*, h.*, not exists (select 1 from fairlane_tenants t where t.id = h.tenant_id and t.paused_at is not null)
                 and not exists (select 1 from fairlane_queues q where q.name = h.queue and q.paused_at is not null
@@ -106,7 +113,8 @@ const LOOK: Sql = Sql {
         chores!(
             "(min(run_at) - {now}) / 1000",
             "(exists (select 1 from fairlane_jobs where state = 'executing' and lease_until < {now})
-                or exists (select 1 from fairlane_jobs where state = 'executing' and lease_until >= ''))"
+                or exists (select 1 from fairlane_jobs where state = 'executing' and lease_until >= ''))",
+            " where changed_at < ''"
         ),
         ") select c.*, h.*, not exists (select 1 from fairlane_tenants t where t.id = h.tenant_id and t.paused_at is not null)
                 and not exists (select 1 from fairlane_queues q where q.name = h.queue and q.paused_at is not null
@@ -119,26 +127,30 @@ const LOOK: Sql = Sql {
 pub async fn look(conn: &mut Conn<'_>, after: (&str, i64), most: i64) -> Result<Look> {
     let rows = query(LOOK).bind(after.0).bind(after.1).bind(most).fetch_all(conn).await?;
     let mut look = match rows.first() {
-        Some(row) => chores(row)?,
+        Some(row) => chores(row),
         None => Look::default(),
     };
     look.heads = rows.iter().filter_map(head).collect();
     Ok(look)
 }
 
-fn chores(row: &Row) -> Result<Look> {
-    let changes: [Option<DateTime<Utc>>; 2] = [row.get("tenants_changed_at")?, row.get("limits_changed_at")?];
-    let millis: Option<i64> = row.get("next_due_ms")?;
-    Ok(Look {
+/// A chore that can't be read is taken for wanted, or for not known: a damaged row somewhere must not keep the queue from
+/// being looked at. Whoever does the chore names the row.
+fn chores(row: &Row) -> Look {
+    let changes: [Option<DateTime<Utc>>; 2] =
+        ["tenants_changed_at", "limits_changed_at"].map(|column| row.get(column).unwrap_or_default());
+    let millis: Option<i64> = row.get("next_due_ms").unwrap_or_default();
+    let wanted = |column: &str| row.get(column).unwrap_or(true);
+    Look {
         heads: Vec::new(),
-        due: row.get("due")?,
+        due: wanted("due"),
         next_due: millis.map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or_default())),
-        expired: row.get("expired")?,
-        suspects: row.get("suspects")?,
-        tick: row.get("tick")?,
-        aside: row.get("aside")?,
+        expired: wanted("expired"),
+        suspects: wanted("suspects"),
+        tick: wanted("tick"),
+        aside: wanted("aside"),
         changed_at: changes.into_iter().flatten().max(),
-    })
+    }
 }
 
 /// A head that can't be read hides no other: its lane is asked from the start, and the claim names what is damaged.

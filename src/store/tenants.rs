@@ -6,6 +6,9 @@ use crate::db::{Conn, Db, Dialect, Row, query};
 use crate::error::{Error, Result};
 use crate::sql;
 
+/// Weights in between these: with one far above, a tenant's virtual time would stand still and the others wait for ever.
+const WEIGHTS: std::ops::RangeInclusive<f64> = 0.001..=1000.0;
+
 /// A tenant as stored.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TenantRow {
@@ -156,10 +159,10 @@ pub async fn set_draining(
 
 /// Sets a tenant's share of worker time, relative to the others.
 pub async fn set_weight(conn: &mut Conn<'_>, id: i64, weight: f64) -> Result<()> {
-    if !(weight.is_finite() && weight > 0.0) {
+    if !WEIGHTS.contains(&weight) {
         return Err(Error::Invalid {
             what: format!("weight {weight}"),
-            why: "a weight is above zero".into(),
+            why: format!("a weight is from {} to {}", WEIGHTS.start(), WEIGHTS.end()),
         });
     }
     query(sql!("update fairlane_tenants set weight = $2, changed_at = {now} where id = $1"))

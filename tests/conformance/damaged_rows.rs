@@ -108,6 +108,17 @@ async fn an_event_without_a_readable_id_does_not_stop_the_retention() {
 }
 
 #[tokio::test]
+async fn a_damaged_time_of_a_change_keeps_no_worker_from_looking() {
+    let t = TestDb::sqlite(Vec::new).await.unwrap();
+    acme(&t).dispatch(Work { number: 1 }).await.unwrap();
+    t.execute("update fairlane_tenants set changed_at = 'garbage'").await;
+    t.execute("insert into fairlane_limits (tenant_id, scope, changed_at) select id, 'total', 'x' from fairlane_tenants").await;
+    let mut tx = t.db.read().await.unwrap();
+    let look = fairlane::store::look::look(&mut tx.conn(), ("", 0), 10).await.unwrap();
+    assert_eq!((look.heads.len(), look.changed_at), (1, None));
+}
+
+#[tokio::test]
 async fn a_damaged_worker_row_is_named_and_hides_no_other() {
     let t = sqlite().await;
     for id in ["garbage".to_owned(), Uuid::now_v7().to_string()] {
