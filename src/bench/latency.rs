@@ -181,7 +181,7 @@ async fn in_a_transaction_of_the_callers(
     dispatch: crate::Dispatch,
 ) -> anyhow::Result<crate::Dispatched> {
     if let DbKind::Postgres { pool, .. } = &fairlane.db().kind {
-        let mut tx = pool.begin().await?;
+        let mut tx = pool.pool().begin().await?;
         let dispatched = dispatch.in_tx(&mut tx).await?;
         tx.commit().await?;
         return Ok(dispatched);
@@ -237,7 +237,7 @@ pub(crate) async fn listen(task: &ListenTask, orders: &mut Orders) -> anyhow::Re
     let DbKind::Postgres { pool, .. } = &fairlane.db().kind else {
         anyhow::bail!("notifications are PostgreSQL's")
     };
-    let mut listener = PgListener::connect_with(pool).await?;
+    let mut listener = PgListener::connect_with(pool.pool()).await?;
     listener.listen(CHANNEL).await?;
     let mut bare = Bare::connect(&task.url).await?;
     let reporter = Reporter::connect(&task.ledger)?;

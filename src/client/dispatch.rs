@@ -15,6 +15,7 @@ use crate::db::Conn;
 use crate::error::{Error, Result};
 use crate::store::alike::insert_alike;
 use crate::store::jobs::{self, KeyHold, NewJob};
+use crate::store::single::insert_one;
 use crate::{Job, Policy};
 
 /// Rows of `dispatch_all` that travel in one statement.
@@ -163,7 +164,7 @@ impl Dispatch {
         let hint = |job: &NewJob| Hint::lane(job.queue.as_str(), tenant_id, i64::from(job.priority));
         let wake = |job: &NewJob| tenant.fairlane.waker().wake_for(BTreeSet::from([hint(job)]));
         let stored = if holds.is_empty() && !own_id {
-            jobs::insert(conn, std::slice::from_ref(&job)).await?;
+            insert_one(conn, &job).await?;
             jobs::Stored::New
         } else {
             jobs::insert_once(conn, &job, &holds).await?

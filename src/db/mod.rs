@@ -18,12 +18,13 @@ mod sqlite;
 mod turn;
 mod tx;
 mod value;
+mod warm;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use sqlx::{PgConnection, PgPool, SqliteConnection};
+use sqlx::{PgConnection, SqliteConnection};
 
 pub use options::{DbOptions, Pooler, Synchronous};
 pub(crate) use postgres::connect_options as postgres_connect_options;
@@ -34,6 +35,7 @@ pub use sqlite::SqliteDb;
 pub(crate) use sqlite::{sqlite_connect_options, sqlite_file};
 pub use tx::Tx;
 pub use value::Value;
+pub(crate) use warm::WarmPool;
 
 use crate::client::Hint;
 use crate::error::Result;
@@ -49,7 +51,7 @@ pub struct Db {
 
 #[derive(Debug, Clone)]
 pub(crate) enum DbKind {
-    Postgres { pool: PgPool, pooler: Pooler },
+    Postgres { pool: WarmPool, pooler: Pooler },
     Sqlite(SqliteDb),
 }
 
@@ -58,7 +60,10 @@ impl Db {
     pub async fn open(options: &DbOptions) -> Result<Self> {
         let kind = match options.dialect()? {
             Dialect::Postgres => {
-                DbKind::Postgres { pool: postgres::connect(options).await?, pooler: options.pooler }
+                DbKind::Postgres {
+                pool: WarmPool::new(postgres::connect(options).await?),
+                pooler: options.pooler,
+            }
             }
             Dialect::Sqlite => DbKind::Sqlite(SqliteDb::open(options).await?),
         };

@@ -3,9 +3,10 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use sqlx::PgPool;
+use sqlx::{Connection, PgPool};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
+use super::warm::TRUSTED;
 use super::{DbOptions, Pooler};
 use crate::error::{Error, Result};
 
@@ -13,6 +14,15 @@ pub(super) async fn connect(options: &DbOptions) -> Result<PgPool> {
     let pool = PgPoolOptions::new()
         .max_connections(options.max_connections)
         .acquire_timeout(Duration::from_secs(10))
+        .test_before_acquire(false)
+        .before_acquire(|conn, meta| {
+            Box::pin(async move {
+                if meta.idle_for > TRUSTED {
+                    conn.ping().await?;
+                }
+                Ok(true)
+            })
+        })
         .connect_lazy_with(connect_options(options)?);
     // Lazy pools report a wrong password or a missing server at the first use; ask now, where the URL was given.
     drop(pool.acquire().await?);

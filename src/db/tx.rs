@@ -1,9 +1,10 @@
 //! Transactions of the engine's own.
 
 use sqlx::pool::PoolConnection;
-use sqlx::{AssertSqlSafe, PgPool, Postgres, Sqlite, Transaction};
+use sqlx::{AssertSqlSafe, Postgres, SqlSafeStr, Sqlite, Transaction};
 
 use super::sqlite::{Seat, SqliteDb};
+use super::warm::{WarmConnection, WarmPool};
 use super::{Conn, Db, DbKind, Link, Pooler};
 use crate::error::{Error, Result};
 
@@ -20,7 +21,7 @@ pub struct Tx {
 enum Session {
     Postgres(Transaction<'static, Postgres>),
     /// One statement, its own transaction.
-    PostgresSingle(PoolConnection<Postgres>),
+    PostgresSingle(WarmConnection),
     Sqlite(SqliteWrite),
     SqliteRead(PoolConnection<Sqlite>),
 }
@@ -75,7 +76,7 @@ impl Tx {
             DbKind::Postgres { pool, pooler: Pooler::Transaction } => {
                 Session::Postgres(begin_apart(pool, None).await?)
             }
-            DbKind::Postgres { pool, .. } => Session::PostgresSingle(pool.acquire().await?),
+            DbKind::Postgres { pool, .. } => Session::PostgresSingle(pool.single().await?),
             DbKind::Sqlite(sqlite) => Session::Sqlite(SqliteWrite {
                 writer: sqlite.join_group().await?,
                 db: sqlite.clone(),
@@ -132,7 +133,8 @@ impl Tx {
     pub async fn commit(self) -> Result<()> {
         match self.session {
             Session::Postgres(tx) => tx.commit().await?,
-            Session::PostgresSingle(_) | Session::SqliteRead(_) => {}
+            Session::PostgresSingle(conn) => conn.done(),
+            Session::SqliteRead(_) => {}
             Session::Sqlite(write) => write.commit().await?,
         }
         Ok(())
@@ -157,14 +159,10 @@ impl Tx {
 /// Begins in a task of its own. When the caller gives up between the server's `begin` and its answer, the driver would
 /// return the connection to the pool with the transaction open, and the next single write would never be committed;
 /// here the transaction is complete before it is dropped, and rolled back like any other.
-async fn begin_apart(pool: &PgPool, tenant: Option<i64>) -> Result<Transaction<'static, Postgres>> {
-    let pool = pool.clone();
-    let begin = async move {
-        match tenant {
-            None => pool.begin().await,
-            Some(tenant) => pool.begin_with(AssertSqlSafe(tenant_begin(tenant))).await,
-        }
-    };
+async fn begin_apart(pool: &WarmPool, tenant: Option<i64>) -> Result<Transaction<'static, Postgres>> {
+    let conn = pool.acquire().await?;
+    let statement = tenant.map(|tenant| AssertSqlSafe(tenant_begin(tenant)).into_sql_str());
+    let begin = Transaction::begin(conn, statement);
     Ok(tokio::spawn(begin).await.map_err(|why| Error::Unreachable(why.to_string()))??)
 }
 

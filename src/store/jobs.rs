@@ -10,6 +10,7 @@ use crate::client::Unique;
 use crate::db::{Conn, Dialect, Sql, query};
 use crate::error::{Error, Result};
 use crate::sql;
+use crate::store::single::insert_one;
 
 /// Unique and idempotency keys hold a day unless a job says otherwise.
 const KEY_LIFE: Duration = Duration::from_secs(24 * 3600);
@@ -157,8 +158,8 @@ pub(crate) fn confine(conn: &Conn<'_>, tenant_id: i64) -> Result<()> {
 
 /// Queues jobs of one tenant in one statement; ids that exist are left alone. Returns how many were stored.
 ///
-/// One bind, a JSON array: the same building code for one row and for thousands, on both databases. On PostgreSQL the
-/// tenant's setting travels in the statement, so a single dispatch stays one round trip under row-level security.
+/// One bind, a JSON array, on both databases. On PostgreSQL the tenant's setting travels in the statement, so that it
+/// stays one round trip under row-level security.
 ///
 /// The conflict names no column: `(tenant_id, id)` is unique as well, and of two inserts that meet the second would
 /// have stumbled over that index with an error.
@@ -220,7 +221,7 @@ pub async fn insert_once(conn: &mut Conn<'_>, job: &NewJob, holds: &[KeyHold]) -
             return Ok(Stored::Before(holder));
         }
     }
-    if insert(conn, std::slice::from_ref(job)).await? == 1 {
+    if insert_one(conn, job).await? {
         return Ok(Stored::New);
     }
     // Between the look and the insert another transaction stored the same id, or another tenant has it.

@@ -12,6 +12,7 @@
 //! | [`events`] | publish: an event and its listener jobs |
 //! | [`jobs`] | insert, unique and idempotency keys |
 //! | [`look`] | which lanes have work, and what else is to be done |
+//! | [`single`] | one job: a dispatch |
 //! | [`alike`] | many jobs of one kind at once |
 //! | [`claim`] | take jobs under a lease |
 //! | [`keys`] | jobs that share a key run one after the other |
@@ -82,6 +83,7 @@ pub mod rescue;
 pub mod revive;
 pub mod schedules;
 pub mod settle;
+pub mod single;
 pub mod starts;
 pub mod subscriptions;
 pub mod tenants;

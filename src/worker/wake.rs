@@ -23,7 +23,7 @@ pub(super) async fn listen(process: Arc<Process>) {
     }
     let mut pause = Pause::new();
     loop {
-        if let Err(error) = listen_once(&process, pool).await {
+        if let Err(error) = listen_once(&process, pool.pool()).await {
             pause.after_error("listening for wake-ups", &error).await;
         }
     }
