@@ -59,12 +59,10 @@ impl Db {
     /// Opens the database that the options name; an SQLite file and its folder are made when missing.
     pub async fn open(options: &DbOptions) -> Result<Self> {
         let kind = match options.dialect()? {
-            Dialect::Postgres => {
-                DbKind::Postgres {
+            Dialect::Postgres => DbKind::Postgres {
                 pool: WarmPool::new(postgres::connect(options).await?),
                 pooler: options.pooler,
-            }
-            }
+            },
             Dialect::Sqlite => DbKind::Sqlite(SqliteDb::open(options).await?),
         };
         Ok(Self { kind, options: Arc::new(options.clone()), clock_offset: Arc::default() })

@@ -68,7 +68,9 @@ impl WarmPool {
             resting
         };
         match resting {
-            Some(resting) if resting.since.elapsed() < TRUSTED => return Ok((resting.conn, resting.taken_at)),
+            Some(resting) if resting.since.elapsed() < TRUSTED => {
+                return Ok((resting.conn, resting.taken_at));
+            }
             Some(_) => lock(&self.bench).waiting += 1,
             None => {}
         }

@@ -10,6 +10,7 @@ use crate::db::{Conn, Db, Row, Sql, query};
 use crate::error::{Error, Result};
 use crate::fair::Key;
 use crate::sql;
+use crate::store::tenants::TenantNames;
 
 /// What to claim.
 #[derive(Debug, Clone)]
@@ -24,6 +25,8 @@ pub struct ClaimRequest<'a> {
     pub worker_id: Uuid,
     /// How long the lease lasts unless it is renewed.
     pub lease: Duration,
+    /// The tenants' slugs.
+    pub names: &'a TenantNames,
 }
 
 /// What to take from one lane: the jobs of one tenant in one queue.
@@ -109,8 +112,7 @@ macro_rules! take_on_postgres {
           set state = 'executing', token = $3, worker_id = $4, lease_until = {now} + {ms:$5}, started_at = {now},
              attempt = attempt + 1, runs = runs + 1
           where j.id = any(array(select id from picked)) and j.state = 'available'
-          returning j.id, j.tenant_id, (select t.slug from fairlane_tenants t where t.id = j.tenant_id) as tenant, j.queue,
-             j.kind, j.payload::text as payload, j.event_id, j.attempt, j.runs, j.max_attempts, j.timeout_ms, j.suspect,
+          returning j.id, j.tenant_id, j.queue, j.kind, j.payload::text as payload, j.event_id, j.attempt, j.runs, j.max_attempts, j.timeout_ms, j.suspect,
              j.cancel_requested_at is not null as cancelled, j.cancel_reason, j.unique_mode, j.concurrency_key,
              j.checkpoint, j.correlation_id, j.trace, j.created_at, j.priority, j.run_at,
              (extract(epoch from j.retry_until - {now}) * 1000)::bigint as retry_left_ms"
@@ -124,8 +126,7 @@ macro_rules! take_on_sqlite {
           set state = 'executing', token = $3, worker_id = $4, lease_until = {now} + {ms:$5}, started_at = {now},
              attempt = attempt + 1, runs = runs + 1
           where id in (select id from picked) and state = 'available'
-          returning id, tenant_id, (select t.slug from fairlane_tenants t where t.id = tenant_id) as tenant, queue, kind,
-             payload, event_id, attempt, runs, max_attempts, timeout_ms, suspect,
+          returning id, tenant_id, queue, kind, payload, event_id, attempt, runs, max_attempts, timeout_ms, suspect,
              cancel_requested_at is not null as cancelled, cancel_reason, unique_mode, concurrency_key, checkpoint,
              correlation_id, trace, created_at, priority, run_at, (retry_until - {now}) / 1000 as retry_left_ms"
     };
@@ -220,6 +221,8 @@ pub async fn claim(
     conn: &mut Conn<'_>,
     request: &ClaimRequest<'_>,
 ) -> Result<Vec<Result<Claimed, Unreadable>>> {
+    // Before the claim: an error after it would leave its jobs to the rescue.
+    request.names.learn(conn, request.lanes.iter().map(|lane| lane.tenant_id).collect()).await?;
     let token = Uuid::now_v7();
     let lanes = serde_json::to_string(request.lanes)
         .map_err(|why| Error::Invalid { what: "a claim".into(), why: why.to_string() })?;
@@ -233,7 +236,7 @@ pub async fn claim(
         .bind(request.lanes.iter().map(|lane| lane.limit as i64).max())
         .fetch_all(conn)
         .await?;
-    let mut claimed: Vec<_> = rows.iter().filter_map(|row| read(row, token)).collect();
+    let mut claimed: Vec<_> = rows.iter().filter_map(|row| read(row, token, request.names)).collect();
     // `returning` promises no order.
     claimed.sort_by_key(|job| job.as_ref().map(|job| job.key).ok());
     Ok(claimed)
@@ -246,6 +249,7 @@ pub async fn claim_suspect(
     kinds: &[String],
     worker_id: Uuid,
     lease: Duration,
+    names: &TenantNames,
 ) -> Result<Option<Result<Claimed, Unreadable>>> {
     let token = Uuid::now_v7();
     let row = query(CLAIM_SUSPECT)
@@ -256,7 +260,9 @@ pub async fn claim_suspect(
         .bind(millis(lease))
         .fetch_optional(conn)
         .await?;
-    Ok(row.and_then(|row| read(&row, token)))
+    let Some(row) = row else { return Ok(None) };
+    names.learn(conn, row.get("tenant_id").ok().into_iter().collect()).await?;
+    Ok(read(&row, token, names))
 }
 
 fn millis(lease: Duration) -> i64 {
@@ -265,11 +271,13 @@ fn millis(lease: Duration) -> i64 {
 
 /// A damaged row is that job's problem, never the claim's. One without a readable id can't even be failed: it stays
 /// under this lease until the rescue parks it.
-fn read(row: &Row, token: Uuid) -> Option<Result<Claimed, Unreadable>> {
+fn read(row: &Row, token: Uuid, names: &TenantNames) -> Option<Result<Claimed, Unreadable>> {
     match row.get::<Uuid>("id") {
-        Ok(id) => {
-            Some(read_job(row, id, token).map_err(|why| Unreadable { id, token, why: why.to_string() }))
-        }
+        Ok(id) => Some(read_job(row, id, token, names).map_err(|why| Unreadable {
+            id,
+            token,
+            why: why.to_string(),
+        })),
         Err(why) => {
             tracing::warn!(%why, "a row of fairlane_jobs has no readable id: it is left out");
             None
@@ -277,7 +285,7 @@ fn read(row: &Row, token: Uuid) -> Option<Result<Claimed, Unreadable>> {
     }
 }
 
-fn read_job(row: &Row, id: Uuid, token: Uuid) -> Result<Claimed> {
+fn read_job(row: &Row, id: Uuid, token: Uuid, names: &TenantNames) -> Result<Claimed> {
     let millis = |column: &str| -> Result<Option<Duration>> {
         let value: Option<i64> = row.get(column)?;
         Ok(value.map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or_default())))
@@ -287,11 +295,14 @@ fn read_job(row: &Row, id: Uuid, token: Uuid) -> Result<Claimed> {
             .map_err(|_| Error::Damaged(format!("column {column} is no count")))
     };
     let cancelled: bool = row.get("cancelled")?;
+    let tenant_id = row.get("tenant_id")?;
+    let tenant =
+        names.of(tenant_id).ok_or_else(|| Error::Damaged(format!("there is no tenant {tenant_id}")))?;
     Ok(Claimed {
         id,
         token,
-        tenant_id: row.get("tenant_id")?,
-        tenant: row.get("tenant")?,
+        tenant_id,
+        tenant: tenant.to_string(),
         queue: row.get("queue")?,
         kind: row.get("kind")?,
         payload: row.get("payload")?,

@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::fair::Key;
 use crate::store::claim::{self, ClaimRequest, Claimed, LaneClaim, Unreadable};
 use crate::store::look::{LaneHead, look};
+use crate::store::tenants::TenantNames;
 
 /// Lanes looked at.
 const LANES: i64 = 1000;
@@ -38,9 +39,10 @@ pub async fn claim_from(
     conn: &mut Conn<'_>,
     from: &ClaimFrom<'_>,
 ) -> Result<Vec<Result<Claimed, Unreadable>>> {
+    let names = &TenantNames::default();
     if from.suspects {
         let queues = [from.queue.to_owned()];
-        let one = claim::claim_suspect(conn, &queues, from.kinds, from.worker_id, from.lease).await?;
+        let one = claim::claim_suspect(conn, &queues, from.kinds, from.worker_id, from.lease, names).await?;
         return Ok(one.into_iter().collect());
     }
     let heads: Vec<LaneHead> = look(conn, ("", 0), LANES).await?.heads;
@@ -60,6 +62,7 @@ pub async fn claim_from(
         short_kinds: &[],
         worker_id: from.worker_id,
         lease: from.lease,
+        names,
     };
     claim::claim(conn, &request).await
 }

@@ -148,6 +148,7 @@ async fn claim_now(
         short_kinds: &short_kinds,
         worker_id: process.id,
         lease: process.options.lease,
+        names: &process.names,
     };
     claim::claim(conn, &request).await
 }

@@ -23,6 +23,7 @@ use crate::db::Db;
 use crate::fair::{Head, LaneId, Scheduler, SchedulerSettings};
 use crate::registry::{KindHandler, Served};
 use crate::store::keys::TenantKey;
+use crate::store::tenants::TenantNames;
 use crate::store::{self, settle::Fence, workers::WorkerRow};
 
 /// How long a stopping worker tries to settle what has run.
@@ -65,6 +66,7 @@ pub(crate) struct Process {
     pub(crate) handlers: BTreeMap<String, KindHandler>,
     pub(crate) kinds: Vec<String>,
     pub(crate) slots: Arc<Semaphore>,
+    pub(crate) names: TenantNames,
     /// Cancelled when the worker begins to drain: handlers see it in `ctx.is_stopping()`.
     pub(crate) draining: CancellationToken,
     /// Which tenant goes next.
@@ -124,6 +126,7 @@ impl Process {
             look_now: Notify::new(),
             rotations: watch::Sender::new(None),
             chores: Chores::default(),
+            names: TenantNames::default(),
             slots: Arc::new(Semaphore::new(options.concurrency)),
             fairlane,
             db,

@@ -281,9 +281,9 @@ impl ClaimLoop {
         let process = self.process.clone();
         let claimed_at = Instant::now();
         let mut tx = process.db.single().await?;
-        let (queues, kinds) = (&process.options.queues, &process.kinds);
-        let claimed =
-            claim::claim_suspect(&mut tx.conn(), queues, kinds, process.id, process.options.lease).await?;
+        let (queues, kinds, names) = (&process.options.queues, &process.kinds, &process.names);
+        let (worker, lease) = (process.id, process.options.lease);
+        let claimed = claim::claim_suspect(&mut tx.conn(), queues, kinds, worker, lease, names).await?;
         tx.commit().await?;
         let Some(job) = claimed else { return Ok(false) };
         debug!("a suspect runs alone");

@@ -53,10 +53,14 @@ impl Scheduler {
         now: Duration,
     ) -> Vec<Uuid> {
         let asked = std::mem::take(&mut self.asked);
+        let mut caught: HashMap<LaneId, (usize, Option<Key>)> = HashMap::with_capacity(takes.len());
+        for job in jobs {
+            let (got, last) = caught.entry(job.lane).or_default();
+            *got += 1;
+            *last = (*last).max(Some(job.key));
+        }
         for take in takes {
-            let of_lane = || jobs.iter().filter(|job| job.lane == take.lane);
-            let got = of_lane().count();
-            let last = of_lane().map(|job| job.key).max();
+            let (got, last) = caught.get(&take.lane).copied().unwrap_or_default();
             self.refund(take, take.count.saturating_sub(got));
             self.note_claim(take, got, last, took, now);
             if asked.get(&take.lane).is_some_and(|asked| asked.news) {
@@ -64,12 +68,12 @@ impl Scheduler {
             }
         }
         self.shares.keep_up();
-        let mut places: HashMap<LaneId, usize> = HashMap::new();
+        let mut places: HashMap<LaneId, (&Take, usize)> =
+            takes.iter().map(|take| (take.lane, (take, 0))).collect();
         let mut surplus = Vec::new();
         for job in jobs {
-            let place = places.entry(job.lane).or_default();
-            let take = takes.iter().find(|take| take.lane == job.lane);
-            if take.is_some_and(|take| !self.start(job, take, *place, now)) {
+            let Some((take, place)) = places.get_mut(&job.lane) else { continue };
+            if !self.start(job, take, *place, now) {
                 surplus.push(job.id);
             }
             *place += 1;
