@@ -227,11 +227,8 @@ async fn before_start(db: &Db, claimed: &Claimed, run: &Run) -> Option<AttemptRe
         return Some(AttemptResult::CancelRequested(reason.clone()));
     }
     run.job.event_id?;
-    let handled = async {
-        let mut tx = db.read().await?;
-        settle::handled_before(&mut tx.conn(), &run.job).await
-    };
-    match handled.await {
+    // Boxed: it would make the future of each job in flight 16 KB large, used or not.
+    match Box::pin(handled_before(db, &run.job)).await {
         Ok(true) => {
             debug!("this listener has handled this event before: nothing to do");
             Some(AttemptResult::Returned(Ok(())))
@@ -243,6 +240,11 @@ async fn before_start(db: &Db, claimed: &Claimed, run: &Run) -> Option<AttemptRe
             None
         }
     }
+}
+
+async fn handled_before(db: &Db, job: &JobInfo) -> crate::Result<bool> {
+    let mut tx = db.read().await?;
+    settle::handled_before(&mut tx.conn(), job).await
 }
 
 async fn run_handler(
