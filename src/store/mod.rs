@@ -14,6 +14,7 @@
 //! | [`look`] | which lanes have work, and what else is to be done |
 //! | [`alike`] | many jobs of one kind at once |
 //! | [`claim`] | take jobs under a lease |
+//! | [`suspects`] | jobs whose process died: claimed apart |
 //! | [`keys`] | jobs that share a key run one after the other |
 //! | [`permits`] | leased permits of limited tenants |
 //! | [`starts`] | when jobs of rate-limited tenants may start |
@@ -84,6 +85,7 @@ pub mod schedules;
 pub mod settle;
 pub mod starts;
 pub mod subscriptions;
+pub mod suspects;
 pub mod tenants;
 pub mod usage;
 pub mod workers;

@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::fair::Key;
 use crate::store::claim::{self, ClaimRequest, Claimed, LaneClaim, Unreadable};
 use crate::store::look::{LaneHead, look};
+use crate::store::suspects;
 
 /// Lanes looked at.
 const LANES: i64 = 1000;
@@ -39,8 +40,9 @@ pub async fn claim_from(
     from: &ClaimFrom<'_>,
 ) -> Result<Vec<Result<Claimed, Unreadable>>> {
     if from.suspects {
-        let queues = [from.queue.to_owned()];
-        let one = claim::claim_suspect(conn, &queues, from.kinds, from.worker_id, from.lease).await?;
+        let lanes = suspects::waiting(conn, &[from.queue.to_owned()], from.kinds).await?;
+        let Some(lane) = lanes.first() else { return Ok(Vec::new()) };
+        let one = suspects::claim(conn, lane, from.kinds, from.worker_id, from.lease).await?;
         return Ok(one.into_iter().collect());
     }
     let heads: Vec<LaneHead> = look(conn, ("", 0), LANES).await?.heads;
@@ -53,6 +55,7 @@ pub async fn claim_from(
         after: Key::START,
         limit,
         only_short: false,
+        keyed: true,
     };
     let request = ClaimRequest {
         lanes: &open.iter().map(lane).collect::<Vec<_>>(),

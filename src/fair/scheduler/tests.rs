@@ -1,5 +1,6 @@
 //! Properties of the scheduler, over random sequences of everything that can happen to it.
 
+mod suspects;
 mod world;
 
 use std::collections::BTreeMap;
@@ -26,6 +27,8 @@ enum Step {
     Look,
     /// Slots are planned for.
     Plan { free: usize },
+    /// Suspects are found, and one is planned for.
+    Suspects { lanes: Vec<LaneId> },
     /// The claim comes back, after others have taken some jobs.
     Claim { stolen: usize, narrow: Option<usize> },
     /// The claim fails.
@@ -60,6 +63,7 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(lane, priority, kind, hint)| Step::Queue { lane, priority, kind, hint }),
         3 => Just(Step::Look),
         4 => (0usize..120).prop_map(|free| Step::Plan { free }),
+        1 => prop::collection::vec(lane(), 0..3).prop_map(|lanes| Step::Suspects { lanes }),
         4 => (0usize..3, prop::option::weighted(0.2, 0usize..3))
             .prop_map(|(stolen, narrow)| Step::Claim { stolen, narrow }),
         1 => Just(Step::Fail),
@@ -170,7 +174,7 @@ fn a_newcomer_does_not_start_at_the_time_of_one_who_gets_little_because_its_queu
 fn permits_are_free_again_for_another_lane_when_a_claim_brings_nothing() {
     let mut world = World::new();
     world.set_permits(1, Scope::Total, Some(1));
-    world.scheduler.hinted(urgent(1), 5, world.now);
+    world.scheduler.hinted(urgent(1), 5, false, world.now);
     world.plan(8);
     world.queue(LaneId { queue: 1, tenant: 1 }, 5, 0, true);
     world.claim(0, None);
