@@ -243,6 +243,25 @@ backend_test!(
 );
 
 backend_test!(
+    async fn a_worker_that_stops_when_empty_stays_for_a_job_whose_key_another_process_holds(t: TestDb) {
+        let log = Log::default();
+        let busy = Running::start(&t, &log);
+        let acme = t.fairlane.tenant("acme");
+        let holder = acme.dispatch(keyed("a-1", 1, None));
+        holder.timeout(Duration::from_secs(60)).await.expect("dispatched");
+        eventually("the key is in use", async || log.count("a-1 1 begins") == 1).await;
+        acme.dispatch(keyed("a-1", 2, Some(1))).await.expect("dispatched");
+        let mut last = Running::with(&t, &log, WorkerOptions { stop_when_empty: true, ..quick() });
+        // One that does not stay ends within a few milliseconds.
+        let ended = tokio::time::timeout(Duration::from_millis(500), &mut last.task).await;
+        assert!(ended.is_err(), "it left a job behind: {:?}", log.entries());
+        busy.stop().await;
+        assert_eq!(last.task.await.expect("joined").expect("ran"), StopReason::Empty);
+        assert_eq!(log.count("a-1 2 ends"), 1);
+    }
+);
+
+backend_test!(
     async fn a_newcomer_starts_although_long_work_waits_for_every_slot(t: TestDb) {
         add_tenant(&t, "beta").await;
         let acme = t.fairlane.tenant("acme");
