@@ -191,17 +191,23 @@ impl Scheduler {
         self.has_news(id, now);
     }
 
-    /// Somebody has queued a job of this priority in a lane; `keyed` when it shares a key with others.
-    pub fn hinted(&mut self, id: LaneId, priority: i64, keyed: bool, now: Duration) {
+    /// Somebody has queued a job of this priority in a lane.
+    pub fn hinted(&mut self, id: LaneId, priority: i64, now: Duration) {
         if id.queue >= self.settings.queues {
             return;
         }
         let lane = self.lanes.entry(id).or_insert_with(|| Lane::starting_at(Key::START));
-        lane.keyed |= keyed;
         if priority < lane.start().priority {
             lane.lower(Key::of_priority(priority));
         }
         self.has_news(id, now);
+    }
+
+    /// Jobs of a lane that is known share keys with others: its claims take them too, and look at their keys.
+    pub fn has_keys(&mut self, id: LaneId) {
+        if let Some(lane) = self.lanes.get_mut(&id) {
+            lane.keyed = true;
+        }
     }
 
     /// A claimed job goes back to its lane.

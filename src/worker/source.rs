@@ -171,8 +171,12 @@ impl ClaimLoop {
         let Some(queue) = self.process.queue(&hint.queue) else { return };
         match hint.lane {
             Some(LaneHint { tenant_id: tenant, priority, keyed }) => {
-                let now = self.process.now();
-                self.process.scheduler().hinted(LaneId { queue, tenant }, priority, keyed, now);
+                let (lane, now) = (LaneId { queue, tenant }, self.process.now());
+                let mut scheduler = self.process.scheduler();
+                scheduler.hinted(lane, priority, now);
+                if keyed {
+                    scheduler.has_keys(lane);
+                }
             }
             None => self.process.look_now.notify_one(),
         }

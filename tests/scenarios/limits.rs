@@ -262,6 +262,20 @@ backend_test!(
 );
 
 backend_test!(
+    async fn a_wake_up_starts_a_job_with_a_key_at_once(t: TestDb) {
+        let log = Log::default();
+        let worker = Running::with(&t, &log, WorkerOptions { poll: Duration::from_secs(60), ..quick() });
+        let acme = t.fairlane.tenant("acme");
+        // The first look is over when something that was queued after it runs.
+        acme.dispatch(act("plain", What::Succeed)).await.expect("dispatched");
+        eventually("the worker has begun", async || log.count("plain 1") == 1).await;
+        acme.dispatch(keyed("a-1", 1, Some(1))).await.expect("dispatched");
+        eventually("it runs before the next look", async || log.count("a-1 1 ends") == 1).await;
+        worker.stop().await;
+    }
+);
+
+backend_test!(
     async fn a_newcomer_starts_although_long_work_waits_for_every_slot(t: TestDb) {
         add_tenant(&t, "beta").await;
         let acme = t.fairlane.tenant("acme");

@@ -11,6 +11,7 @@ use fairlane::limits::{LimitChange, Rate, Scope};
 use fairlane::store::limits;
 use fairlane::store::migrate::MigrationLine;
 use support::ledger::{Act, Ledger, Part, Record, Sleep, begun, peak, running};
+use support::load::{approve_orders, assert_every_order_billed_once};
 use support::processes::Site;
 
 const LIVE: &str = "select count(*) as n from fairlane_jobs";
@@ -18,6 +19,10 @@ const FAILED: &str = "select count(*) as n from fairlane_failed_jobs";
 
 fn lines() -> Vec<MigrationLine> {
     Vec::new()
+}
+
+fn erp_lines() -> Vec<MigrationLine> {
+    vec![fairlane_workers::erp::migrations()]
 }
 
 async fn limit(site: &Site, change: LimitChange) {
@@ -138,5 +143,18 @@ backend_test!(
         assert!(closest >= rate.period, "{} starts in {closest:?}", RATE + 1);
         let took = Duration::from_micros(starts[starts.len() - 1] - starts[0]);
         assert!(took < Duration::from_secs(8), "the rate was used: 100 starts took {took:?}");
+    }
+);
+
+backend_test!(
+    migrations: erp_lines;
+    async fn a_worker_that_stops_when_empty_stays_until_a_rate_has_let_all_jobs_start(t: TestDb) {
+        let site = Site::new(t).await;
+        site.run(&["tenants", "limits", "acme", "--starts", "10/s"]);
+        approve_orders(&site, 10).await;
+        let (status, took) = site.worker(&["--queue", "high,default", "--stop-when-empty"]).wait(Duration::from_secs(60));
+        assert!(status.success(), "{status}");
+        assert_every_order_billed_once(&site, 10).await;
+        assert!(took > Duration::from_millis(1800), "20 jobs at ten a second took {took:?}");
     }
 );

@@ -174,7 +174,7 @@ fn a_newcomer_does_not_start_at_the_time_of_one_who_gets_little_because_its_queu
 fn permits_are_free_again_for_another_lane_when_a_claim_brings_nothing() {
     let mut world = World::new();
     world.set_permits(1, Scope::Total, Some(1));
-    world.scheduler.hinted(urgent(1), 5, false, world.now);
+    world.scheduler.hinted(urgent(1), 5, world.now);
     world.plan(8);
     world.queue(LaneId { queue: 1, tenant: 1 }, 5, 0, true);
     world.claim(0, None);

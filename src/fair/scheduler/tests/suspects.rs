@@ -100,7 +100,7 @@ fn permits_on_offer_are_waited_for_a_moment() {
 #[test]
 fn one_whose_rate_is_used_up_is_waited_for_only_a_moment() {
     let mut world = World::new();
-    world.scheduler.hinted(LATER, 5, false, world.now);
+    world.scheduler.hinted(LATER, 5, world.now);
     world.scheduler.rest(LATER, world.now + Duration::from_millis(40));
     let chance = world.scheduler.suspects_wait(vec![LATER], world.now);
     assert_eq!(chance, SuspectChance::In(Duration::from_millis(40)));

@@ -75,7 +75,7 @@ impl World {
         self.next_id += 1;
         self.waiting.entry(lane).or_default().insert(key, kind);
         if hint {
-            self.scheduler.hinted(lane, priority, false, self.now);
+            self.scheduler.hinted(lane, priority, self.now);
         }
     }
 
