@@ -199,9 +199,12 @@ backend_test!(
         add_tenant(&t, "beta").await;
         limit_total(&t, "acme", starts(1, Duration::from_secs(3600))).await;
         let log = Log::default();
-        let worker = Running::start(&t, &log);
+        let first = Running::start(&t, &log);
         t.fairlane.tenant("acme").dispatch(act("first", What::Succeed)).await.expect("dispatched");
         eventually("the rate is used up", async || log.count("first 1") == 1).await;
+        first.stop().await;
+        // Another process does not know that.
+        let worker = Running::start(&t, &log);
         dispatch_suspects(&t, vec![("acme", What::Succeed), ("beta", What::Succeed)]).await;
         eventually("the other tenant's suspect runs", async || log.count("beta 1") == 1).await;
         for _ in 0..20 {
@@ -307,6 +310,22 @@ backend_test!(
         let urgent = "select count(*) as n from fairlane_jobs where queue = 'high'";
         let left = count(&t, urgent).await;
         assert!(left > 1000, "{left} of 4000 urgent jobs were left");
+        worker.stop().await;
+    }
+);
+
+backend_test!(
+    async fn a_flood_of_one_tenant_does_not_starve_another(t: TestDb) {
+        add_tenant(&t, "beta").await;
+        let flood = (0..400).map(|_| act("flood", What::Sleep(5)));
+        t.fairlane.tenant("acme").dispatch_all(flood).await.expect("dispatched");
+        let quiet = (0..10).map(|_| act("quiet", What::Sleep(5)));
+        t.fairlane.tenant("beta").dispatch_all(quiet).await.expect("dispatched");
+        let log = Log::default();
+        let worker = Running::start(&t, &log);
+        eventually("the quiet tenant's jobs run", async || log.count("quiet 1") == 10).await;
+        let before = log.count("flood 1");
+        assert!(before < 100, "{before} of the flood went first");
         worker.stop().await;
     }
 );
