@@ -45,7 +45,8 @@ impl JobError {
         Self::new(Decision::Discard, "discarded", error)
     }
 
-    /// Calls the handler again after a while; the attempt is given back.
+    /// Calls the handler again after a while; the attempt is given back. A job that is to come again at once (zero) keeps its
+    /// place before later jobs: for a handler that stops because its worker does.
     pub fn snooze(after: Duration) -> Self {
         Self::new(Decision::Snooze(after), "snoozed", "")
     }

@@ -161,7 +161,10 @@ impl Dispatch {
             let by_a_job = tenant.origin.causation_id.is_some();
             admission.admit(&tenant.fairlane, conn, Wish { queue: &job.queue, jobs: 1, by_a_job }).await?;
         }
-        let hint = |job: &NewJob| Hint::lane(job.queue.as_str(), tenant_id, i64::from(job.priority));
+        let hint = |job: &NewJob| {
+            Hint::lane(job.queue.as_str(), tenant_id, i64::from(job.priority))
+                .keyed(job.concurrency_key.is_some())
+        };
         let wake = |job: &NewJob| tenant.fairlane.waker().wake_for(BTreeSet::from([hint(job)]));
         let stored = if holds.is_empty() && !own_id {
             insert_one(conn, &job).await?;
@@ -267,7 +270,8 @@ pub(super) async fn dispatch_all<J: Job>(tenant: &Tenant, jobs: impl IntoIterato
     for chunk in rows.chunks(ROWS_PER_STATEMENT) {
         insert_alike(&mut tx.conn(), chunk).await?;
     }
-    let hint = |row: &NewJob| Hint::lane(row.queue.as_str(), tenant_id, i64::from(row.priority));
+    let keyed = rows.iter().any(|row| row.concurrency_key.is_some());
+    let hint = |row: &NewJob| Hint::lane(row.queue.as_str(), tenant_id, i64::from(row.priority)).keyed(keyed);
     let hints = rows.first().map(hint).into_iter().collect();
     tx.commit().await?;
     tenant.fairlane.wake(hints);

@@ -28,7 +28,7 @@ use crate::transaction::Transaction;
 use crate::{Event, Job, store};
 
 pub(crate) use payload::{check_size as check_payload_size, encode as encode_payload};
-pub(crate) use wake::{Hint, WAKE_CHANNEL, Waker};
+pub(crate) use wake::{Hint, LaneHint, WAKE_CHANNEL, Waker};
 
 /// A connection to the queue; cheap to clone.
 #[derive(Debug, Clone)]

@@ -18,6 +18,8 @@ use crate::sql;
 pub(crate) const WAKE_CHANNEL: &str = "fairlane_wake";
 /// A notification holds 8000 bytes.
 const LONGEST_PAYLOAD: usize = 7000;
+/// Ends the hint of a job that shares a key with others.
+const KEYED: &str = "k";
 /// Hints a worker may be behind before it looks for itself.
 const HINTS_KEPT: usize = 1024;
 /// How much longer the next notification waits for each wake-up that this one carried, beyond the first.
@@ -39,32 +41,55 @@ pub enum WakeMode {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Hint {
     pub(crate) queue: String,
-    /// The tenant and the priority; without them the worker has to look.
-    pub(crate) lane: Option<(i64, i64)>,
+    /// Without it the worker has to look.
+    pub(crate) lane: Option<LaneHint>,
+}
+
+/// Whose work it is, and which place it takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct LaneHint {
+    pub(crate) tenant_id: i64,
+    pub(crate) priority: i64,
+    /// Whether the job shares a key with others: such jobs are taken only by a claim that looks at their keys.
+    pub(crate) keyed: bool,
 }
 
 impl Hint {
     pub(crate) fn lane(queue: impl Into<String>, tenant_id: i64, priority: i64) -> Self {
-        Self { queue: queue.into(), lane: Some((tenant_id, priority)) }
+        Self { queue: queue.into(), lane: Some(LaneHint { tenant_id, priority, keyed: false }) }
     }
 
     pub(crate) fn queue(queue: impl Into<String>) -> Self {
         Self { queue: queue.into(), lane: None }
     }
 
-    /// `queue` or `queue:tenant:priority`; a queue's name has no commas, but it may have colons.
+    /// Says of the lane's jobs whether any of them shares a key with others.
+    pub(crate) fn keyed(mut self, keyed: bool) -> Self {
+        if let Some(lane) = &mut self.lane {
+            lane.keyed = keyed;
+        }
+        self
+    }
+
+    /// `queue`, `queue:tenant:priority`, or `queue:tenant:priorityk` for jobs with a key; a queue's name has no commas,
+    /// but it may have colons.
     fn encode(&self) -> String {
         match self.lane {
-            Some((tenant_id, priority)) => format!("{}:{tenant_id}:{priority}", self.queue),
+            Some(LaneHint { tenant_id, priority, keyed }) => {
+                format!("{}:{tenant_id}:{priority}{}", self.queue, if keyed { KEYED } else { "" })
+            }
             None => self.queue.clone(),
         }
     }
 
     fn decode(word: &str) -> Self {
         let mut parts = word.rsplitn(3, ':');
-        let (priority, tenant) = (parts.next().map(str::parse), parts.next().map(str::parse));
-        match (parts.next(), tenant, priority) {
-            (Some(queue), Some(Ok(tenant_id)), Some(Ok(priority))) => Self::lane(queue, tenant_id, priority),
+        let (last, tenant) = (parts.next().unwrap_or_default(), parts.next().map(str::parse));
+        let keyed = last.strip_suffix(KEYED);
+        match (parts.next(), tenant, keyed.unwrap_or(last).parse()) {
+            (Some(queue), Some(Ok(tenant_id)), Ok(priority)) => {
+                Self::lane(queue, tenant_id, priority).keyed(keyed.is_some())
+            }
             _ => Self::queue(word),
         }
     }
@@ -229,6 +254,7 @@ mod tests {
         let hints = BTreeSet::from([
             Hint::lane("high", 17, 0),
             Hint::lane("with:colon", 3, 9),
+            Hint::lane("high", 17, 0).keyed(true),
             Hint::queue("low"),
             Hint::queue("also:a:queue"),
         ]);

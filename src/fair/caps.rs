@@ -1,6 +1,6 @@
 //! Permits of limited tenants: a process runs at most as many jobs as it holds permits for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::LaneId;
 
@@ -27,6 +27,8 @@ struct Cap {
 #[derive(Debug, Default)]
 pub(super) struct Caps {
     caps: BTreeMap<(i64, Scope), Cap>,
+    /// Scopes in which one permit is kept for a suspect.
+    kept: BTreeSet<(i64, Scope)>,
     /// Whether tenants nobody has said anything about are limited too: then they have no permits until they get some.
     everyone: bool,
 }
@@ -59,19 +61,39 @@ impl Caps {
         [(lane.tenant, Scope::Total), (lane.tenant, Scope::Queue(lane.queue))]
     }
 
+    /// Of the permits for these lanes one is kept for a suspect, in each of their scopes; of no others.
+    pub(super) fn keep_for_suspects(&mut self, lanes: &[LaneId]) {
+        self.kept = lanes.iter().flat_map(|lane| Self::of(*lane)).collect();
+    }
+
     /// How many more jobs of a lane may start here now.
     pub(super) fn left(&self, lane: LaneId) -> usize {
-        let offered = |scope| self.caps.get(&scope).is_some_and(|cap: &Cap| cap.on_offer);
-        if Self::of(lane).into_iter().any(offered) { 0 } else { self.unused(lane) }
+        if self.on_offer(lane) { 0 } else { self.unused_but(lane, &self.kept) }
+    }
+
+    /// How many suspects of a lane may: the permit that is kept is for them.
+    pub(super) fn left_for_suspect(&self, lane: LaneId) -> usize {
+        if self.on_offer(lane) { 0 } else { self.unused(lane) }
+    }
+
+    fn on_offer(&self, lane: LaneId) -> bool {
+        Self::of(lane).into_iter().any(|scope| self.caps.get(&scope).is_some_and(|cap| cap.on_offer))
     }
 
     /// How many permits for a lane are not used.
     pub(super) fn unused(&self, lane: LaneId) -> usize {
+        self.unused_but(lane, &BTreeSet::new())
+    }
+
+    fn unused_but(&self, lane: LaneId, kept: &BTreeSet<(i64, Scope)>) -> usize {
         if self.everyone && !self.caps.contains_key(&(lane.tenant, Scope::Total)) {
             return 0;
         }
-        let caps = Self::of(lane).into_iter().filter_map(|scope| self.caps.get(&scope));
-        caps.map(|cap| cap.permits.saturating_sub(cap.running)).min().unwrap_or(usize::MAX)
+        let caps = Self::of(lane).into_iter().filter_map(|scope| Some((scope, self.caps.get(&scope)?)));
+        let unused = |(scope, cap): ((i64, Scope), &Cap)| {
+            cap.permits.saturating_sub(cap.running + usize::from(kept.contains(&scope)))
+        };
+        caps.map(unused).min().unwrap_or(usize::MAX)
     }
 
     /// Counts jobs as running from the plan on.

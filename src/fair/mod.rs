@@ -29,4 +29,4 @@ mod slots;
 pub use caps::Scope;
 pub use grant::{Grant, Holding, grant};
 pub use lane::{Key, LaneId};
-pub use scheduler::{ClaimedJob, Demand, Head, Scheduler, SchedulerSettings, Take};
+pub use scheduler::{ClaimedJob, Demand, Head, Scheduler, SchedulerSettings, SuspectChance, Take};

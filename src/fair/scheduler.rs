@@ -5,10 +5,12 @@
 //! | `plan.rs` | free slots are handed out |
 //! | `jobs.rs` | what is claimed, what runs, what it has cost |
 //! | `permits.rs` | limited tenants: what this process may run, and could use |
+//! | `suspects.rs` | jobs whose process died: each runs alone |
 
 mod jobs;
 mod permits;
 mod plan;
+mod suspects;
 #[cfg(test)]
 mod tests;
 
@@ -20,6 +22,7 @@ use uuid::Uuid;
 pub use jobs::ClaimedJob;
 pub use permits::Demand;
 pub use plan::Take;
+pub use suspects::SuspectChance;
 
 use super::caps::Caps;
 use super::kinds::{Kinds, LONG, Length};
@@ -96,6 +99,8 @@ pub struct Scheduler {
     resting: BTreeSet<(Duration, LaneId)>,
     /// Lanes that have work and no permit.
     parked: BTreeSet<LaneId>,
+    /// Lanes in which suspects wait, the first before the second.
+    suspects: Vec<LaneId>,
     /// The lanes of the claim that is under way.
     asked: HashMap<LaneId, Asked>,
     /// Everything claimed and not settled; in order, so that the same input always gives the same plans.
@@ -119,6 +124,7 @@ impl Scheduler {
             caps: Caps::default(),
             resting: BTreeSet::new(),
             parked: BTreeSet::new(),
+            suspects: Vec::new(),
             asked: HashMap::new(),
             jobs: BTreeMap::new(),
             running: 0,
@@ -195,6 +201,13 @@ impl Scheduler {
             lane.lower(Key::of_priority(priority));
         }
         self.has_news(id, now);
+    }
+
+    /// Jobs of a lane that is known share keys with others: its claims take them too, and look at their keys.
+    pub fn has_keys(&mut self, id: LaneId) {
+        if let Some(lane) = self.lanes.get_mut(&id) {
+            lane.keyed = true;
+        }
     }
 
     /// A claimed job goes back to its lane.

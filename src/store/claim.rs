@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::db::{Conn, Db, Row, Sql, query};
+use crate::db::{Conn, Row, Sql, query};
 use crate::error::{Error, Result};
 use crate::fair::Key;
 use crate::sql;
@@ -43,6 +43,8 @@ pub struct LaneClaim<'a> {
     pub limit: usize,
     /// Kinds of `short_kinds` only.
     pub only_short: bool,
+    /// Jobs that share a key too: only a claim that looks at their keys ([`super::keys::set_aside`]) may take them.
+    pub keyed: bool,
 }
 
 /// A job under lease.
@@ -146,13 +148,15 @@ macro_rules! open_lane {
     };
 }
 
+pub(super) use {open_lane, take_on_postgres, take_on_sqlite};
+
 /// Each lane gives its next jobs after a place: an index scan that starts there. SQLite has neither lateral joins nor
 /// arrays, no limit that depends on a row (hence the places), and one writer at a time, so nothing to lock.
 const CLAIM: Sql = Sql {
     postgres: concat!(
         "with lanes as materialized (
             select * from jsonb_to_recordset($1::jsonb) as l(queue text, tenant_id bigint, priority bigint, run_at bigint,
-                id uuid, \"limit\" bigint, only_short boolean)
+                id uuid, \"limit\" bigint, only_short boolean, keyed boolean)
          ), picked as materialized (
             select head.id from lanes l cross join lateral (
                 select id from fairlane_jobs
@@ -160,6 +164,7 @@ const CLAIM: Sql = Sql {
                     and (priority, run_at, id)
                         > (l.priority, 'epoch'::timestamptz + l.run_at * interval '1 microsecond', l.id)
                     and kind = any(case when l.only_short then $6 else $2 end)
+                    and (l.keyed or concurrency_key is null)
                 order by queue, tenant_id, priority, run_at, id limit l.\"limit\"
                 for no key update skip locked) head
             where ",
@@ -171,7 +176,7 @@ const CLAIM: Sql = Sql {
         "with lanes as materialized (
             select value ->> 'queue' as queue, value ->> 'tenant_id' as tenant_id, value ->> 'priority' as priority,
                 value ->> 'run_at' as run_at, value ->> 'id' as id, value ->> 'limit' as most,
-                value ->> 'only_short' as only_short
+                value ->> 'only_short' as only_short, value ->> 'keyed' as keyed
             from json_each($1)
          ), picked as materialized (
             select head.id from lanes l join fairlane_jobs head on head.id in (
@@ -180,32 +185,12 @@ const CLAIM: Sql = Sql {
                     where j.state = 'available' and not j.suspect and j.queue = l.queue and j.tenant_id = l.tenant_id
                         and (j.priority, j.run_at, j.id) > (l.priority, l.run_at, l.id)
                         and j.kind in (select value from json_each(case when l.only_short then $6 else $2 end))
+                        and (l.keyed or j.concurrency_key is null)
                     order by j.priority, j.run_at, j.id limit $7) next
                 where next.place <= l.most)
             where ",
         open_lane!("l.queue", "l.tenant_id"),
         ")",
-        take_on_sqlite!()
-    ),
-};
-
-/// The oldest suspect of these queues, whosever it is: it runs alone, so there is nothing to share out.
-const CLAIM_SUSPECT: Sql = Sql {
-    postgres: concat!(
-        "with picked as materialized (
-            select j.id from fairlane_jobs j
-            where j.state = 'available' and j.suspect and j.queue = any($1) and j.kind = any($2) and ",
-        open_lane!("j.queue", "j.tenant_id"),
-        "   order by j.priority, j.run_at, j.id limit 1 for no key update skip locked)",
-        take_on_postgres!()
-    ),
-    sqlite: concat!(
-        "with picked as materialized (
-            select j.id from fairlane_jobs j
-            where j.state = 'available' and j.suspect and j.queue in (select value from json_each($1))
-                and j.kind in (select value from json_each($2)) and ",
-        open_lane!("j.queue", "j.tenant_id"),
-        "   order by j.priority, j.run_at, j.id limit 1)",
         take_on_sqlite!()
     ),
 };
@@ -242,36 +227,13 @@ pub async fn claim(
     Ok(claimed)
 }
 
-/// Takes one suspect: a job whose process died under it.
-pub async fn claim_suspect(
-    conn: &mut Conn<'_>,
-    queues: &[String],
-    kinds: &[String],
-    worker_id: Uuid,
-    lease: Duration,
-    names: &TenantNames,
-) -> Result<Option<Result<Claimed, Unreadable>>> {
-    let token = Uuid::now_v7();
-    let row = query(CLAIM_SUSPECT)
-        .bind(queues)
-        .bind(kinds)
-        .bind(token)
-        .bind(worker_id)
-        .bind(millis(lease))
-        .fetch_optional(conn)
-        .await?;
-    let Some(row) = row else { return Ok(None) };
-    names.learn(conn, row.get("tenant_id").ok().into_iter().collect()).await?;
-    Ok(read(&row, token, names))
-}
-
-fn millis(lease: Duration) -> i64 {
+pub(super) fn millis(lease: Duration) -> i64 {
     i64::try_from(lease.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// A damaged row is that job's problem, never the claim's. One without a readable id can't even be failed: it stays
 /// under this lease until the rescue parks it.
-fn read(row: &Row, token: Uuid, names: &TenantNames) -> Option<Result<Claimed, Unreadable>> {
+pub(super) fn read(row: &Row, token: Uuid, names: &TenantNames) -> Option<Result<Claimed, Unreadable>> {
     match row.get::<Uuid>("id") {
         Ok(id) => Some(read_job(row, id, token, names).map_err(|why| Unreadable {
             id,
@@ -342,22 +304,4 @@ pub async fn release_start_keys(conn: &mut Conn<'_>, started: &[Uuid]) -> Result
     .execute(conn)
     .await?;
     Ok(())
-}
-
-/// Whether there is a suspect that a worker of these queues and kinds may run now: the claim's own conditions.
-pub async fn suspects_waiting(db: &Db, queues: &[String], kinds: &[String]) -> Result<bool> {
-    let mut tx = db.read().await?;
-    let row = query(sql!(concat!(
-        "select exists (
-            select 1 from fairlane_jobs j
-            where j.state = 'available' and j.suspect and j.queue {in:$1} and j.kind {in:$2} and j.run_at <= {now}
-                and ",
-        open_lane!("j.queue", "j.tenant_id"),
-        ") as waiting"
-    )))
-    .bind(queues)
-    .bind(kinds)
-    .fetch_one(&mut tx.conn())
-    .await?;
-    row.get("waiting")
 }

@@ -12,7 +12,7 @@ use crate::db::{Conn, Dialect, Row, query};
 use crate::error::Result;
 use crate::fair::Key;
 use crate::sql;
-use crate::store::claim::Claimed;
+use crate::store::claim::{Claimed, open_lane};
 use crate::store::look::LaneHead;
 
 /// A key of a tenant.
@@ -132,16 +132,39 @@ fn head(row: &Row) -> Result<LaneHead> {
     })
 }
 
-/// Keys for which jobs were set aside: for the sweep.
+/// Keys that have room and for which jobs were set aside: for the sweep. Any of them, so that those who have to wait for an
+/// earlier job of their key can't crowd out the others.
 pub async fn with_jobs_aside(conn: &mut Conn<'_>, most: i64) -> Result<BTreeSet<TenantKey>> {
-    let rows = query(sql!(
-        "select distinct tenant_id, concurrency_key from fairlane_jobs
-         where state = 'suspended' and concurrency_key is not null limit $1"
-    ))
+    let rows = query(sql!(concat!(
+        "select k.tenant_id, k.concurrency_key from (
+            select distinct tenant_id, concurrency_key from fairlane_jobs
+            where state = 'suspended' and concurrency_key is not null) k
+         where (select count(*) from fairlane_jobs o
+            where o.tenant_id = k.tenant_id and o.concurrency_key = k.concurrency_key and o.state = 'executing') < ",
+        limit_of_key!("k.tenant_id", "k.concurrency_key"),
+        " order by random() limit $1"
+    )))
     .bind(most)
     .fetch_all(conn)
     .await?;
     rows.iter()
         .map(|row| Ok(TenantKey { tenant_id: row.get("tenant_id")?, key: row.get("concurrency_key")? }))
         .collect()
+}
+
+/// Whether a job of these queues and kinds waits for its key, and its tenant and queue are not paused. Whoever stops when
+/// nothing is left to do waits for it: it is let in as soon as a job of its key is settled.
+pub async fn any_aside(conn: &mut Conn<'_>, queues: &[String], kinds: &[String]) -> Result<bool> {
+    let row = query(sql!(concat!(
+        "select exists (
+            select 1 from fairlane_jobs j
+            where j.state = 'suspended' and j.concurrency_key is not null and j.queue {in:$1} and j.kind {in:$2} and ",
+        open_lane!("j.queue", "j.tenant_id"),
+        ") as aside"
+    )))
+    .bind(queues)
+    .bind(kinds)
+    .fetch_one(conn)
+    .await?;
+    row.get("aside")
 }

@@ -15,6 +15,7 @@
 //! | [`single`] | one job: a dispatch |
 //! | [`alike`] | many jobs of one kind at once |
 //! | [`claim`] | take jobs under a lease |
+//! | [`suspects`] | jobs whose process died: claimed apart |
 //! | [`keys`] | jobs that share a key run one after the other |
 //! | [`permits`] | leased permits of limited tenants |
 //! | [`starts`] | when jobs of rate-limited tenants may start |
@@ -86,6 +87,7 @@ pub mod settle;
 pub mod single;
 pub mod starts;
 pub mod subscriptions;
+pub mod suspects;
 pub mod tenants;
 pub mod usage;
 pub mod workers;

@@ -53,7 +53,8 @@ struct NewHolding<'a> {
 ///
 /// The tenants' locks come first and the rows are read by the next statement: one that waits for a lock would go on to
 /// read what was true before it waited. Permits last two leases, and are written anew after half a lease: a process that
-/// dies keeps them until the leases of its jobs, which are one lease long, are over too.
+/// dies keeps them until the leases of its jobs, which are one lease long, are over too. Where it does not, because it died
+/// before it could write them anew, what counts are its jobs, until somebody has taken them back.
 pub async fn exchange(
     conn: &mut Conn<'_>,
     worker_id: Uuid,
@@ -110,8 +111,13 @@ async fn lock(conn: &mut Conn<'_>, tenants: &[i64]) -> Result<()> {
 
 async fn held(conn: &mut Conn<'_>, tenants: &[i64], lease: Duration) -> Result<Vec<Held>> {
     let rows = query(sql!(
-        "select tenant_id, scope, name, worker_id, permits, wanted, until > {now} + {ms:$2} as fresh from fairlane_permits
-         where tenant_id {in:$1} and until > {now}"
+        "select p.tenant_id, p.scope, p.name, p.worker_id, p.until > {now} + {ms:$2} as fresh,
+            case when p.until > {now} then p.wanted else 0 end as wanted,
+            case when p.until > {now} then p.permits else (
+                select count(*) from fairlane_jobs j
+                where j.state = 'executing' and j.worker_id = p.worker_id and j.tenant_id = p.tenant_id
+                    and (p.scope = 'total' or j.queue = p.name)) end as permits
+         from fairlane_permits p where p.tenant_id {in:$1}"
     ))
     .bind(tenants.to_vec())
     .bind(millis(lease + lease / 2))
@@ -170,9 +176,15 @@ pub async fn give_back(conn: &mut Conn<'_>, worker_id: Uuid) -> Result<()> {
     Ok(())
 }
 
-/// Removes permits that have been over for a while.
+/// Removes permits that have been over for a while, of processes that have no job any more.
 pub async fn prune(conn: &mut Conn<'_>) -> Result<u64> {
-    query(sql!("delete from fairlane_permits where until < {now} - {ms:$1}")).bind(60_000).execute(conn).await
+    query(sql!(
+        "delete from fairlane_permits where until < {now} - {ms:$1} and not exists (
+            select 1 from fairlane_jobs j where j.state = 'executing' and j.worker_id = fairlane_permits.worker_id)"
+    ))
+    .bind(60_000)
+    .execute(conn)
+    .await
 }
 
 fn millis(duration: Duration) -> i64 {

@@ -226,12 +226,14 @@ pub async fn retry(
     Ok(touched == 1)
 }
 
-/// Puts a job back for later and gives the attempt back; `false` when the lease was lost.
+/// Puts a job back for later and gives the attempt back; `false` when the lease was lost. One that is to come again at once
+/// keeps its place, before later ones of its lane and key.
 pub async fn snooze(conn: &mut Conn<'_>, end: impl Into<RunEnd>, after: Duration) -> Result<bool> {
     let RunEnd { fence, worked } = end.into();
     let touched = query(sql!(
         "update fairlane_jobs set state = case when $3 > 0 then 'scheduled' else 'available' end,
-            run_at = {now} + {ms:$3}, token = null, lease_until = null, attempt = attempt - 1, suspect = false, crashes = 0,
+            run_at = case when $3 > 0 then {now} + {ms:$3} else run_at end, token = null, lease_until = null,
+            attempt = attempt - 1, suspect = false, crashes = 0,
             worked_ms = worked_ms + $4
          where id = $1 and token = $2 and state = 'executing'"
     ))

@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::fair::Key;
 use crate::store::claim::{self, ClaimRequest, Claimed, LaneClaim, Unreadable};
 use crate::store::look::{LaneHead, look};
+use crate::store::suspects;
 use crate::store::tenants::TenantNames;
 
 /// Lanes looked at.
@@ -41,8 +42,9 @@ pub async fn claim_from(
 ) -> Result<Vec<Result<Claimed, Unreadable>>> {
     let names = &TenantNames::default();
     if from.suspects {
-        let queues = [from.queue.to_owned()];
-        let one = claim::claim_suspect(conn, &queues, from.kinds, from.worker_id, from.lease, names).await?;
+        let lanes = suspects::waiting(conn, &[from.queue.to_owned()], from.kinds).await?;
+        let Some(lane) = lanes.first() else { return Ok(Vec::new()) };
+        let one = suspects::claim(conn, lane, from.kinds, from.worker_id, from.lease, names).await?;
         return Ok(one.into_iter().collect());
     }
     let heads: Vec<LaneHead> = look(conn, ("", 0), LANES).await?.heads;
@@ -55,6 +57,7 @@ pub async fn claim_from(
         after: Key::START,
         limit,
         only_short: false,
+        keyed: true,
     };
     let request = ClaimRequest {
         lanes: &open.iter().map(lane).collect::<Vec<_>>(),

@@ -1,7 +1,8 @@
 //! One claim: from the scheduler's takes to leased jobs, with the limits that only the database can keep.
 //!
 //! Most claims are one statement, its own transaction. Lanes of a tenant with a rate, or whose jobs share keys, make it a
-//! transaction: rates are locked first (a locked one is passed over), keys after the claim.
+//! transaction: rates are locked first (a locked one is passed over), keys after the claim. A lane that is not known to have
+//! jobs with keys gives none of them: nothing with a key is ever claimed without a look at it.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
@@ -17,6 +18,7 @@ use crate::store::claim::{self, ClaimRequest, Claimed, LaneClaim, Unreadable};
 use crate::store::keys::{self, TenantKey};
 use crate::store::rates::HeldRate;
 use crate::store::starts::{self, StartWindow, Starts};
+use crate::store::suspects::{self, SuspectLane};
 
 /// How long a lane rests whose rate another process is just using.
 const RATE_TAKEN: Duration = Duration::from_millis(5);
@@ -128,8 +130,9 @@ async fn claim_now(
     process: &Process,
     takes: &[Take],
 ) -> Result<Vec<Result<Claimed, Unreadable>>> {
-    if takes.is_empty() {
-        return Ok(Vec::new());
+    let Some(first) = takes.first() else { return Ok(Vec::new()) };
+    if first.suspect {
+        return claim_suspect(conn, process, first.lane).await;
     }
     let lane = |take: &Take| LaneClaim {
         queue: &process.options.queues[take.lane.queue],
@@ -137,6 +140,7 @@ async fn claim_now(
         after: take.after,
         limit: take.count,
         only_short: take.only_short,
+        keyed: take.keyed,
     };
     let short_kinds = match takes.iter().any(|take| take.only_short) {
         true => process.scheduler().short_kinds(),
@@ -151,6 +155,19 @@ async fn claim_now(
         names: &process.names,
     };
     claim::claim(conn, &request).await
+}
+
+async fn claim_suspect(
+    conn: &mut Conn<'_>,
+    process: &Process,
+    lane: LaneId,
+) -> Result<Vec<Result<Claimed, Unreadable>>> {
+    let queue = process.options.queues[lane.queue].clone();
+    let lane = SuspectLane { queue, tenant_id: lane.tenant };
+    let claimed =
+        suspects::claim(conn, &lane, &process.kinds, process.id, process.options.lease, &process.names)
+            .await?;
+    Ok(claimed.into_iter().collect())
 }
 
 async fn set_aside(conn: &mut Conn<'_>, process: &Process, catch: &mut Catch) -> Result<()> {

@@ -4,8 +4,9 @@
 //! lookout.rs    which lanes have work, and what else wants doing
 //! source.rs     claim loop: free slots -> fair::Scheduler -> store::claim -> leases
 //! claiming.rs   one claim, with the rates and keys that only the database can keep
+//! handing.rs    what was claimed on its way to the executor
 //! terms.rs      limits and weights of tenants; the permits this process holds
-//! suspects.rs   jobs whose process died under them run alone
+//! suspects.rs   jobs whose process died under them run alone, within their tenants' limits
 //! backend.rs    the leases' way to the executor, as an apalis Backend
 //! execute.rs    one attempt: handler in a task of its own, timeout, cancellation, panic -> outcome::decide
 //! attempt_limits.rs  how often and how long it may try: dispatch, configuration, kind, worker
@@ -25,6 +26,7 @@ mod backend;
 mod claiming;
 mod control;
 mod execute;
+mod handing;
 mod heartbeat;
 pub(crate) mod hooks;
 mod limits;

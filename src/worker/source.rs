@@ -1,6 +1,5 @@
 //! The claim loop: the scheduler says whose turn it is, the database gives the jobs, free slots run them.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -10,23 +9,18 @@ use apalis_core::worker::builder::WorkerBuilder;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::sync::{broadcast, mpsc};
 use tracing::{debug, warn};
-use uuid::Uuid;
 
 use super::backend::{Lease, Leases};
-use super::claiming::{Catch, StartTime, claim_lanes};
+use super::claiming::claim_lanes;
 use super::control::{Phase, StopReason};
-use super::execute::{Executor, new_run};
+use super::execute::Executor;
+use super::handing::Hand;
 use super::process::{Pause, Process, StopCause};
-use super::settle::Settlement;
 use super::suspects::{SuspectTurn, Suspects};
-use crate::client::Hint;
+use crate::client::{Hint, LaneHint};
 use crate::error::Result;
-use crate::fair::{ClaimedJob, LaneId, Take};
-use crate::outcome::{Failure, Next};
-use crate::store;
-use crate::store::claim::{self, Claimed, Unreadable};
-use crate::store::keys::TenantKey;
-use crate::store::settle::Fence;
+use crate::fair::{LaneId, Take};
+use crate::store::keys;
 
 /// How long a claim that is under way may take after the signal to stop.
 const LAST_CLAIM: Duration = Duration::from_secs(2);
@@ -75,7 +69,7 @@ async fn drain(process: &Arc<Process>) {
 
 struct ClaimLoop {
     process: Arc<Process>,
-    leases: mpsc::UnboundedSender<Lease>,
+    hand: Hand,
     hints: broadcast::Receiver<Hint>,
     suspects: Suspects,
     /// Lanes that waited for a permit at the last plan.
@@ -94,7 +88,8 @@ enum Tried {
 impl ClaimLoop {
     fn new(process: Arc<Process>, leases: mpsc::UnboundedSender<Lease>) -> Self {
         let hints = process.fairlane.waker().listen();
-        Self { process, leases, hints, suspects: Suspects::default(), parked: 0 }
+        let hand = Hand { process: process.clone(), leases };
+        Self { process, hand, hints, suspects: Suspects::default(), parked: 0 }
     }
 
     async fn run(&mut self) {
@@ -143,13 +138,13 @@ impl ClaimLoop {
         }
     }
 
-    /// Until a lane has work, a slot is free, or a lane has rested.
+    /// Until a lane has work, a slot is free, a lane has rested, or suspects are to be looked for.
     async fn wait_for_work(&mut self) {
         let process = self.process.clone();
         let rested = process.scheduler().next_rest_end().map(|until| until.saturating_sub(process.now()));
-        let idle = if self.suspects.wants_quiet() { Duration::from_millis(100) } else { IDLE };
+        let waits = [rested, self.suspects.next_look()].into_iter().flatten();
         tokio::select! {
-            () = tokio::time::sleep(rested.map_or(idle, |rested| idle.min(rested))) => {}
+            () = tokio::time::sleep(waits.fold(IDLE, Duration::min)) => {}
             () = process.work.notified() => {}
             () = process.slot_free.notified() => {}
             hint = self.hints.recv() => match hint {
@@ -175,9 +170,13 @@ impl ClaimLoop {
     fn take_hint(&self, hint: &Hint) {
         let Some(queue) = self.process.queue(&hint.queue) else { return };
         match hint.lane {
-            Some((tenant, priority)) => {
-                let now = self.process.now();
-                self.process.scheduler().hinted(LaneId { queue, tenant }, priority, now);
+            Some(LaneHint { tenant_id: tenant, priority, keyed }) => {
+                let (lane, now) = (LaneId { queue, tenant }, self.process.now());
+                let mut scheduler = self.process.scheduler();
+                scheduler.hinted(lane, priority, now);
+                if keyed {
+                    scheduler.has_keys(lane);
+                }
             }
             None => self.process.look_now.notify_one(),
         }
@@ -202,6 +201,10 @@ impl ClaimLoop {
         if !(process.options.once || process.options.stop_when_empty) || process.running() > 0 {
             return false;
         }
+        // Before the look: one that is let in meanwhile is found by it.
+        if !matches!(self.waits_for_a_key().await, Ok(false)) {
+            return false;
+        }
         let now = Instant::now();
         let mut rotations = process.rotations.subscribe();
         process.look_now.notify_one();
@@ -215,15 +218,19 @@ impl ClaimLoop {
         if !empty || process.scheduler().has_work() || process.running() > 0 {
             return false;
         }
-        if process.chores.suspects.load(Ordering::Relaxed) {
+        if !matches!(self.suspects.none_waits(&process).await, Ok(true)) {
             self.suspects.look_again();
-            if !matches!(self.suspects.turn(&process).await, Ok(SuspectTurn::NotNow)) {
-                self.suspects.look_again();
-                return false;
-            }
+            return false;
         }
         process.control.stop(if process.options.once { StopReason::Once } else { StopReason::Empty });
         true
+    }
+
+    /// Whether a job was set aside that this worker could run as soon as its key is free.
+    async fn waits_for_a_key(&self) -> Result<bool> {
+        let options = &self.process.options;
+        let mut tx = self.process.db.read().await?;
+        keys::any_aside(&mut tx.conn(), &options.queues, &self.process.kinds).await
     }
 
     /// Fills the free slots.
@@ -239,25 +246,20 @@ impl ClaimLoop {
             return Ok(Tried::Nothing);
         }
         match self.suspects.turn(&process).await? {
-            SuspectTurn::Now if self.claim_suspect().await? => return Ok(Tried::Asked),
-            SuspectTurn::Now | SuspectTurn::NotNow => {}
+            SuspectTurn::Now => {
+                if let Some(tried) = self.claim_suspect().await? {
+                    return Ok(tried);
+                }
+            }
+            SuspectTurn::NotNow => {}
             SuspectTurn::Quiet => return Ok(Tried::Nothing),
         }
         let mut takes = self.plan(free);
         if takes.is_empty() {
             return Ok(Tried::Nothing);
         }
-        let claimed_at = Instant::now();
-        match claim_lanes(&process, &mut takes).await {
-            Ok(catch) => {
-                self.hand_over(&takes, catch, claimed_at).await;
-                Ok(Tried::Asked)
-            }
-            Err(error) => {
-                process.scheduler().not_claimed(&takes);
-                Err(error)
-            }
-        }
+        self.claim(&mut takes).await?;
+        Ok(Tried::Asked)
     }
 
     /// Whose turn it is. Nothing before the limits are known; a lane that has just run out of permits asks for more.
@@ -276,18 +278,23 @@ impl ClaimLoop {
         takes
     }
 
-    /// Takes a suspect, if another worker was not quicker, and starts nothing beside it.
-    async fn claim_suspect(&mut self) -> Result<bool> {
+    /// Takes a suspect and starts nothing beside it; `None` when another worker was quicker.
+    async fn claim_suspect(&mut self) -> Result<Option<Tried>> {
         let process = self.process.clone();
-        let claimed_at = Instant::now();
-        let mut tx = process.db.single().await?;
-        let (queues, kinds, names) = (&process.options.queues, &process.kinds, &process.names);
-        let (worker, lease) = (process.id, process.options.lease);
-        let claimed = claim::claim_suspect(&mut tx.conn(), queues, kinds, worker, lease, names).await?;
-        tx.commit().await?;
-        let Some(job) = claimed else { return Ok(false) };
+        if !process.terms_loaded() {
+            return Ok(Some(Tried::Nothing));
+        }
+        let Some(take) = process.scheduler().plan_suspect(process.now()) else { return Ok(None) };
+        let mut takes = vec![take];
+        let catch = self.claim(&mut takes).await?;
+        if takes.is_empty() {
+            // Its rate is used up for a moment: nothing else starts meanwhile.
+            return Ok(Some(Tried::Nothing));
+        }
+        if catch == 0 {
+            return Ok(None);
+        }
         debug!("a suspect runs alone");
-        self.hand_over(&[], Catch { jobs: vec![job], ..Catch::default() }, claimed_at).await;
         while process.running() > 0 && !process.control.is_stopping() {
             tokio::select! {
                 () = process.slot_free.notified() => {}
@@ -295,126 +302,24 @@ impl ClaimLoop {
             }
         }
         self.suspects.look_again();
-        Ok(true)
+        Ok(Some(Tried::Asked))
     }
 
-    /// Notes what was claimed and gives it to the executor.
-    async fn hand_over(&self, takes: &[Take], catch: Catch, claimed_at: Instant) {
-        let process = &self.process;
-        let mut leased: Vec<Claimed> = Vec::with_capacity(catch.jobs.len());
-        for job in catch.jobs {
-            match job {
-                Ok(job) => leased.push(job),
-                Err(damaged) => fail_damaged(process, damaged),
+    /// Claims what was planned and hands it over; returns how many jobs that were, those set aside included.
+    async fn claim(&mut self, takes: &mut Vec<Take>) -> Result<usize> {
+        let claimed_at = Instant::now();
+        match claim_lanes(&self.process, takes).await {
+            Ok(catch) => {
+                let jobs = catch.jobs.len();
+                self.hand.over(takes, catch, claimed_at).await;
+                Ok(jobs)
             }
-        }
-        let known: Vec<ClaimedJob> = leased.iter().map(|job| scheduled(process, job)).collect();
-        let now = process.now();
-        let mut surplus = {
-            let mut scheduler = process.scheduler();
-            let surplus = scheduler.claimed(takes, &known, claimed_at.elapsed(), now);
-            for (lane, rest) in catch.resting {
-                scheduler.rest(lane, now + rest);
-            }
-            for id in &catch.aside {
-                scheduler.settled(*id, now);
-            }
-            surplus
-        };
-        leased.retain(|job| !catch.aside.contains(&job.id));
-        // Jobs of a lane nobody knew to have keys: their claim has not looked at them.
-        surplus.extend(leased.iter().filter(|job| takes_without_keys(takes, process, job)).map(|job| job.id));
-        let (surplus, leased): (Vec<_>, Vec<_>) =
-            leased.into_iter().partition(|job| surplus.contains(&job.id));
-        for job in surplus {
-            let fence = Fence { id: job.id, token: job.token };
-            process.finished(fence, None);
-            let _ = process.settlements.send(Settlement::bare(fence, Next::Release));
-        }
-        // In flight from here on: renewed by the heartbeat, waited for by the drain.
-        let start =
-            |job: &Claimed| catch.windows.get(&job.id).map(|window| StartTime::of(*window, claimed_at));
-        let leases: Vec<Lease> =
-            leased.into_iter().map(|job| self.lease(start(&job), job, claimed_at)).collect();
-        self.release_start_keys(&leases).await;
-        let events: Vec<Uuid> = leases.iter().filter_map(|lease| lease.claimed.event_id).collect();
-        let payloads = self.event_payloads(&events).await;
-        for mut lease in leases {
-            if let Some(payload) = lease.claimed.event_id.and_then(|event| payloads.get(&event)) {
-                lease.claimed.payload.clone_from(payload);
-            }
-            let _ = self.leases.send(lease);
-        }
-    }
-
-    /// Keys that hold until the job is started; a failure costs their early release, not the job.
-    async fn release_start_keys(&self, leases: &[Lease]) {
-        let jobs = leases.iter().map(|lease| &lease.claimed);
-        let started: Vec<Uuid> = jobs.filter(|job| job.holds_start_key).map(|job| job.id).collect();
-        if started.is_empty() {
-            return;
-        }
-        let released = async {
-            let mut tx = self.process.db.single().await?;
-            claim::release_start_keys(&mut tx.conn(), &started).await?;
-            tx.commit().await
-        };
-        if let Err(error) = released.await {
-            warn!(%error, "unique keys that hold until the start were not released");
-        }
-    }
-
-    /// Listener jobs carry their event's payload; one that is missing shows itself as undecodable.
-    async fn event_payloads(&self, events: &[Uuid]) -> HashMap<Uuid, String> {
-        if events.is_empty() {
-            return HashMap::new();
-        }
-        let mut pause = Pause::new();
-        loop {
-            match store::events::payloads(&self.process.db, events).await {
-                Ok(payloads) => return payloads.into_iter().collect(),
-                Err(error) if error.is_transient() => pause.after_error("reading events", &error).await,
-                Err(error) => {
-                    warn!(%error, "events could not be read");
-                    return HashMap::new();
-                }
+            Err(error) => {
+                self.process.scheduler().not_claimed(takes);
+                Err(error)
             }
         }
     }
-
-    fn lease(&self, start: Option<StartTime>, claimed: Claimed, claimed_at: Instant) -> Lease {
-        let process = &self.process;
-        let run = new_run(&process.fairlane, &claimed, process.options.lease, process.draining.clone());
-        let run = Arc::new(run);
-        let stop = process.hold(&run, TenantKey::of(&claimed), claimed_at);
-        Lease { claimed, run, start, stop }
-    }
-}
-
-fn scheduled(process: &Process, job: &Claimed) -> ClaimedJob {
-    // A claim names only queues of this worker.
-    let queue = process.queue(&job.queue).unwrap_or_default();
-    ClaimedJob {
-        id: job.id,
-        lane: LaneId { queue, tenant: job.tenant_id },
-        key: job.key,
-        kind: job.kind.clone(),
-        keyed: job.concurrency_key.is_some(),
-    }
-}
-
-fn takes_without_keys(takes: &[Take], process: &Process, job: &Claimed) -> bool {
-    let queue = process.queue(&job.queue).unwrap_or_default();
-    let lane = LaneId { queue, tenant: job.tenant_id };
-    job.concurrency_key.is_some() && takes.iter().any(|take| take.lane == lane && !take.keyed)
-}
-
-/// A row that can't be read is that job's problem: it fails, and its neighbours run.
-fn fail_damaged(process: &Process, damaged: Unreadable) {
-    warn!(job = %damaged.id, why = damaged.why, "a damaged row was taken out of the queue");
-    let fence = Fence { id: damaged.id, token: damaged.token };
-    let failure = Failure { code: "damaged_row".into(), message: damaged.why };
-    let _ = process.settlements.send(Settlement::bare(fence, Next::Fail { failure }));
 }
 
 /// Ends a while after the signal to stop, or at once at the second one.

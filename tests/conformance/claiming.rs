@@ -150,14 +150,18 @@ backend_test!(
         })
         .await;
         let (queues, kinds) = (vec![QUEUE.to_owned()], work_kinds());
-        assert!(store::claim::suspects_waiting(&t.db, &queues, &kinds).await.unwrap());
-        assert!(!store::claim::suspects_waiting(&t.db, &["low".to_owned()], &kinds).await.unwrap());
-        assert!(!store::claim::suspects_waiting(&t.db, &queues, &["x".to_owned()]).await.unwrap());
+        let waiting = async |queues: &[String], kinds: &[String]| {
+            let mut tx = t.db.read().await.unwrap();
+            store::suspects::waiting(&mut tx.conn(), queues, kinds).await.unwrap().len()
+        };
+        assert_eq!(waiting(&queues, &kinds).await, 1);
+        assert_eq!(waiting(&["low".to_owned()], &kinds).await, 0);
+        assert_eq!(waiting(&queues, &["x".to_owned()]).await, 0);
         let ordinary = claim(&t, 10).await;
         assert_eq!(ordinary.iter().map(|job| job.id).collect::<Vec<_>>(), [ids[1]]);
         let suspects = claim_with(&t.db, &ClaimFrom { suspects: true, ..request(&kinds) }).await;
         assert_eq!(suspects.iter().map(|job| (job.id, job.suspect)).collect::<Vec<_>>(), [(ids[0], true)]);
-        assert!(!store::claim::suspects_waiting(&t.db, &queues, &kinds).await.unwrap());
+        assert_eq!(waiting(&queues, &kinds).await, 0);
     }
 );
 

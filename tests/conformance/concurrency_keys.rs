@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use fairlane::fair::Key;
 use fairlane::limits::{LimitChange, Scope};
-use fairlane::store::claim::Claimed;
+use fairlane::store::claim::{ClaimRequest, Claimed, LaneClaim};
 use fairlane::store::keys::{self, TenantKey};
 use fairlane::testing::{ClaimFrom, TestDb, claim_from};
 use fairlane::{Context, Job, JobResult, Tenant, backend_test, store};
@@ -183,16 +184,63 @@ backend_test!(
 );
 
 backend_test!(
-    async fn the_sweep_finds_the_keys_for_which_jobs_wait_and_no_others(t: TestDb) {
+    async fn the_sweep_finds_keys_that_have_room_and_jobs_that_wait_and_no_others(t: TestDb) {
         let acme = acme(&t);
         dispatch_keyed(&acme, "a-1", 3).await;
         dispatch_keyed(&acme, "a-2", 1).await;
+        dispatch_keyed(&acme, "a-3", 2).await;
         let claimed = claim_keyed(&t, 10).await;
-        assert_eq!(claimed.len(), 2);
-        let waiting = write(&t, async |conn| keys::with_jobs_aside(conn, 10).await).await;
+        assert_eq!(claimed.len(), 3);
+        let waiting = async |most| write(&t, async |conn| keys::with_jobs_aside(conn, most).await).await;
+        assert_eq!(waiting(10).await, BTreeSet::new(), "whoever runs lets the next one in");
+        for job in claimed.iter().filter(|job| job.concurrency_key.as_deref() != Some("a-3")) {
+            complete(&t, job).await;
+        }
         let key = TenantKey { tenant_id: acme.id().await.unwrap(), key: "a-1".into() };
-        assert_eq!(waiting, BTreeSet::from([key]));
-        assert!(write(&t, async |conn| keys::with_jobs_aside(conn, 0).await).await.is_empty());
+        assert_eq!(waiting(10).await, BTreeSet::from([key]));
+        assert!(waiting(0).await.is_empty());
+    }
+);
+
+backend_test!(
+    async fn a_claim_that_does_not_look_at_keys_takes_no_job_that_has_one(t: TestDb) {
+        let acme = acme(&t);
+        let with_key = dispatch_keyed(&acme, "a-1", 2).await;
+        let plain = dispatch(&acme, 2).await;
+        let kinds = [kinds(), work_kinds()].concat();
+        let claim = async |keyed: bool| {
+            let tenant_id = acme.id().await.unwrap();
+            let lane =
+                LaneClaim { queue: QUEUE, tenant_id, after: Key::START, limit: 10, only_short: false, keyed };
+            let request = ClaimRequest {
+                lanes: &[lane],
+                kinds: &kinds,
+                short_kinds: &[],
+                worker_id: Uuid::now_v7(),
+                lease: LEASE,
+                names: &Default::default(),
+            };
+            let claimed = write(&t, async |conn| store::claim::claim(conn, &request).await).await;
+            claimed.into_iter().map(|job| job.expect("readable").id).collect::<Vec<_>>()
+        };
+        assert_eq!(claim(false).await, plain);
+        assert_eq!(places(&t, with_key[0]).await, ["available"], "not claimed for a moment either");
+        assert_eq!(claim(true).await, with_key);
+    }
+);
+
+backend_test!(
+    async fn a_worker_waits_for_jobs_set_aside_in_open_lanes_of_its_own_and_for_no_others(t: TestDb) {
+        dispatch_keyed(&acme(&t), "a-1", 2).await;
+        let waits = async |queue: &str, kinds: &[String]| {
+            write(&t, async |conn| keys::any_aside(conn, &[queue.to_owned()], kinds).await).await
+        };
+        assert!(!waits(QUEUE, &kinds()).await, "nobody is aside yet");
+        claim_keyed(&t, 10).await;
+        assert!(waits(QUEUE, &kinds()).await);
+        assert!(!waits("low", &kinds()).await && !waits(QUEUE, &work_kinds()).await);
+        t.execute("update fairlane_tenants set paused_at = created_at").await;
+        assert!(!waits(QUEUE, &kinds()).await, "paused");
     }
 );
 

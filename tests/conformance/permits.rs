@@ -5,7 +5,7 @@ use fairlane::db::{Conn, Dialect};
 use fairlane::fair::Grant;
 use fairlane::limits::Scope;
 use fairlane::store::permits::{self, PermitWish};
-use fairlane::testing::TestDb;
+use fairlane::testing::{ClaimFrom, TestDb};
 use uuid::Uuid;
 
 use crate::support::*;
@@ -97,6 +97,31 @@ backend_test!(
         );
         t.db.shift_clock(chrono::Duration::seconds(3));
         assert_eq!(exchange(&t, living, wish(acme, 2, 0)).await.usable, 2);
+    }
+);
+
+backend_test!(
+    async fn permits_that_are_over_count_as_long_as_their_processs_jobs_are_not_taken_back(t: TestDb) {
+        let acme = acme(&t);
+        let tenant_id = acme.id().await.unwrap();
+        let (dead, living) = (Uuid::now_v7(), Uuid::now_v7());
+        assert_eq!(exchange(&t, dead, wish(tenant_id, 3, 0)).await.usable, 3);
+        dispatch(&acme, 1).await;
+        // It renewed its leases, and did not get to renew its permits.
+        t.db.shift_clock(chrono::Duration::seconds(50));
+        let kinds = work_kinds();
+        let from = ClaimFrom { worker_id: dead, ..request(&kinds) };
+        assert_eq!(claim_with(&t.db, &from).await.len(), 1);
+        t.db.shift_clock(chrono::Duration::seconds(20));
+        let low = PermitWish { scope: Scope::Queue, name: "low".into(), ..wish(tenant_id, 3, 0) };
+        assert_eq!(exchange(&t, living, low).await.usable, 3, "nothing of it runs in that queue");
+        assert_eq!(exchange(&t, living, wish(tenant_id, 3, 0)).await.usable, 2);
+        t.db.shift_clock(chrono::Duration::seconds(61));
+        exchange(&t, living, wish(tenant_id, 3, 0)).await;
+        assert_eq!(write(&t, async |conn| permits::prune(conn).await).await, 0, "still needed");
+        write(&t, async |conn| fairlane::store::rescue::rescue(conn, LEASE).await).await;
+        assert_eq!(exchange(&t, living, wish(tenant_id, 3, 0)).await.usable, 3);
+        assert_eq!(write(&t, async |conn| permits::prune(conn).await).await, 1);
     }
 );
 

@@ -130,6 +130,8 @@ backend_test!(
         assert_eq!((again.attempt, again.run), (1, 2));
         assert!(write(&t, async |conn| settle::snooze(conn, fence(&again), Duration::ZERO).await).await);
         assert_eq!(places(&t, job.id).await, ["available"]);
+        let place = again.key;
+        assert_eq!(claim(&t, 1).await.pop().unwrap().key, place, "at once, and where it was");
     }
 );
 

@@ -12,6 +12,7 @@ mod delivery;
 mod failing;
 mod kinds;
 mod lifecycle;
+mod limits;
 mod outcomes;
 mod schedules;
 mod support;

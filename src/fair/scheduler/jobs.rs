@@ -82,6 +82,10 @@ impl Scheduler {
     }
 
     fn note_claim(&mut self, take: &Take, got: usize, last: Option<Key>, took: Duration, now: Duration) {
+        if take.suspect {
+            // The cursor is about ordinary jobs.
+            return;
+        }
         let full = got >= take.count;
         let Some(lane) = self.lanes.get_mut(&take.lane) else { return };
         if take.only_short {

@@ -1,6 +1,6 @@
 //! Limited tenants: what this process may run of them, and what it could use.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::Scheduler;
@@ -21,9 +21,9 @@ pub struct Demand {
 }
 
 impl Scheduler {
-    /// Whether work waits for a permit, by tenant and queue.
+    /// The lanes whose work waits for a permit, suspects included.
     pub fn parked(&self) -> impl Iterator<Item = LaneId> {
-        self.parked.iter().copied()
+        self.parked.iter().copied().chain(self.suspects_without_permit())
     }
 
     /// How many jobs of a scope this process may run; `None` lifts the limit.
@@ -94,13 +94,31 @@ impl Scheduler {
                 }
             }
         }
+        let of_suspects = self.scopes_of_suspects(&mut waiting);
         let free = self.settings.slots.saturating_sub(self.running);
         let demand = |((tenant, scope), waits)| {
             let running = self.held(tenant, scope);
-            let wanted = if waits { running + free.max(1) } else { running };
-            Demand { tenant, scope, running, wanted }
+            let more = match waits {
+                true => free.max(1),
+                // It runs alone: there is never more than one.
+                false => usize::from(of_suspects.contains(&(tenant, scope))),
+            };
+            Demand { tenant, scope, running, wanted: running + more }
         };
         waiting.into_iter().map(demand).collect()
+    }
+
+    /// The limited scopes in which suspects wait; the total of a tenant that waits for its first permit is one of them.
+    fn scopes_of_suspects(&self, waiting: &mut BTreeMap<(i64, Scope), bool>) -> BTreeSet<(i64, Scope)> {
+        let mut scopes = BTreeSet::new();
+        for id in &self.suspects {
+            if self.caps.unused(*id) == 0 {
+                waiting.entry((id.tenant, Scope::Total)).or_insert(false);
+            }
+            let of_lane = [(id.tenant, Scope::Total), (id.tenant, Scope::Queue(id.queue))];
+            scopes.extend(of_lane.into_iter().filter(|scope| waiting.contains_key(scope)));
+        }
+        scopes
     }
 
     pub(super) fn unpark(&mut self, tenant: i64, now: Duration) {

@@ -22,8 +22,10 @@ pub struct Take {
     pub count: usize,
     /// Kinds known to be short only: long work would take the last slots.
     pub only_short: bool,
-    /// Jobs of the lane share concurrency keys: the claim looks at those too.
+    /// Jobs of the lane share concurrency keys: the claim takes those too, and looks at their keys.
     pub keyed: bool,
+    /// The lane's first suspect instead of its ordinary jobs.
+    pub suspect: bool,
     pub(super) portions: Vec<Portion>,
     pub(super) cost: Cost,
 }
@@ -59,6 +61,21 @@ impl Portion {
 }
 
 impl Take {
+    /// For a suspect, of which nobody knows whether it has a key.
+    pub(super) fn of_suspect(lane: LaneId, cost: f64) -> Self {
+        Self { keyed: true, suspect: true, ..Self::new(lane, Key::START, false, cost) }
+    }
+
+    /// A suspect goes before every queue: those it passes over are owed their part of its time.
+    pub(super) fn before_all_queues(queue: usize) -> Turn {
+        Turn { queue, out_of_order: false, passes_over: true }
+    }
+
+    fn new(lane: LaneId, after: Key, only_short: bool, cost: f64) -> Self {
+        let (cost, portions) = (Cost::of(cost), Vec::new());
+        Self { lane, after, count: 0, only_short, keyed: false, suspect: false, portions, cost }
+    }
+
     fn give(&mut self, portion: Portion) {
         self.count += portion.count;
         match self.portions.last_mut() {
@@ -146,15 +163,20 @@ impl Scheduler {
         let keyed = lane.keyed;
         let take = plan.take_from(id, lane.start(), only_short, cost);
         take.keyed = keyed;
-        let seconds = take.cost.seconds();
-        take.give(Portion { turn, count, owed: self.order.charge(turn, seconds * count as f64) });
+        self.shares.dispatched(id.tenant);
+        self.give_slots(take, turn, count);
         plan.left -= count;
         plan.slots_left = plan.slots_left.saturating_sub(count);
         plan.long += if length == Length::Short || only_short { 0 } else { count };
-        self.shares.dispatched(id.tenant);
-        self.shares.charge_jobs(id.tenant, seconds, count as i64);
-        self.caps.started(id, count);
         count
+    }
+
+    /// Charges so many slots to the lane, its queue and its tenant's permits.
+    pub(super) fn give_slots(&mut self, take: &mut Take, turn: Turn, count: usize) {
+        let seconds = take.cost.seconds();
+        take.give(Portion { turn, count, owed: self.order.charge(turn, seconds * count as f64) });
+        self.shares.charge_jobs(take.lane.tenant, seconds, count as i64);
+        self.caps.started(take.lane, count);
     }
 
     /// Asks for fewer jobs than was planned; the rest of the slots go back.
@@ -206,9 +228,7 @@ impl Plan {
 
     fn take_from(&mut self, lane: LaneId, after: Key, only_short: bool, cost: f64) -> &mut Take {
         let place = *self.places.entry(lane).or_insert_with(|| {
-            let cost = Cost::of(cost);
-            let portions = Vec::new();
-            self.takes.push(Take { lane, after, count: 0, only_short, keyed: false, portions, cost });
+            self.takes.push(Take::new(lane, after, only_short, cost));
             self.takes.len() - 1
         });
         &mut self.takes[place]

@@ -1,5 +1,6 @@
 //! Properties of the scheduler, over random sequences of everything that can happen to it.
 
+mod suspects;
 mod world;
 
 use std::collections::BTreeMap;
@@ -26,6 +27,8 @@ enum Step {
     Look,
     /// Slots are planned for.
     Plan { free: usize },
+    /// Suspects are found, and one is planned for.
+    Suspects { lanes: Vec<LaneId> },
     /// The claim comes back, after others have taken some jobs.
     Claim { stolen: usize, narrow: Option<usize> },
     /// The claim fails.
@@ -60,6 +63,7 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(lane, priority, kind, hint)| Step::Queue { lane, priority, kind, hint }),
         3 => Just(Step::Look),
         4 => (0usize..120).prop_map(|free| Step::Plan { free }),
+        1 => prop::collection::vec(lane(), 0..3).prop_map(|lanes| Step::Suspects { lanes }),
         4 => (0usize..3, prop::option::weighted(0.2, 0usize..3))
             .prop_map(|(stolen, narrow)| Step::Claim { stolen, narrow }),
         1 => Just(Step::Fail),

@@ -88,7 +88,7 @@ impl<'t> Shop<'t> {
         Worker::new(&self.t.fairlane).serve(erp::registry(), state).options(options)
     }
 
-    pub(crate) async fn work(&self) {
+    pub(crate) fn worker_that_stops_when_empty(&self) -> Worker {
         let mut state = Erp::fake();
         state.import = Arc::new(self.settings.clone());
         let options = WorkerOptions {
@@ -98,7 +98,11 @@ impl<'t> Shop<'t> {
             stop_when_empty: true,
             ..WorkerOptions::default()
         };
-        let worker = Worker::new(&self.t.fairlane).serve(erp::registry(), state).options(options);
+        Worker::new(&self.t.fairlane).serve(erp::registry(), state).options(options)
+    }
+
+    pub(crate) async fn work(&self) {
+        let worker = self.worker_that_stops_when_empty();
         worker.run_until(std::future::pending()).await.expect("the worker runs");
     }
 

@@ -53,6 +53,7 @@ impl World {
             Step::Look => self.look(),
             Step::Plan { free } if self.planned.is_empty() => self.plan(*free),
             Step::Plan { .. } => {}
+            Step::Suspects { lanes } => self.plan_suspect(lanes.clone()),
             Step::Claim { stolen, narrow } => self.claim(*stolen, *narrow),
             Step::Fail => self.scheduler.not_claimed(&std::mem::take(&mut self.planned)),
             Step::Finish { jobs, ms } => {
@@ -94,6 +95,11 @@ impl World {
         let lanes: BTreeSet<LaneId> = self.planned.iter().map(|take| take.lane).collect();
         assert_eq!(lanes.len(), self.planned.len(), "a lane twice: {:?}", self.planned);
         assert!(self.planned.iter().all(|take| take.count > 0), "{:?}", self.planned);
+        self.check_permits();
+        self.plans.push(self.planned.clone());
+    }
+
+    fn check_permits(&self) {
         for ((tenant, scope), permits) in &self.limits {
             let of_scope = |lane: LaneId| {
                 lane.tenant == *tenant && (*scope == Scope::Total || *scope == Scope::Queue(lane.queue))
@@ -103,7 +109,16 @@ impl World {
                 self.planned.iter().filter(|take| of_scope(take.lane)).map(|take| take.count).sum();
             assert!(more == 0 || running + more <= *permits, "{running} and {more} of {permits} permits");
         }
-        self.plans.push(self.planned.clone());
+    }
+
+    /// Suspects wait in these lanes; one is planned for if nothing runs, as in a worker. Its job is not among those that
+    /// wait otherwise.
+    pub(super) fn plan_suspect(&mut self, lanes: Vec<LaneId>) {
+        self.scheduler.suspects_wait(lanes, self.now);
+        if self.planned.is_empty() && self.scheduler.running() == 0 {
+            self.planned.extend(self.scheduler.plan_suspect(self.now));
+            self.check_permits();
+        }
     }
 
     pub(super) fn claim(&mut self, stolen: usize, narrow: Option<usize>) {
@@ -114,7 +129,13 @@ impl World {
         }
         let short = self.scheduler.short_kinds();
         let mut claimed = Vec::new();
-        for take in &takes {
+        for take in takes.iter().filter(|take| take.suspect).skip(stolen) {
+            let key = Key { priority: 0, run_at: 0, id: Uuid::from_u128(self.next_id) };
+            self.next_id += 1;
+            let kind = KINDS[0].to_owned();
+            claimed.push(ClaimedJob { id: key.id, lane: take.lane, key, kind, keyed: false });
+        }
+        for take in takes.iter().filter(|take| !take.suspect) {
             let Some(jobs) = self.waiting.get_mut(&take.lane) else { continue };
             let wanted = |kind: usize| match take.only_short {
                 true => short.iter().any(|name| name == KINDS[kind]),

@@ -17,7 +17,8 @@ use super::tabular::TabularError;
 use super::types::with_import_type;
 use crate::erp::settings::ImportSettings;
 
-/// How long an import waits for another one of its tenant and type.
+/// How long an import waits for another one of its tenant and type that is to be tried again, or whose job has no key: the
+/// queue itself lets those with a key in one after the other.
 const TURN: Duration = Duration::from_secs(2);
 
 /// Why an import ends before the end of its file.
@@ -100,7 +101,8 @@ async fn run_type<T: ImportType, S>(
     }
 }
 
-/// One import of a type at a time for each tenant.
+/// One import of a type at a time for each tenant. The queue sees to it; this is the fence for jobs that were queued by hand
+/// or before they had a key, and for those that lose their place because they are tried again.
 async fn take_turn<S>(
     ctx: &Context<S>,
     scope: Scope,

@@ -219,7 +219,8 @@ fn read(row: &Row) -> Result<ImportLog> {
     })
 }
 
-/// Takes the one place a tenant's imports of a type have; `false` while another one has it.
+/// Takes the one place a tenant's imports of a type have; `false` while another one has it, or an earlier one has not had
+/// its turn: it may wait to be tried again.
 ///
 /// An import whose job is gone (forgotten, cancelled in the queue, failed for good) gives its place up.
 pub(super) async fn start(conn: &mut Conn<'_>, scope: Scope, import_type: &str, job: Uuid) -> Result<bool> {
@@ -228,7 +229,8 @@ pub(super) async fn start(conn: &mut Conn<'_>, scope: Scope, import_type: &str, 
         "update import_logs set status = 'processing', job_id = $4, started_at = coalesce(started_at, {now}),
             result = null, failure_code = null, failure = null, failed_at = null, updated_at = {now}
          where tenant_id = $1 and id = $3 and not exists (select 1 from import_logs o
-            where o.tenant_id = $1 and o.import_type = $2 and o.status = 'processing' and o.id <> $3)"
+            where o.tenant_id = $1 and o.import_type = $2 and o.id <> $3
+                and (o.status = 'processing' or (o.status = 'pending' and o.id < $3)))"
     ))
     .bind(scope.tenant_id)
     .bind(import_type)

@@ -41,6 +41,9 @@ use crate::erp::Erp;
 pub struct ProcessBulkImport {
     /// The import, in `import_logs`.
     pub import_id: i64,
+    /// What it imports: a tenant's imports of a type run one after the other, in the order in which they were handed in.
+    #[serde(default)]
+    pub import_type: String,
 }
 
 impl Job for ProcessBulkImport {
@@ -50,6 +53,10 @@ impl Job for ProcessBulkImport {
 
     async fn run(self, ctx: Context<Erp>) -> JobResult {
         job::run(self.import_id, &ctx, &ctx.state.import).await
+    }
+
+    fn concurrency_key(&self) -> Option<String> {
+        (!self.import_type.is_empty()).then(|| format!("import:{}", self.import_type))
     }
 
     async fn failed(self, error: String, ctx: Context<Erp>) {

@@ -213,7 +213,8 @@ async fn enter(tenant: &Tenant, import: &NewImport<'_>, again: bool) -> Result<(
         refuse_repeated(&mut tx, import).await?;
     }
     let import_id = log::insert(&mut tx.conn(), import).await?;
-    let job = tenant.dispatch(ProcessBulkImport { import_id }).in_tx(&mut tx).await?;
+    let job = ProcessBulkImport { import_id, import_type: import.import_type.to_owned() };
+    let job = tenant.dispatch(job).in_tx(&mut tx).await?;
     log::set_job(&mut tx.conn(), import.tenant_id, import_id, job.id).await?;
     tx.commit().await?;
     Ok((import_id, job.id))

@@ -26,7 +26,11 @@ async fn running(t: &TestDb) -> Scope {
     .await
     .unwrap();
     let import_id: i64 = row.get("id").unwrap();
-    let job = acme.dispatch(ProcessBulkImport { import_id }).in_tx(&mut tx).await.unwrap();
+    let job = acme
+        .dispatch(ProcessBulkImport { import_id, import_type: "products".into() })
+        .in_tx(&mut tx)
+        .await
+        .unwrap();
     super::super::set_job(&mut tx.conn(), tenant_id, import_id, job.id).await.unwrap();
     tx.commit().await.unwrap();
     Scope { tenant_id, import_id, user_id: None }

@@ -1,0 +1,139 @@
+//! From the claim to the executor: what was claimed is noted, gets its payload, and is sent on its way.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::mpsc;
+use tracing::warn;
+use uuid::Uuid;
+
+use super::backend::Lease;
+use super::claiming::{Catch, StartTime};
+use super::execute::new_run;
+use super::process::{Pause, Process};
+use super::settle::Settlement;
+use crate::fair::{ClaimedJob, LaneId, Take};
+use crate::outcome::{Failure, Next};
+use crate::store;
+use crate::store::claim::{self, Claimed, Unreadable};
+use crate::store::keys::TenantKey;
+use crate::store::settle::Fence;
+
+/// Hands what was claimed to the executor.
+pub(super) struct Hand {
+    pub(super) process: Arc<Process>,
+    pub(super) leases: mpsc::UnboundedSender<Lease>,
+}
+
+impl Hand {
+    /// Notes what was claimed and gives it to the executor.
+    pub(super) async fn over(&self, takes: &[Take], catch: Catch, claimed_at: Instant) {
+        let process = &self.process;
+        let mut leased: Vec<Claimed> = Vec::with_capacity(catch.jobs.len());
+        for job in catch.jobs {
+            match job {
+                Ok(job) => leased.push(job),
+                Err(damaged) => fail_damaged(process, damaged),
+            }
+        }
+        let known: Vec<ClaimedJob> = leased.iter().map(|job| scheduled(process, job)).collect();
+        let now = process.now();
+        let surplus = {
+            let mut scheduler = process.scheduler();
+            let surplus = scheduler.claimed(takes, &known, claimed_at.elapsed(), now);
+            for (lane, rest) in catch.resting {
+                scheduler.rest(lane, now + rest);
+            }
+            for id in &catch.aside {
+                scheduler.settled(*id, now);
+            }
+            surplus
+        };
+        leased.retain(|job| !catch.aside.contains(&job.id));
+        let (surplus, leased): (Vec<_>, Vec<_>) =
+            leased.into_iter().partition(|job| surplus.contains(&job.id));
+        for job in surplus {
+            let fence = Fence { id: job.id, token: job.token };
+            process.finished(fence, None);
+            let _ = process.settlements.send(Settlement::bare(fence, Next::Release));
+        }
+        // In flight from here on: renewed by the heartbeat, waited for by the drain.
+        let start =
+            |job: &Claimed| catch.windows.get(&job.id).map(|window| StartTime::of(*window, claimed_at));
+        let leases: Vec<Lease> =
+            leased.into_iter().map(|job| self.lease(start(&job), job, claimed_at)).collect();
+        self.release_start_keys(&leases).await;
+        let events: Vec<Uuid> = leases.iter().filter_map(|lease| lease.claimed.event_id).collect();
+        let payloads = self.event_payloads(&events).await;
+        for mut lease in leases {
+            if let Some(payload) = lease.claimed.event_id.and_then(|event| payloads.get(&event)) {
+                lease.claimed.payload.clone_from(payload);
+            }
+            let _ = self.leases.send(lease);
+        }
+    }
+
+    /// Keys that hold until the job is started; a failure costs their early release, not the job.
+    async fn release_start_keys(&self, leases: &[Lease]) {
+        let jobs = leases.iter().map(|lease| &lease.claimed);
+        let started: Vec<Uuid> = jobs.filter(|job| job.holds_start_key).map(|job| job.id).collect();
+        if started.is_empty() {
+            return;
+        }
+        let released = async {
+            let mut tx = self.process.db.single().await?;
+            claim::release_start_keys(&mut tx.conn(), &started).await?;
+            tx.commit().await
+        };
+        if let Err(error) = released.await {
+            warn!(%error, "unique keys that hold until the start were not released");
+        }
+    }
+
+    /// Listener jobs carry their event's payload; one that is missing shows itself as undecodable.
+    async fn event_payloads(&self, events: &[Uuid]) -> HashMap<Uuid, String> {
+        if events.is_empty() {
+            return HashMap::new();
+        }
+        let mut pause = Pause::new();
+        loop {
+            match store::events::payloads(&self.process.db, events).await {
+                Ok(payloads) => return payloads.into_iter().collect(),
+                Err(error) if error.is_transient() => pause.after_error("reading events", &error).await,
+                Err(error) => {
+                    warn!(%error, "events could not be read");
+                    return HashMap::new();
+                }
+            }
+        }
+    }
+
+    fn lease(&self, start: Option<StartTime>, claimed: Claimed, claimed_at: Instant) -> Lease {
+        let process = &self.process;
+        let run = new_run(&process.fairlane, &claimed, process.options.lease, process.draining.clone());
+        let run = Arc::new(run);
+        let stop = process.hold(&run, TenantKey::of(&claimed), claimed_at);
+        Lease { claimed, run, start, stop }
+    }
+}
+
+fn scheduled(process: &Process, job: &Claimed) -> ClaimedJob {
+    // A claim names only queues of this worker.
+    let queue = process.queue(&job.queue).unwrap_or_default();
+    ClaimedJob {
+        id: job.id,
+        lane: LaneId { queue, tenant: job.tenant_id },
+        key: job.key,
+        kind: job.kind.clone(),
+        keyed: job.concurrency_key.is_some(),
+    }
+}
+
+/// A row that can't be read is that job's problem: it fails, and its neighbours run.
+fn fail_damaged(process: &Process, damaged: Unreadable) {
+    warn!(job = %damaged.id, why = damaged.why, "a damaged row was taken out of the queue");
+    let fence = Fence { id: damaged.id, token: damaged.token };
+    let failure = Failure { code: "damaged_row".into(), message: damaged.why };
+    let _ = process.settlements.send(Settlement::bare(fence, Next::Fail { failure }));
+}
