@@ -1,0 +1,1 @@
+//! The scenarios of `examples/fair`, each with its bounds.
