@@ -65,6 +65,8 @@ pub(super) struct Process {
     parked: usize,
     /// The lane looked at last.
     pub(super) looked_at: Option<LaneId>,
+    /// Whether it has begun to work: before, it hears nothing.
+    pub(super) started: bool,
     /// The first time through all lanes there is no pause between pages.
     pub(super) first_rotation: bool,
 }
@@ -96,6 +98,7 @@ impl Process {
             desk: Desk::default(),
             parked: 0,
             looked_at: None,
+            started: false,
             first_rotation: true,
         }
     }

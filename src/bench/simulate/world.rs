@@ -176,11 +176,13 @@ impl<'s> World<'s> {
     fn happen(&mut self, event: Event) {
         match event {
             Event::Arrive(arrivals) => self.arrive(arrivals),
+            Event::Hint(process, ..) if !self.processes[process].started => {}
             Event::Hint(process, lane, priority) => {
                 self.processes[process].scheduler.hinted(lane, priority, self.now);
                 self.try_to_claim(process);
             }
             Event::Start(process) => {
+                self.processes[process].started = true;
                 self.begin_round(process);
                 self.look(process);
                 self.after(RETRY, Event::Retry(process));
