@@ -49,6 +49,12 @@ fn a_limit_below_the_number_of_processes_is_used_and_never_exceeded() {
 }
 
 #[test]
+fn a_limit_that_does_not_divide_among_the_processes_is_used_and_never_exceeded() {
+    let outcome = keeps_its_bounds("limit_of_seven.toml");
+    assert_eq!(outcome.limits[0].peak, 7);
+}
+
+#[test]
 fn none_of_a_thousand_tenants_falls_behind_by_more_than_its_longest_job() {
     keeps_its_bounds("many_tenants.toml");
 }
