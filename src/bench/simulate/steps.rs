@@ -122,6 +122,7 @@ impl World<'_> {
     /// The batch is written.
     pub(super) fn settled(&mut self, process: usize) {
         let one = &mut self.processes[process];
+        let mut wanted_elsewhere = false;
         for (id, returned) in std::mem::take(&mut one.settler.writing) {
             if let Some(job) = self.database.settle(id, returned) {
                 self.record.settled(job.lane);
@@ -132,11 +133,14 @@ impl World<'_> {
             if returned {
                 one.scheduler.returned(id, self.now);
             }
-            one.scheduler.settled(id, self.now);
+            wanted_elsewhere |= one.scheduler.settled(id, self.now);
         }
         one.settler.busy = !one.settler.gathered.is_empty();
         if one.settler.busy {
             self.after(GATHER, Event::Gathered(process));
+        }
+        if wanted_elsewhere {
+            self.ring(process);
         }
         self.try_to_claim(process);
     }

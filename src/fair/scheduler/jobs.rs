@@ -144,13 +144,15 @@ impl Scheduler {
         }
     }
 
-    /// A job is settled: its place under its tenant's limits is free.
-    pub fn settled(&mut self, id: Uuid, now: Duration) {
+    /// A job is settled: its place under its tenant's limits is free. Returns whether its permit is to be given back at
+    /// once: another process waits for it.
+    pub fn settled(&mut self, id: Uuid, now: Duration) -> bool {
         self.finished(id, None);
-        if let Some(job) = self.jobs.remove(&id) {
-            self.caps.ended(job.lane, 1);
-            self.unpark(job.lane.tenant, now);
-        }
+        let Some(job) = self.jobs.remove(&id) else { return false };
+        let overrun = self.caps.are_overrun(job.lane);
+        self.caps.ended(job.lane, 1);
+        self.unpark(job.lane.tenant, now);
+        overrun
     }
 
     /// A running job that outlasts its charge is charged what has elapsed, no more: charging ahead would make the big
