@@ -38,6 +38,11 @@ fn a_newcomer_starts_at_once_beside_long_jobs_for_every_slot() {
 }
 
 #[test]
+fn tenants_whose_long_work_is_held_up_take_turns() {
+    keeps_its_bounds("long_jobs_take_turns.toml");
+}
+
+#[test]
 fn ordinary_work_goes_on_beside_a_flood_of_urgent_work() {
     keeps_its_bounds("urgent_flood.toml");
 }

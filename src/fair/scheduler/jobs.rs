@@ -59,6 +59,10 @@ impl Scheduler {
             let last = of_lane().map(|job| job.key).max();
             self.refund(take, take.count.saturating_sub(got));
             self.note_claim(take, got, last, took, now);
+            if got > 0 {
+                let short = self.length(take.lane) == Length::Short && !take.only_short;
+                self.shares.served(take.lane.queue, take.lane.tenant, short);
+            }
             if asked.get(&take.lane).is_some_and(|asked| asked.news) {
                 self.make_ready(take.lane, now);
             }

@@ -106,8 +106,10 @@ impl Scheduler {
             let Some(turn) = self.order.next(|queue| self.shares.has_work(queue)) else { break };
             let Some(tenant) = self.shares.next(turn.queue) else { break };
             let id = LaneId { queue: turn.queue, tenant };
-            if self.take(id, turn, &mut plan, now) == 0 {
-                self.shares.pass_over(id.queue, id.tenant);
+            match self.take(id, turn, &mut plan, now) {
+                Given::Slots => {}
+                Given::NothingNow => self.shares.pass_over(id.queue, id.tenant),
+                Given::NothingLong => self.shares.hold_up(id.queue, id.tenant),
             }
         }
         self.asked = plan.takes.iter().map(|take| (take.lane, Asked::for_jobs(take.count))).collect();
@@ -126,22 +128,22 @@ impl Scheduler {
         }
     }
 
-    /// Gives a quantum to a lane; returns how many slots that was.
-    fn take(&mut self, id: LaneId, turn: Turn, plan: &mut Plan, now: Duration) -> usize {
+    /// Gives a quantum to a lane.
+    fn take(&mut self, id: LaneId, turn: Turn, plan: &mut Plan, now: Duration) -> Given {
         let (cost, length) = (self.cost(id), self.length(id));
-        let Some(lane) = self.lanes.get(&id) else { return 0 };
+        let Some(lane) = self.lanes.get(&id) else { return Given::NothingNow };
         let idle = !self.running_of.contains_key(&id.tenant);
         let planned = plan.places.get(&id).copied();
         let for_long = self.reserve.left_for(length, idle && planned.is_none(), plan.long);
         let only_short = planned.map_or(for_long == 0, |place| plan.takes[place].only_short);
         if only_short && lane.no_short_before > now {
-            return 0;
+            return Given::NothingLong;
         }
         let room = if only_short { usize::MAX } else { for_long };
         let room = if cost > AHEAD_COST { room.min(plan.slots_left) } else { room };
         let count = plan.quantum.min(plan.left).min(room).min(self.caps.left(id));
         if count == 0 {
-            return 0;
+            return if room == 0 && for_long == 0 { Given::NothingLong } else { Given::NothingNow };
         }
         let keyed = lane.keyed;
         let take = plan.take_from(id, lane.start(), only_short, cost);
@@ -154,7 +156,7 @@ impl Scheduler {
         self.shares.dispatched(id.tenant);
         self.shares.charge_jobs(id.tenant, seconds, count as i64);
         self.caps.started(id, count);
-        count
+        Given::Slots
     }
 
     /// Asks for fewer jobs than was planned; the rest of the slots go back.
@@ -186,6 +188,16 @@ impl Scheduler {
         self.shares.charge_jobs(take.lane.tenant, take.cost.seconds(), -(count as i64));
         self.caps.ended(take.lane, count);
     }
+}
+
+/// What a lane got of a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Given {
+    Slots,
+    /// Its permits are used up or being exchanged, or its jobs are too long to be claimed ahead.
+    NothingNow,
+    /// Its jobs are or may be long, and would take the last slots.
+    NothingLong,
 }
 
 /// A plan in the making.

@@ -1,5 +1,6 @@
 //! Properties of the scheduler, over random sequences of everything that can happen to it.
 
+mod turns;
 mod world;
 
 use std::collections::BTreeMap;
