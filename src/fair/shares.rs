@@ -122,7 +122,15 @@ impl Shares {
         }
     }
 
-    /// The same, and what keeps it from running is the length of its jobs.
+    /// Lets one of those wait again: its turn comes as soon as a slot is free, and newcomers are not to start before it.
+    pub(super) fn recall(&mut self, queue: usize, tenant: i64) {
+        if self.passed_over.remove(&(queue, tenant)) {
+            let place = self.place(tenant);
+            self.waiting[queue].insert(place);
+        }
+    }
+
+    /// As [`Shares::pass_over`], and what keeps it from running is the length of its jobs.
     pub(super) fn hold_up(&mut self, queue: usize, tenant: i64) {
         self.pass_over(queue, tenant);
         self.just_held_up.insert((queue, tenant));

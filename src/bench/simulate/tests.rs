@@ -43,6 +43,11 @@ fn tenants_whose_long_work_is_held_up_take_turns() {
 }
 
 #[test]
+fn work_that_takes_its_time_has_its_turn_beside_a_flood_that_is_claimed_ahead() {
+    keeps_its_bounds("claim_ahead.toml");
+}
+
+#[test]
 fn ordinary_work_goes_on_beside_a_flood_of_urgent_work() {
     keeps_its_bounds("urgent_flood.toml");
 }

@@ -53,6 +53,9 @@ impl Scheduler {
         now: Duration,
     ) -> Vec<Uuid> {
         let asked = std::mem::take(&mut self.asked);
+        if !takes.is_empty() {
+            self.short_of_slots = self.short_in_plan;
+        }
         for take in takes {
             let of_lane = || jobs.iter().filter(|job| job.lane == take.lane);
             let got = of_lane().count();

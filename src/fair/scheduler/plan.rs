@@ -102,16 +102,23 @@ impl Scheduler {
         let mut plan =
             Plan::new(free, self.settings.slots.saturating_sub(self.running), self.long_running(now));
         self.call_back_passed_over();
+        let mut next_for_slots = Vec::new();
         while plan.left > 0 {
             let Some(turn) = self.order.next(|queue| self.shares.has_work(queue)) else { break };
             let Some(tenant) = self.shares.next(turn.queue) else { break };
             let id = LaneId { queue: turn.queue, tenant };
             match self.take(id, turn, &mut plan, now) {
                 Given::Slots => {}
+                Given::NoSlot => {
+                    next_for_slots.push(id);
+                    self.shares.pass_over(id.queue, id.tenant);
+                }
                 Given::NothingNow => self.shares.pass_over(id.queue, id.tenant),
                 Given::NothingLong => self.shares.hold_up(id.queue, id.tenant),
             }
         }
+        self.short_in_plan = !next_for_slots.is_empty();
+        next_for_slots.into_iter().for_each(|id| self.shares.recall(id.queue, id.tenant));
         self.asked = plan.takes.iter().map(|take| (take.lane, Asked::for_jobs(take.count))).collect();
         plan.takes
     }
@@ -143,7 +150,11 @@ impl Scheduler {
         let room = if cost > AHEAD_COST { room.min(plan.slots_left) } else { room };
         let count = plan.quantum.min(plan.left).min(room).min(self.caps.left(id));
         if count == 0 {
-            return if room == 0 && for_long == 0 { Given::NothingLong } else { Given::NothingNow };
+            return match room {
+                0 if for_long == 0 => Given::NothingLong,
+                0 if self.caps.left(id) > 0 => Given::NoSlot,
+                _ => Given::NothingNow,
+            };
         }
         let keyed = lane.keyed;
         let take = plan.take_from(id, lane.start(), only_short, cost);
@@ -194,8 +205,10 @@ impl Scheduler {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Given {
     Slots,
-    /// Its permits are used up or being exchanged, or its jobs are too long to be claimed ahead.
+    /// Its permits are used up or being exchanged.
     NothingNow,
+    /// Its jobs are too long to be claimed ahead of a free slot.
+    NoSlot,
     /// Its jobs are or may be long, and would take the last slots.
     NothingLong,
 }

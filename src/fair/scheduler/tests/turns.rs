@@ -71,3 +71,31 @@ proptest! {
         prop_assert!(most - least <= 31.0, "{worked:?}");
     }
 }
+
+/// A claim, and the first jobs that were claimed return; they take no time worth mentioning.
+fn claim_and_finish(world: &mut World, jobs: usize) {
+    world.look();
+    world.plan(world.scheduler.free());
+    world.claim(0, None);
+    for job in world.held.iter().take(jobs) {
+        world.scheduler.finished(job.id, Some(Duration::from_micros(100)));
+    }
+    world.settle(jobs);
+    world.now += Duration::from_millis(1);
+}
+
+#[test]
+fn work_that_is_too_long_to_be_claimed_ahead_has_its_turn_beside_a_flood_of_work_that_is_not() {
+    let mut world = World::new();
+    (0..2000).for_each(|_| world.queue(urgent(1), 5, 0, false));
+    (0..40).for_each(|_| claim_and_finish(&mut world, 6));
+    assert!(world.scheduler.running() > SLOTS, "jobs are claimed ahead of the slots");
+    world.queue(urgent(2), 5, 1, true);
+    let has_begun = |world: &World| world.plans.iter().flatten().any(|take| take.lane.tenant == 2);
+    let turns = (0..40).take_while(|_| {
+        claim_and_finish(&mut world, 6);
+        !has_begun(&world)
+    });
+    let turns = turns.count();
+    assert!(turns <= 8, "after {turns} rounds, of which five empty the slots of what was claimed ahead");
+}
