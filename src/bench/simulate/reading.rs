@@ -14,6 +14,10 @@ use crate::worker::WorkerOptions;
 
 /// More would take hours.
 const MOST_TENANTS: usize = 100_000;
+/// Worker-seconds are kept for each tenant and second: more would not fit into memory.
+const MOST_TENANT_SECONDS: f64 = 20e6;
+/// Jobs of one entry that are queued at once.
+const MOST_AT_ONCE: u64 = 1_000_000_000;
 /// A statement takes some time, or simulated time would stand still.
 const SHORTEST_CLAIM: Duration = Duration::from_micros(10);
 
@@ -53,6 +57,12 @@ fn check(file: File) -> Checked<Scenario> {
     let tenants = groups.iter().map(|group| group.count).fold(0, usize::saturating_add);
     if tenants == 0 || tenants > MOST_TENANTS {
         return Err((0..0, format!("there are {tenants} tenants: give 1 to {MOST_TENANTS}")));
+    }
+    if time.as_secs_f64() * tenants as f64 > MOST_TENANT_SECONDS {
+        let why = format!(
+            "time is too long for {tenants} tenants: at most {MOST_TENANT_SECONDS} s over their number"
+        );
+        return Err((file.time.span(), why));
     }
     let expect = Expect {
         jain: file.expect.jain,
@@ -200,8 +210,14 @@ fn work(work: &Spanned<WorkTable>, worker: &Worker, kinds: &[Kind], time: Durati
         return Err((table.kind.span(), why));
     };
     let (burst, per_second) = (table.burst.unwrap_or(1), table.per_second.unwrap_or(0.0));
-    if burst == 0 || !(0.0..=1e6).contains(&per_second) {
-        return Err((work.span(), "burst must be at least 1 and per_second from 0 to 1000000".into()));
+    if per_second != 0.0 && !(1e-6..=1e6).contains(&per_second) {
+        return Err((work.span(), "per_second must be 0, or from 0.000001 to 1000000".into()));
+    }
+    if !(1..=MOST_AT_ONCE).contains(&burst) || table.backlog.unwrap_or(0) > MOST_AT_ONCE {
+        return Err((
+            work.span(),
+            format!("backlog and burst must be at most {MOST_AT_ONCE}, burst at least 1"),
+        ));
     }
     if !(0..=9).contains(&table.priority.unwrap_or(5)) {
         return Err((work.span(), "priority must be from 0 (first) to 9 (last)".into()));

@@ -145,6 +145,10 @@ fn what_a_file_is_refused_for_is_told_with_its_line() {
         ("kind = \"mail\"\nbacklog", "kind = \"mial\"\nbacklog", 9, "no [kinds.mial]"),
         ("name = \"globex\"", "name = \"acme\"", 11, "two entries of tenants are named \"acme\""),
         ("per_second = 40", "per_second = \"many\"", 15, "invalid type"),
+        ("per_second = 40", "per_second = 1e-300", 13, "per_second must be"),
+        ("per_second = 40", "per_second = nan", 13, "per_second must be"),
+        ("backlog = 300", "backlog = 9_000_000_000_000", 8, "backlog and burst"),
+        ("limit = 3", "count = 9_000_000_000", 1, "9000000001 tenants"),
         ("random = true", "random = ", 16, ""),
     ] {
         let text = SMALL.replacen(was, is, 1);
