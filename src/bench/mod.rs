@@ -14,7 +14,7 @@
 //! | [`series`] | all of that over a long time |
 //! | [`figures`], [`report`] | medians and percentiles; what is printed |
 //!
-//! One file a verb beside these; docs/PERFORMANCE.md says what each measures.
+//! One file a verb beside these; docs/PERFORMANCE.md says what each measures. [`simulate`] needs no database.
 
 pub(crate) mod drain;
 pub(crate) mod enqueue;
@@ -34,6 +34,7 @@ mod report;
 pub(crate) mod scale;
 mod series;
 mod server;
+pub(crate) mod simulate;
 mod site;
 pub(crate) mod soak;
 mod spans;

@@ -5,8 +5,15 @@ use clap::Subcommand;
 use super::exit::Exit;
 use super::session::Session;
 use crate::bench::{
-    self, Common, Findings, drain, enqueue, fair, horizon, idle, latency, limits, scale, soak, steady,
+    self, Common, Findings, drain, enqueue, fair, horizon, idle, latency, limits, scale, simulate, soak,
+    steady,
 };
+
+const SIMULATE_EXAMPLES: &str = "\
+Examples:
+  fairlane bench simulate examples/fair/noisy_neighbour.toml
+  fairlane bench simulate examples/fair/limit_of_two.toml --seed 7 -o json
+It ends with 8 when a bound of the file is missed.";
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Bench {
@@ -30,6 +37,9 @@ pub(super) enum Bench {
     Steady(steady::SteadyArgs),
     /// Hours of work with kills now and then, and every job counted in the end
     Soak(soak::SoakArgs),
+    /// What the scheduler makes of a scenario file, in simulated time and without a database
+    #[command(after_long_help = SIMULATE_EXAMPLES)]
+    Simulate(simulate::SimulateArgs),
     /// A process of one of the others
     #[command(hide = true)]
     Part,
@@ -70,6 +80,7 @@ pub(super) async fn run(verb: &Bench, session: &Session) -> anyhow::Result<Exit>
             let once = Common::once(args.keep);
             measure("soak", session, &once, async |bench| soak::measure(args, bench).await).await
         }
+        Bench::Simulate(args) => return simulate::run(args, session.out),
         Bench::Part => bench::run_part().await,
     }?;
     Ok(Exit::Done)

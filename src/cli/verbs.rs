@@ -120,6 +120,7 @@ pub(super) fn run_without_config(verb: &Verb, app: &App, out: Output) -> anyhow:
             let version = serde_json::json!({ "name": app.name, "version": app.version });
             out.result(&version, Some(app.version), &[format!("{} {}", app.name, app.version)])?;
         }
+        Verb::Bench(bench::Bench::Simulate(args)) => return crate::bench::simulate::run(args, out).map(Some),
         Verb::Config(config::ConfigVerb::Template) => out.line(app.settings.template().trim_end())?,
         _ => return Ok(None),
     }

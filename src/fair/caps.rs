@@ -115,6 +115,13 @@ impl Caps {
         }
     }
 
+    /// Whether more runs of a lane's scopes than this process is to run from now on: the permit of the next that ends is
+    /// another process's.
+    pub(super) fn are_overrun(&self, lane: LaneId) -> bool {
+        let caps = Self::of(lane).into_iter().filter_map(|scope| self.caps.get(&scope));
+        caps.into_iter().any(|cap| cap.running > cap.permits)
+    }
+
     /// All limited scopes, and the permits held for them.
     pub(super) fn all(&self) -> impl Iterator<Item = (i64, Scope, usize)> {
         self.caps.iter().map(|((tenant, scope), cap)| (*tenant, *scope, cap.permits))

@@ -15,6 +15,7 @@
 //! | `slots.rs` | long work never takes the last slots |
 //! | `caps.rs` | permits of limited tenants |
 //! | `grant.rs` | how processes divide a limit's permits |
+//! | `turns.rs` | when they exchange them, and for how long each keeps them |
 //! | `scheduler.rs`, `scheduler/` | all of it together: lanes that wait, plans, running jobs, permits |
 
 mod caps;
@@ -25,8 +26,10 @@ mod queues;
 mod scheduler;
 mod shares;
 mod slots;
+mod turns;
 
 pub use caps::Scope;
 pub use grant::{Grant, Holding, grant};
 pub use lane::{Key, LaneId};
 pub use scheduler::{ClaimedJob, Demand, Head, Scheduler, SchedulerSettings, SuspectChance, Take};
+pub use turns::PermitTurns;

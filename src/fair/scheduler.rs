@@ -108,6 +108,11 @@ pub struct Scheduler {
     running: usize,
     /// Running jobs by tenant; a tenant without has no entry.
     running_of: HashMap<i64, usize>,
+    /// Whether somebody whose jobs are too long to be claimed ahead was passed over in the last claim, for want of a slot.
+    /// Until its turn has come nothing is claimed ahead: a flood of short jobs would never leave a slot free.
+    short_of_slots: bool,
+    /// The same of the claim that is under way.
+    short_in_plan: bool,
     /// Seconds a job runs, on average of the latest of all lanes.
     mean: Option<f64>,
 }
@@ -129,6 +134,8 @@ impl Scheduler {
             jobs: BTreeMap::new(),
             running: 0,
             running_of: HashMap::new(),
+            short_of_slots: false,
+            short_in_plan: false,
             mean: None,
             settings,
         }
@@ -146,6 +153,7 @@ impl Scheduler {
 
     fn ahead(&self) -> usize {
         match self.mean {
+            _ if self.short_of_slots => 0,
             Some(mean) if mean <= AHEAD_COST => {
                 let slots = self.settings.slots as f64;
                 self.settings.ahead.min((slots * AHEAD_TIME / mean.max(1e-6)) as usize)

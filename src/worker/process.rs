@@ -290,7 +290,9 @@ impl Process {
 
     /// Forgets a job that is settled; returns the key it shared with others, who may come next.
     pub(crate) fn let_go(&self, fence: &Fence) -> Option<TenantKey> {
-        self.scheduler().settled(fence.id, self.now());
+        if self.scheduler().settled(fence.id, self.now()) {
+            self.chores.terms.notify_one();
+        }
         let mut held = self.held();
         let ours = held.get(&fence.id).is_some_and(|job| job.token == fence.token);
         let gone = if ours { held.remove(&fence.id) } else { None };

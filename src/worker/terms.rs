@@ -10,17 +10,11 @@ use tracing::warn;
 
 use super::process::Process;
 use crate::error::Result;
-use crate::fair::{Demand, Scope};
+use crate::fair::{Demand, PermitTurns, Scope};
 use crate::limits::{Limits, Scope as LimitScope};
 use crate::store;
 use crate::store::permits::{self, PermitWish};
 
-/// How often permits are exchanged while a limited tenant has work.
-const EVERY: Duration = Duration::from_secs(1);
-/// How often a process asks that has work and no permit for it.
-const HUNGRY: Duration = Duration::from_millis(200);
-/// How long a process keeps a permit that others want, where there are fewer permits than processes.
-const TURN: Duration = Duration::from_secs(20);
 /// A change this young may have company that was stamped before it and committed after it.
 const SETTLING: chrono::TimeDelta = chrono::TimeDelta::seconds(10);
 
@@ -84,7 +78,7 @@ pub(super) async fn run(process: Arc<Process>) {
             Err(error) => {
                 warn!(code = error.code(), %error, "limits and permits could not be looked at");
                 desk.distrust_old_permits();
-                HUNGRY
+                PermitTurns::pause(true)
             }
         };
         tokio::select! {
@@ -98,13 +92,12 @@ struct PermitDesk {
     process: Arc<Process>,
     seen_change: Option<DateTime<Utc>>,
     exchanged_at: Instant,
-    /// Since when each limit's permits are held.
-    since: HashMap<(i64, Scope), Instant>,
+    turns: PermitTurns,
 }
 
 impl PermitDesk {
     fn new(process: Arc<Process>) -> Self {
-        Self { process, seen_change: None, exchanged_at: Instant::now(), since: HashMap::new() }
+        Self { process, seen_change: None, exchanged_at: Instant::now(), turns: PermitTurns::default() }
     }
 
     /// One round; returns when the next one is due.
@@ -115,7 +108,8 @@ impl PermitDesk {
             return Ok(Duration::from_secs(3600));
         }
         self.exchange(&demands).await?;
-        Ok(if self.process.scheduler().parked().next().is_some() { HUNGRY } else { EVERY })
+        let work_waits = self.process.scheduler().parked().next().is_some();
+        Ok(PermitTurns::pause(work_waits))
     }
 
     /// Permits outlast the leases of the jobs that start within half a lease after an exchange, no longer.
@@ -153,19 +147,13 @@ impl PermitDesk {
         }
         let rows: Vec<PermitWish> = wishes.iter().map(|(_, wish)| wish.clone()).collect();
         let mut tx = process.db.begin().await?;
-        let asked_at = Instant::now();
+        let (asked_at, asked) = (Instant::now(), process.now());
         let grants = permits::exchange(&mut tx.conn(), process.id, process.options.lease, &rows).await?;
         tx.commit().await?;
         self.exchanged_at = asked_at;
         let mut scheduler = process.scheduler();
         for ((demand, _), grant) in wishes.iter().zip(grants) {
-            let key = (demand.tenant, demand.scope);
-            match grant.held {
-                0 => drop(self.since.remove(&key)),
-                _ => {
-                    self.since.entry(key).or_insert(asked_at);
-                }
-            }
+            self.turns.granted(demand.tenant, demand.scope, grant, asked);
             scheduler.set_permits(demand.tenant, demand.scope, Some(grant.usable), process.now());
         }
         drop(scheduler);
@@ -180,7 +168,6 @@ impl PermitDesk {
             Scope::Total => (LimitScope::Total, String::new()),
             Scope::Queue(queue) => (LimitScope::Queue, self.process.options.queues[queue].clone()),
         };
-        let since = self.since.get(&(demand.tenant, demand.scope));
         Some(PermitWish {
             tenant_id: demand.tenant,
             scope,
@@ -188,7 +175,7 @@ impl PermitDesk {
             limit: usize::try_from(limit).unwrap_or(usize::MAX),
             running: demand.running,
             wanted: demand.wanted,
-            turn_over: since.is_some_and(|since| since.elapsed() >= TURN),
+            turn_over: self.turns.is_over(demand.tenant, demand.scope, self.process.now()),
         })
     }
 }

@@ -167,6 +167,53 @@ fn a_part_without_a_task_says_what_it_is() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("part of a bench"), "{output:?}");
 }
 
+/// `bench simulate`, without a database: its exit code, output and errors.
+fn simulate(file: &str, args: &[&str]) -> (Option<i32>, String, String) {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_fairlane"))
+        .args(["bench", "simulate", file])
+        .args(args)
+        // For the tests alone, see above.
+        .env_remove("FAIRLANE_REQUIRE_PG")
+        .env_remove("FAIRLANE_REQUIRE_SUPERVISOR")
+        .output()
+        .unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn a_simulation_needs_no_database_and_repeats_itself_to_the_last_byte() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/fair/limit_of_two.toml");
+    let (code, json, errors) = simulate(file, &["--seed", "7", "-o", "json"]);
+    assert_eq!(code, Some(0), "{errors}");
+    let report: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&report["bench"], &report["result"]["seed"]), (&"simulate".into(), &7.into()));
+    positive(
+        &report["result"],
+        &["/jobs", "/worker_seconds", "/slots_used", "/tenants/0/share", "/limits/0/peak", "/limits/0/used"],
+    );
+    assert_eq!(simulate(file, &["--seed", "7", "-o", "json"]).1, json);
+    let (_, table, _) = simulate(file, &[]);
+    assert!(table.contains("limited\ttotal\t2\t2\t"), "{table}");
+}
+
+#[test]
+fn a_simulation_ends_with_8_when_a_bound_is_missed_and_with_2_when_the_file_makes_no_sense() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("scenario.toml");
+    let text = "time = \"2s\"\n[kinds.mail]\nfixed = \"20ms\"\n[[tenants]]\nname = \"acme\"\n\
+                [[tenants.work]]\nkind = \"mail\"\nper_second = 3\n";
+    std::fs::write(&file, format!("{text}[expect]\nslots_used = 0.9\n")).unwrap();
+    let (code, table, errors) = simulate(file.to_str().unwrap(), &[]);
+    assert_eq!(code, Some(8), "{errors}");
+    assert!(errors.contains("slots_used is 0.0") && errors.contains("expected at least 0.9"), "{errors}");
+    assert!(table.contains("acme"), "the figures are shown all the same: {table}");
+    std::fs::write(&file, text.replace("per_second", "per_minute")).unwrap();
+    let (code, _, errors) = simulate(file.to_str().unwrap(), &[]);
+    assert_eq!(code, Some(2), "{errors}");
+    assert!(errors.contains("line 8: unknown key `per_minute`"), "{errors}");
+}
+
 #[test]
 fn the_benches_of_the_engine_and_of_the_domain_stand_under_one_verb() {
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_fairlane"))
@@ -174,5 +221,11 @@ fn the_benches_of_the_engine_and_of_the_domain_stand_under_one_verb() {
         .output()
         .unwrap();
     let help = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(help.contains("drain") && help.contains("import") && !help.contains("part"), "{help}");
+    assert!(
+        help.contains("drain")
+            && help.contains("simulate")
+            && help.contains("import")
+            && !help.contains("part"),
+        "{help}"
+    );
 }

@@ -53,6 +53,9 @@ impl Scheduler {
         now: Duration,
     ) -> Vec<Uuid> {
         let asked = std::mem::take(&mut self.asked);
+        if !takes.is_empty() {
+            self.short_of_slots = self.short_in_plan;
+        }
         let mut caught: HashMap<LaneId, (usize, Option<Key>)> = HashMap::with_capacity(takes.len());
         for job in jobs {
             let (got, last) = caught.entry(job.lane).or_default();
@@ -63,6 +66,10 @@ impl Scheduler {
             let (got, last) = caught.get(&take.lane).copied().unwrap_or_default();
             self.refund(take, take.count.saturating_sub(got));
             self.note_claim(take, got, last, took, now);
+            if got > 0 {
+                let short = self.length(take.lane) == Length::Short && !take.only_short;
+                self.shares.served(take.lane.queue, take.lane.tenant, short);
+            }
             if asked.get(&take.lane).is_some_and(|asked| asked.news) {
                 self.make_ready(take.lane, now);
             }
@@ -152,13 +159,15 @@ impl Scheduler {
         }
     }
 
-    /// A job is settled: its place under its tenant's limits is free.
-    pub fn settled(&mut self, id: Uuid, now: Duration) {
+    /// A job is settled: its place under its tenant's limits is free. Returns whether its permit is to be given back at
+    /// once: another process waits for it.
+    pub fn settled(&mut self, id: Uuid, now: Duration) -> bool {
         self.finished(id, None);
-        if let Some(job) = self.jobs.remove(&id) {
-            self.caps.ended(job.lane, 1);
-            self.unpark(job.lane.tenant, now);
-        }
+        let Some(job) = self.jobs.remove(&id) else { return false };
+        let overrun = self.caps.are_overrun(job.lane);
+        self.caps.ended(job.lane, 1);
+        self.unpark(job.lane.tenant, now);
+        overrun
     }
 
     /// A running job that outlasts its charge is charged what has elapsed, no more: charging ahead would make the big

@@ -119,14 +119,23 @@ impl Scheduler {
         let mut plan =
             Plan::new(free, self.settings.slots.saturating_sub(self.running), self.long_running(now));
         self.call_back_passed_over();
+        let mut next_for_slots = Vec::new();
         while plan.left > 0 {
             let Some(turn) = self.order.next(|queue| self.shares.has_work(queue)) else { break };
             let Some(tenant) = self.shares.next(turn.queue) else { break };
             let id = LaneId { queue: turn.queue, tenant };
-            if self.take(id, turn, &mut plan, now) == 0 {
-                self.shares.pass_over(id.queue, id.tenant);
+            match self.take(id, turn, &mut plan, now) {
+                Given::Slots => {}
+                Given::NoSlot => {
+                    next_for_slots.push(id);
+                    self.shares.pass_over(id.queue, id.tenant);
+                }
+                Given::NothingNow => self.shares.pass_over(id.queue, id.tenant),
+                Given::NothingLong => self.shares.hold_up(id.queue, id.tenant),
             }
         }
+        self.short_in_plan = !next_for_slots.is_empty();
+        next_for_slots.into_iter().for_each(|id| self.shares.recall(id.queue, id.tenant));
         self.asked = plan.takes.iter().map(|take| (take.lane, Asked::for_jobs(take.count))).collect();
         plan.takes
     }
@@ -143,22 +152,26 @@ impl Scheduler {
         }
     }
 
-    /// Gives a quantum to a lane; returns how many slots that was.
-    fn take(&mut self, id: LaneId, turn: Turn, plan: &mut Plan, now: Duration) -> usize {
+    /// Gives a quantum to a lane.
+    fn take(&mut self, id: LaneId, turn: Turn, plan: &mut Plan, now: Duration) -> Given {
         let (cost, length) = (self.cost(id), self.length(id));
-        let Some(lane) = self.lanes.get(&id) else { return 0 };
+        let Some(lane) = self.lanes.get(&id) else { return Given::NothingNow };
         let idle = !self.running_of.contains_key(&id.tenant);
         let planned = plan.places.get(&id).copied();
         let for_long = self.reserve.left_for(length, idle && planned.is_none(), plan.long);
         let only_short = planned.map_or(for_long == 0, |place| plan.takes[place].only_short);
         if only_short && lane.no_short_before > now {
-            return 0;
+            return Given::NothingLong;
         }
         let room = if only_short { usize::MAX } else { for_long };
         let room = if cost > AHEAD_COST { room.min(plan.slots_left) } else { room };
         let count = plan.quantum.min(plan.left).min(room).min(self.caps.left(id));
         if count == 0 {
-            return 0;
+            return match room {
+                0 if for_long == 0 => Given::NothingLong,
+                0 if self.caps.left(id) > 0 => Given::NoSlot,
+                _ => Given::NothingNow,
+            };
         }
         let keyed = lane.keyed;
         let take = plan.take_from(id, lane.start(), only_short, cost);
@@ -168,7 +181,7 @@ impl Scheduler {
         plan.left -= count;
         plan.slots_left = plan.slots_left.saturating_sub(count);
         plan.long += if length == Length::Short || only_short { 0 } else { count };
-        count
+        Given::Slots
     }
 
     /// Charges so many slots to the lane, its queue and its tenant's permits.
@@ -208,6 +221,18 @@ impl Scheduler {
         self.shares.charge_jobs(take.lane.tenant, take.cost.seconds(), -(count as i64));
         self.caps.ended(take.lane, count);
     }
+}
+
+/// What a lane got of a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Given {
+    Slots,
+    /// Its permits are used up or being exchanged.
+    NothingNow,
+    /// Its jobs are too long to be claimed ahead of a free slot.
+    NoSlot,
+    /// Its jobs are or may be long, and would take the last slots.
+    NothingLong,
 }
 
 /// A plan in the making.

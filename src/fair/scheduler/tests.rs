@@ -1,6 +1,7 @@
 //! Properties of the scheduler, over random sequences of everything that can happen to it.
 
 mod suspects;
+mod turns;
 mod world;
 
 use std::collections::BTreeMap;
