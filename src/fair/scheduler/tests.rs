@@ -196,3 +196,19 @@ fn a_limit_that_is_set_while_a_claim_is_under_way_counts_what_it_brings() {
     world.plan(8);
     assert_eq!(world.planned.iter().map(|take| take.count).sum::<usize>(), 1);
 }
+
+#[test]
+fn a_job_that_ends_on_a_permit_of_another_process_says_so() {
+    let mut world = World::new();
+    for tenant in 1..=2 {
+        world.set_permits(tenant, Scope::Total, Some(1));
+        world.queue(urgent(tenant), 5, 0, true);
+    }
+    world.plan(8);
+    world.claim(0, None);
+    world.set_permits(1, Scope::Total, Some(0));
+    for job in std::mem::take(&mut world.held) {
+        let wanted_elsewhere = world.scheduler.settled(job.id, world.now);
+        assert_eq!(wanted_elsewhere, job.lane.tenant == 1);
+    }
+}
