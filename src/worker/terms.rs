@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
@@ -83,7 +84,7 @@ pub(super) async fn run(process: Arc<Process>) {
             Ok(wait) => wait,
             Err(error) => {
                 warn!(code = error.code(), %error, "limits and permits could not be looked at");
-                desk.distrust_old_permits();
+                distrust_old_permits(&desk.process);
                 HUNGRY
             }
         };
@@ -94,17 +95,29 @@ pub(super) async fn run(process: Arc<Process>) {
     }
 }
 
+/// Permits last a lease and a half beyond an exchange, at least. Before that is over nothing is started on them any more: not
+/// while the database does not answer, and not by a claim that is made while an exchange hangs.
+pub(super) fn distrust_old_permits(process: &Process) {
+    let asked = Duration::from_millis(process.permits_asked_at.load(Ordering::Relaxed));
+    if process.now().saturating_sub(asked) > process.options.lease * 5 / 4 {
+        process.scheduler().forget_permits(process.now());
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
 struct PermitDesk {
     process: Arc<Process>,
     seen_change: Option<DateTime<Utc>>,
-    exchanged_at: Instant,
     /// Since when each limit's permits are held.
     since: HashMap<(i64, Scope), Instant>,
 }
 
 impl PermitDesk {
     fn new(process: Arc<Process>) -> Self {
-        Self { process, seen_change: None, exchanged_at: Instant::now(), since: HashMap::new() }
+        Self { process, seen_change: None, since: HashMap::new() }
     }
 
     /// One round; returns when the next one is due.
@@ -115,14 +128,8 @@ impl PermitDesk {
             return Ok(Duration::from_secs(3600));
         }
         self.exchange(&demands).await?;
-        Ok(if self.process.scheduler().parked().next().is_some() { HUNGRY } else { EVERY })
-    }
-
-    /// Permits outlast the leases of the jobs that start within half a lease after an exchange, no longer.
-    fn distrust_old_permits(&self) {
-        if self.exchanged_at.elapsed() > self.process.options.lease / 2 {
-            self.process.scheduler().forget_permits(self.process.now());
-        }
+        let pause = if self.process.scheduler().parked().next().is_some() { HUNGRY } else { EVERY };
+        Ok(pause.min(self.process.options.lease / 2))
     }
 
     async fn follow_changes(&mut self) -> Result<()> {
@@ -153,10 +160,10 @@ impl PermitDesk {
         }
         let rows: Vec<PermitWish> = wishes.iter().map(|(_, wish)| wish.clone()).collect();
         let mut tx = process.db.begin().await?;
-        let asked_at = Instant::now();
+        let (asked_at, asked) = (Instant::now(), process.now());
         let grants = permits::exchange(&mut tx.conn(), process.id, process.options.lease, &rows).await?;
         tx.commit().await?;
-        self.exchanged_at = asked_at;
+        process.permits_asked_at.store(millis(asked), Ordering::Relaxed);
         let mut scheduler = process.scheduler();
         for ((demand, _), grant) in wishes.iter().zip(grants) {
             let key = (demand.tenant, demand.scope);
