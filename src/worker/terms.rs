@@ -99,7 +99,8 @@ pub(super) async fn run(process: Arc<Process>) {
 /// while the database does not answer, and not by a claim that is made while an exchange hangs.
 pub(super) fn distrust_old_permits(process: &Process) {
     let asked = Duration::from_millis(process.permits_asked_at.load(Ordering::Relaxed));
-    if process.now().saturating_sub(asked) > process.options.lease * 5 / 4 {
+    let lease = process.options.lease;
+    if process.now().saturating_sub(asked) > lease.saturating_add(lease / 4) {
         process.scheduler().forget_permits(process.now());
     }
 }
