@@ -120,7 +120,7 @@ async fn held(conn: &mut Conn<'_>, tenants: &[i64], lease: Duration) -> Result<V
          from fairlane_permits p where p.tenant_id {in:$1}"
     ))
     .bind(tenants.to_vec())
-    .bind(millis(lease + lease / 2))
+    .bind(millis(lease.saturating_add(lease / 2)))
     .fetch_all(conn)
     .await?;
     rows.iter().map(read).collect()
@@ -164,7 +164,7 @@ async fn write(
     })
     .bind(rows)
     .bind(worker_id)
-    .bind(millis(lease * 2))
+    .bind(millis(lease.saturating_mul(2)))
     .execute(conn)
     .await?;
     Ok(())

@@ -73,6 +73,8 @@ pub(crate) struct Process {
     scheduler: Mutex<Scheduler>,
     /// What tenants may use; `None` before it was read for the first time.
     terms: RwLock<Option<Arc<Terms>>>,
+    /// When permits were last asked for, and given, in milliseconds of [`Process::now`].
+    pub(crate) permits_asked_at: AtomicU64,
     /// Notified when a look has found a lane with work.
     pub(crate) work: Notify,
     /// Asks for a look at the queues.
@@ -122,6 +124,7 @@ impl Process {
             kinds,
             scheduler: Mutex::new(scheduler),
             terms: RwLock::new(None),
+            permits_asked_at: AtomicU64::new(0),
             work: Notify::new(),
             look_now: Notify::new(),
             rotations: watch::Sender::new(None),

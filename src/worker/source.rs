@@ -17,6 +17,7 @@ use super::execute::Executor;
 use super::handing::Hand;
 use super::process::{Pause, Process, StopCause};
 use super::suspects::{SuspectTurn, Suspects};
+use super::terms::distrust_old_permits;
 use crate::client::{Hint, LaneHint};
 use crate::error::Result;
 use crate::fair::{LaneId, Take};
@@ -245,6 +246,7 @@ impl ClaimLoop {
         if free == 0 {
             return Ok(Tried::Nothing);
         }
+        distrust_old_permits(&process);
         match self.suspects.turn(&process).await? {
             SuspectTurn::Now => {
                 if let Some(tried) = self.claim_suspect().await? {

@@ -3,7 +3,8 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use tracing::warn;
@@ -77,7 +78,7 @@ pub(super) async fn run(process: Arc<Process>) {
             Ok(wait) => wait,
             Err(error) => {
                 warn!(code = error.code(), %error, "limits and permits could not be looked at");
-                desk.distrust_old_permits();
+                distrust_old_permits(&desk.process);
                 PermitTurns::pause(true)
             }
         };
@@ -88,16 +89,29 @@ pub(super) async fn run(process: Arc<Process>) {
     }
 }
 
+/// Permits last a lease and a half beyond an exchange, at least. Before that is over nothing is started on them any more: not
+/// while the database does not answer, and not by a claim that is made while an exchange hangs.
+pub(super) fn distrust_old_permits(process: &Process) {
+    let asked = Duration::from_millis(process.permits_asked_at.load(Ordering::Relaxed));
+    let lease = process.options.lease;
+    if process.now().saturating_sub(asked) > lease.saturating_add(lease / 4) {
+        process.scheduler().forget_permits(process.now());
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
 struct PermitDesk {
     process: Arc<Process>,
     seen_change: Option<DateTime<Utc>>,
-    exchanged_at: Instant,
     turns: PermitTurns,
 }
 
 impl PermitDesk {
     fn new(process: Arc<Process>) -> Self {
-        Self { process, seen_change: None, exchanged_at: Instant::now(), turns: PermitTurns::default() }
+        Self { process, seen_change: None, turns: PermitTurns::default() }
     }
 
     /// One round; returns when the next one is due.
@@ -109,14 +123,7 @@ impl PermitDesk {
         }
         self.exchange(&demands).await?;
         let work_waits = self.process.scheduler().parked().next().is_some();
-        Ok(PermitTurns::pause(work_waits))
-    }
-
-    /// Permits outlast the leases of the jobs that start within half a lease after an exchange, no longer.
-    fn distrust_old_permits(&self) {
-        if self.exchanged_at.elapsed() > self.process.options.lease / 2 {
-            self.process.scheduler().forget_permits(self.process.now());
-        }
+        Ok(PermitTurns::pause(work_waits).min(self.process.options.lease / 2))
     }
 
     async fn follow_changes(&mut self) -> Result<()> {
@@ -147,10 +154,10 @@ impl PermitDesk {
         }
         let rows: Vec<PermitWish> = wishes.iter().map(|(_, wish)| wish.clone()).collect();
         let mut tx = process.db.begin().await?;
-        let (asked_at, asked) = (Instant::now(), process.now());
+        let asked = process.now();
         let grants = permits::exchange(&mut tx.conn(), process.id, process.options.lease, &rows).await?;
         tx.commit().await?;
-        self.exchanged_at = asked_at;
+        process.permits_asked_at.store(millis(asked), Ordering::Relaxed);
         let mut scheduler = process.scheduler();
         for ((demand, _), grant) in wishes.iter().zip(grants) {
             self.turns.granted(demand.tenant, demand.scope, grant, asked);

@@ -73,14 +73,14 @@ async fn add_tenant(t: &TestDb, slug: &str) {
     tx.commit().await.expect("committed");
 }
 
-async fn limit_total(t: &TestDb, slug: &str, change: LimitChange) {
+pub(crate) async fn limit_total(t: &TestDb, slug: &str, change: LimitChange) {
     let id = t.fairlane.tenant(slug).id().await.expect("a tenant");
     let mut tx = t.db.begin().await.expect("begun");
     limits::set(&mut tx.conn(), id, Scope::Total, "", change).await.expect("set");
     tx.commit().await.expect("committed");
 }
 
-fn concurrency(most: u32) -> LimitChange {
+pub(crate) fn concurrency(most: u32) -> LimitChange {
     LimitChange { concurrency: Some(Some(most)), ..LimitChange::default() }
 }
 
@@ -89,13 +89,13 @@ fn starts(count: u32, period: Duration) -> LimitChange {
 }
 
 /// A worker that runs until it is told to stop.
-struct Running {
+pub(crate) struct Running {
     control: fairlane::worker::Control,
     task: tokio::task::JoinHandle<fairlane::Result<StopReason>>,
 }
 
 impl Running {
-    fn start(t: &TestDb, log: &Log) -> Self {
+    pub(crate) fn start(t: &TestDb, log: &Log) -> Self {
         Self::with(t, log, quick())
     }
 
@@ -105,7 +105,7 @@ impl Running {
         Self { control, task: tokio::spawn(worker.run_until(std::future::pending())) }
     }
 
-    async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.control.stop(StopReason::Interrupted);
         self.task.await.expect("joined").expect("stopped");
     }

@@ -14,6 +14,7 @@ mod kinds;
 mod lifecycle;
 mod limits;
 mod outcomes;
+mod permits;
 mod schedules;
 mod support;
 mod suspects;
