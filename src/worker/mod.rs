@@ -65,7 +65,7 @@ use crate::maintenance;
 use crate::registry::{Registry, Served};
 
 /// Connections for claiming, settling, maintenance and listening; handlers have the application's own.
-const ENGINE_CONNECTIONS: u32 = 4;
+const ENGINE_CONNECTIONS: u32 = 5;
 
 /// A worker process, before it runs.
 ///
