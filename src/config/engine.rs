@@ -80,7 +80,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting::new(
         "worker.claim_ahead",
         Kind::Integer { min: 0, max: 10_000 },
-        "1500",
+        "1200",
         "Most jobs claimed ahead of free slots, while jobs run shorter than a millisecond.",
     ),
     Setting::new(

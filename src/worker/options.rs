@@ -59,7 +59,7 @@ impl Default for WorkerOptions {
             concurrency: 16,
             queue_floor: 0.1,
             long_reserve: 0.25,
-            claim_ahead: 1500,
+            claim_ahead: 1200,
             poll: Duration::from_secs(1),
             lease: Duration::from_secs(30),
             heartbeat: Duration::from_secs(10),
