@@ -14,8 +14,8 @@ use super::{Bench, QUEUE, machine};
 use crate::db::Dialect;
 use crate::sql;
 
-/// Connections of a worker on which jobs travel: it claims on one and settles on the other.
-const HOT_CONNECTIONS: u32 = 2;
+/// Connections of a worker on which jobs travel: it claims on one and settles on two.
+const HOT_CONNECTIONS: u32 = 3;
 
 /// `fairlane bench drain`.
 #[derive(Debug, Clone, Args)]

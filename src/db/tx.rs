@@ -59,7 +59,7 @@ impl Tx {
     pub(super) async fn begin(db: &Db, tenant: Option<i64>) -> Result<Self> {
         crate::context::refuse_second_writer(db)?;
         let session = match &db.kind {
-            DbKind::Postgres { pool, .. } => Session::Postgres(begin_apart(pool, tenant).await?),
+            DbKind::Postgres { pool, pooler } => Session::Postgres(begin_apart(pool, *pooler, tenant).await?),
             DbKind::Sqlite(sqlite) => Session::Sqlite(SqliteWrite {
                 writer: sqlite.begin().await?,
                 db: sqlite.clone(),
@@ -74,7 +74,7 @@ impl Tx {
         let session = match &db.kind {
             // Unnamed statements need parse and execute on one server connection: a transaction pins it.
             DbKind::Postgres { pool, pooler: Pooler::Transaction } => {
-                Session::Postgres(begin_apart(pool, None).await?)
+                Session::Postgres(begin_apart(pool, Pooler::Transaction, None).await?)
             }
             DbKind::Postgres { pool, .. } => Session::PostgresSingle(pool.single().await?),
             DbKind::Sqlite(sqlite) => Session::Sqlite(SqliteWrite {
@@ -159,15 +159,27 @@ impl Tx {
 /// Begins in a task of its own. When the caller gives up between the server's `begin` and its answer, the driver would
 /// return the connection to the pool with the transaction open, and the next single write would never be committed;
 /// here the transaction is complete before it is dropped, and rolled back like any other.
-async fn begin_apart(pool: &WarmPool, tenant: Option<i64>) -> Result<Transaction<'static, Postgres>> {
+async fn begin_apart(
+    pool: &WarmPool,
+    pooler: Pooler,
+    tenant: Option<i64>,
+) -> Result<Transaction<'static, Postgres>> {
     let conn = pool.acquire().await?;
-    let statement = tenant.map(|tenant| AssertSqlSafe(tenant_begin(tenant)).into_sql_str());
-    let begin = Transaction::begin(conn, statement);
+    let begin = Transaction::begin(conn, Some(AssertSqlSafe(begin_statement(pooler, tenant)).into_sql_str()));
     Ok(tokio::spawn(begin).await.map_err(|why| Error::Unreachable(why.to_string()))??)
 }
 
-/// Begin, role and tenant in one round trip: confined even when the login is a powerful one. `tenant` is a number,
-/// so nothing can be injected.
-fn tenant_begin(tenant: i64) -> String {
-    format!("begin; set local role fairlane_app; select set_config('fairlane.tenant_id', '{tenant}', true)")
+/// Begin, and what holds for this transaction alone, in one round trip. A tenant's is confined even when the login is a
+/// powerful one; `tenant` is a number, so nothing can be injected. Behind a transaction pooler there is no session to say
+/// once that statements are not to be compiled (`postgres.rs`).
+fn begin_statement(pooler: Pooler, tenant: Option<i64>) -> String {
+    let mut begin = "begin".to_owned();
+    if pooler == Pooler::Transaction {
+        begin.push_str("; set local jit = off");
+    }
+    if let Some(tenant) = tenant {
+        begin.push_str("; set local role fairlane_app; ");
+        begin.push_str(&format!("select set_config('fairlane.tenant_id', '{tenant}', true)"));
+    }
+    begin
 }

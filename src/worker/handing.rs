@@ -20,24 +20,29 @@ use crate::store::claim::{self, Claimed, Unreadable};
 use crate::store::keys::TenantKey;
 use crate::store::settle::Fence;
 
-/// Hands what was claimed to the executor.
+/// Hands what was claimed to the executor: noted at once, given over while the database works on the next claim.
 pub(super) struct Hand {
-    pub(super) process: Arc<Process>,
-    pub(super) leases: mpsc::UnboundedSender<Lease>,
+    process: Arc<Process>,
+    leases: mpsc::UnboundedSender<Lease>,
+    noted: Vec<Lease>,
 }
 
 impl Hand {
-    /// Notes what was claimed and gives it to the executor.
-    pub(super) async fn over(&self, takes: &[Take], catch: Catch, claimed_at: Instant) {
-        let process = &self.process;
+    pub(super) fn new(process: Arc<Process>, leases: mpsc::UnboundedSender<Lease>) -> Self {
+        Self { process, leases, noted: Vec::new() }
+    }
+
+    /// Notes what was claimed.
+    pub(super) fn note(&mut self, takes: &[Take], catch: Catch, claimed_at: Instant) {
+        let process = self.process.clone();
         let mut leased: Vec<Claimed> = Vec::with_capacity(catch.jobs.len());
         for job in catch.jobs {
             match job {
                 Ok(job) => leased.push(job),
-                Err(damaged) => fail_damaged(process, damaged),
+                Err(damaged) => fail_damaged(&process, damaged),
             }
         }
-        let known: Vec<ClaimedJob> = leased.iter().map(|job| scheduled(process, job)).collect();
+        let known: Vec<ClaimedJob> = leased.iter().map(|job| scheduled(&process, job)).collect();
         let now = process.now();
         let surplus = {
             let mut scheduler = process.scheduler();
@@ -61,12 +66,18 @@ impl Hand {
         // In flight from here on: renewed by the heartbeat, waited for by the drain.
         let start =
             |job: &Claimed| catch.windows.get(&job.id).map(|window| StartTime::of(*window, claimed_at));
-        let leases: Vec<Lease> =
-            leased.into_iter().map(|job| self.lease(start(&job), job, claimed_at)).collect();
-        self.release_start_keys(&leases).await;
-        let events: Vec<Uuid> = leases.iter().filter_map(|lease| lease.claimed.event_id).collect();
+        self.noted.extend(leased.into_iter().map(|job| lease(&process, start(&job), job, claimed_at)));
+    }
+
+    /// Gives what was noted to the executor. Nothing is lost when this is dropped half-way: what is left goes next time.
+    pub(super) async fn over(&mut self) {
+        if self.noted.is_empty() {
+            return;
+        }
+        self.release_start_keys(&self.noted).await;
+        let events: Vec<Uuid> = self.noted.iter().filter_map(|lease| lease.claimed.event_id).collect();
         let payloads = self.event_payloads(&events).await;
-        for mut lease in leases {
+        for mut lease in self.noted.drain(..) {
             if let Some(payload) = lease.claimed.event_id.and_then(|event| payloads.get(&event)) {
                 lease.claimed.payload.clone_from(payload);
             }
@@ -108,14 +119,13 @@ impl Hand {
             }
         }
     }
+}
 
-    fn lease(&self, start: Option<StartTime>, claimed: Claimed, claimed_at: Instant) -> Lease {
-        let process = &self.process;
-        let run = new_run(&process.fairlane, &claimed, process.options.lease, process.draining.clone());
-        let run = Arc::new(run);
-        let stop = process.hold(&run, TenantKey::of(&claimed), claimed_at);
-        Lease { claimed, run, start, stop }
-    }
+fn lease(process: &Process, start: Option<StartTime>, claimed: Claimed, claimed_at: Instant) -> Lease {
+    let run = new_run(&process.fairlane, &claimed, process.options.lease, process.draining.clone());
+    let run = Arc::new(run);
+    let stop = process.hold(&run, TenantKey::of(&claimed), claimed_at);
+    Lease { claimed, run, start, stop }
 }
 
 fn scheduled(process: &Process, job: &Claimed) -> ClaimedJob {

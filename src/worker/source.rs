@@ -89,16 +89,23 @@ enum Tried {
 impl ClaimLoop {
     fn new(process: Arc<Process>, leases: mpsc::UnboundedSender<Lease>) -> Self {
         let hints = process.fairlane.waker().listen();
-        let hand = Hand { process: process.clone(), leases };
+        let hand = Hand::new(process.clone(), leases);
         Self { process, hand, hints, suspects: Suspects::default(), parked: 0 }
     }
 
+    /// Until the worker is to stop.
     async fn run(&mut self) {
+        self.claim_until_stopped().await;
+        self.hand.over().await;
+    }
+
+    async fn claim_until_stopped(&mut self) {
         let mut pause = Pause::new();
         loop {
             match self.process.phase() {
                 Phase::Draining(_) | Phase::Aborting(_) => return,
                 Phase::Paused => {
+                    self.hand.over().await;
                     self.wait_for(Duration::from_millis(200)).await;
                     continue;
                 }
@@ -115,6 +122,9 @@ impl ClaimLoop {
                 tried = self.claim_once() => tried,
                 () = too_late_to_claim(&control) => return,
             };
+            if !matches!(tried, Ok(Tried::Asked)) {
+                self.hand.over().await;
+            }
             match tried {
                 Ok(Tried::Nothing) if self.nothing_left_to_do().await => return,
                 Ok(Tried::Nothing) => {
@@ -296,6 +306,7 @@ impl ClaimLoop {
         if catch == 0 {
             return Ok(None);
         }
+        self.hand.over().await;
         debug!("a suspect runs alone");
         while process.running() > 0 && !process.control.is_stopping() {
             tokio::select! {
@@ -307,13 +318,15 @@ impl ClaimLoop {
         Ok(Some(Tried::Asked))
     }
 
-    /// Claims what was planned and hands it over; returns how many jobs that were, those set aside included.
+    /// Claims what was planned and hands over what the claim before has brought: the database does not wait for that.
+    /// Returns how many jobs were claimed, those set aside included.
     async fn claim(&mut self, takes: &mut Vec<Take>) -> Result<usize> {
         let claimed_at = Instant::now();
-        match claim_lanes(&self.process, takes).await {
+        let (caught, ()) = futures::join!(claim_lanes(&self.process, takes), self.hand.over());
+        match caught {
             Ok(catch) => {
                 let jobs = catch.jobs.len();
-                self.hand.over(takes, catch, claimed_at).await;
+                self.hand.note(takes, catch, claimed_at);
                 Ok(jobs)
             }
             Err(error) => {

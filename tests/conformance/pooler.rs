@@ -1,7 +1,7 @@
 //! PgBouncer in transaction mode: nothing may live in a session.
 
 use fairlane::client::WakeMode;
-use fairlane::db::{Db, DbOptions, Pooler};
+use fairlane::db::{Db, DbOptions, Pooler, query};
 use fairlane::store::{lease, promote, rescue, settle};
 use fairlane::testing::{PgBouncer, TEST_LOGIN, TestDb, cluster_or_skip};
 use fairlane::{ClientSettings, Event, Fairlane};
@@ -57,4 +57,27 @@ async fn a_hundred_jobs_go_through_a_transaction_pooler() {
     }
     assert_eq!(done, 100);
     assert_eq!(count(&t, "select count(*) as n from fairlane_job_history").await, 100);
+}
+
+async fn jit(db: &Db, tenant: i64) -> [String; 2] {
+    let mut shown = Vec::new();
+    for mut tx in [db.single().await.unwrap(), db.begin_for(tenant).await.unwrap()] {
+        let row = query(fairlane::sql!("show jit")).fetch_one(&mut tx.conn()).await.unwrap();
+        shown.push(row.get("jit").unwrap());
+    }
+    shown.try_into().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn statements_are_never_compiled_behind_a_pooler_or_without_one() {
+    let test = "statements are never compiled";
+    let Some(t) = TestDb::postgres(test, Vec::new).await.unwrap() else { return };
+    let tenant = t.fairlane.tenant("acme").id().await.unwrap();
+    assert_eq!(jit(&t.db, tenant).await, ["off", "off"]);
+    let Some(cluster) = cluster_or_skip(test).await else { return };
+    let Some(bouncer) = PgBouncer::start(&cluster).await else { return };
+    let name = t.url.split('?').next().unwrap().rsplit('/').next().unwrap();
+    let options =
+        DbOptions { pooler: Pooler::Transaction, ..DbOptions::new(bouncer.url_as(name, TEST_LOGIN)) };
+    assert_eq!(jit(&Db::open(&options).await.unwrap(), tenant).await, ["off", "off"]);
 }
