@@ -68,10 +68,9 @@ macro_rules! complete_on_postgres {
     };
 }
 
-/// For one job. An id that was dispatched twice at one moment, by two callers, can be in the history already.
-const COMPLETE_ONE: &str = complete_on_postgres!(" on conflict (id) do nothing");
-/// For many: looking for conflicts costs a sixth of the statement. A batch that meets one fails, and is settled one by one.
-const COMPLETE_ALL: &str = complete_on_postgres!("");
+/// An id that was dispatched twice at one moment, by two callers, can be in the history already.
+const COMPLETE: &str = complete_on_postgres!(" on conflict (id) do nothing");
+const COMPLETE_NEW: &str = complete_on_postgres!("");
 
 /// Completes jobs: to the history, keys released, listener runs recorded. Returns those that were still owned.
 ///
@@ -83,10 +82,22 @@ const COMPLETE_ALL: &str = complete_on_postgres!("");
 /// guess.
 pub async fn complete<E: Into<RunEnd> + Copy>(conn: &mut Conn<'_>, ends: &[E]) -> Result<Vec<Uuid>> {
     let ends: Vec<RunEnd> = ends.iter().map(|end| (*end).into()).collect();
+    complete_by(conn, &ends, COMPLETE).await
+}
+
+/// The same for jobs that are taken to be in no history yet, as nearly all are: looking for conflicts costs a sixth of the
+/// statement.
+///
+/// # Errors
+/// Of the database, also when one of them is in the history; then none is completed.
+pub async fn complete_new(conn: &mut Conn<'_>, ends: &[RunEnd]) -> Result<Vec<Uuid>> {
+    complete_by(conn, ends, COMPLETE_NEW).await
+}
+
+async fn complete_by(conn: &mut Conn<'_>, ends: &[RunEnd], postgres: &'static str) -> Result<Vec<Uuid>> {
     let ids: Vec<Uuid> = ends.iter().map(|end| end.fence.id).collect();
     let rows = match conn.dialect() {
         Dialect::Postgres => {
-            let postgres = if ends.len() == 1 { COMPLETE_ONE } else { COMPLETE_ALL };
             let took_time = ends.iter().any(|end| !end.worked.is_zero());
             query(Sql { postgres, sqlite: "" })
                 .bind(ids)
@@ -95,7 +106,7 @@ pub async fn complete<E: Into<RunEnd> + Copy>(conn: &mut Conn<'_>, ends: &[E]) -
                 .fetch_all(conn)
                 .await?
         }
-        Dialect::Sqlite => complete_step_by_step(conn, ids, &ends).await?,
+        Dialect::Sqlite => complete_step_by_step(conn, ids, ends).await?,
     };
     rows.iter().map(|row| row.get("id")).collect()
 }

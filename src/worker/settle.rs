@@ -168,8 +168,12 @@ pub(crate) async fn settle_all(db: &Db, batch: &[Settlement]) -> Result<Vec<bool
     let alone = completions.len() == batch.len();
     let mut tx = if alone { db.single().await? } else { db.begin().await? };
     let conn = &mut tx.conn();
-    let completed =
-        if completions.is_empty() { Vec::new() } else { settle::complete(conn, &completions).await? };
+    let completed = match completions.len() {
+        0 => Vec::new(),
+        // One that is in the history already fails the batch, which is settled one by one then.
+        2.. if alone => settle::complete_new(conn, &completions).await?,
+        _ => settle::complete(conn, &completions).await?,
+    };
     let mut owned = Vec::with_capacity(batch.len());
     for settlement in batch {
         owned.push(match &settlement.next {

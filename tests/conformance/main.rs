@@ -12,6 +12,7 @@
 
 mod claiming;
 mod concurrency_keys;
+mod connections;
 mod damaged_rows;
 mod dispatching;
 mod fencing;
