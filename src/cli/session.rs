@@ -145,7 +145,7 @@ impl Session {
 
     async fn unknown_tenant(&self, fairlane: &Fairlane, slug: &str) -> anyhow::Result<Failure> {
         let mut tx = fairlane.db().read().await?;
-        let tenants = crate::store::tenants::list(&mut tx.conn()).await?;
+        let tenants = crate::store::tenants::list(&mut tx.conn()).await?.rows;
         let slugs = tenants.iter().map(|tenant| tenant.slug.as_str());
         let error = Error::UnknownTenant { slug: slug.to_owned() };
         let hint = match did_you_mean(slug, slugs) {

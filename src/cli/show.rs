@@ -55,7 +55,7 @@ async fn waiting(conn: &mut crate::db::Conn<'_>, job: &JobDetail) -> anyhow::Res
     let now = job_lists::now(conn).await?;
     let queues = queues::list(conn, None).await?.rows;
     let empty = QueueRow::empty(&job.job.queue);
-    let tenants = tenants::list(conn).await?;
+    let tenants = tenants::list(conn).await?.rows;
     let mut workers = workers::list(conn).await?.rows;
     workers.retain(|worker| matches!(state_of(worker, now), "running" | "paused"));
     let around = Surroundings {
@@ -75,7 +75,7 @@ fn document(job: &JobDetail, attempts: &[AttemptRow], waiting: Option<&str>, pay
         "priority": row.priority, "attempt": row.attempt, "max_attempts": job.max_attempts, "runs": job.runs,
         "generation": job.generation, "created_at": rfc3339(row.created_at), "run_at": time(row.run_at),
         "started_at": time(row.started_at), "finished_at": time(row.finished_at), "waiting_because": waiting,
-        "event_id": job.event_id, "unique_key": job.unique_key, "correlation_id": job.correlation_id,
+        "event_id": job.event_id, "unique_key": job.unique_key, "concurrency_key": job.concurrency_key, "correlation_id": job.correlation_id,
         "causation_id": job.causation_id, "worker_id": job.worker_id, "lease_until": time(job.lease_until),
         "cancel_requested_at": time(job.cancel_requested_at), "reason": job.reason, "code": job.code,
         "error": job.error, "group": job.group,
@@ -121,6 +121,7 @@ fn lines(job: &JobDetail, attempts: &[AttemptRow], waiting: Option<&str>, payloa
     }
     lines.extend(job.event_id.map(|id| format!("Event     {id}")));
     lines.extend(job.unique_key.as_ref().map(|key| format!("Unique    {}", printable(key))));
+    lines.extend(job.concurrency_key.as_ref().map(|key| format!("Key       {}", printable(key))));
     lines.extend(job.cancel_requested_at.map(|at| format!("Cancel    asked for {}", ago(at, now))));
     lines.extend(job.reason.as_ref().map(|reason| format!("Reason    {}", printable(reason))));
     lines.push(String::new());
