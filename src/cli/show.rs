@@ -1,5 +1,7 @@
 //! `show`: one job from its dispatch to where it stands.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use clap::Args;
 use serde_json::{Value, json};
@@ -10,7 +12,7 @@ use super::output::{ago, printable, rfc3339};
 use super::session::Session;
 use crate::admin::ids::resolve;
 use crate::admin::jobs::{Surroundings, why_waiting};
-use crate::admin::workers::state_of;
+use crate::db::Conn;
 use crate::error::Error;
 use crate::store::job_lists::{self, AttemptRow, JobDetail};
 use crate::store::queues::{self, QueueRow};
@@ -41,7 +43,7 @@ pub(super) async fn show(verb: &Show, session: &Session) -> anyhow::Result<Exit>
             .into());
     };
     let attempts = job_lists::attempts(&mut tx.conn(), job.job.id).await?;
-    let waiting = waiting(&mut tx.conn(), &job).await?;
+    let waiting = waiting(&mut tx.conn(), &job, session.config.worker()?.lease).await?;
     for damaged in &attempts.damaged {
         session.out.warn(&format!("attempt {} can't be read: {}", damaged.id, damaged.why));
     }
@@ -51,13 +53,13 @@ pub(super) async fn show(verb: &Show, session: &Session) -> anyhow::Result<Exit>
     Ok(Exit::Done)
 }
 
-async fn waiting(conn: &mut crate::db::Conn<'_>, job: &JobDetail) -> anyhow::Result<Option<String>> {
+async fn waiting(conn: &mut Conn<'_>, job: &JobDetail, lease: Duration) -> anyhow::Result<Option<String>> {
     let now = job_lists::now(conn).await?;
     let queues = queues::list(conn, None).await?.rows;
     let empty = QueueRow::empty(&job.job.queue);
     let tenants = tenants::list(conn).await?.rows;
-    let mut workers = workers::list(conn).await?.rows;
-    workers.retain(|worker| matches!(state_of(worker, now), "running" | "paused"));
+    let mut workers = workers::list(conn, lease).await?.rows;
+    workers.retain(|worker| matches!(worker.state.as_str(), "running" | "paused"));
     let around = Surroundings {
         queue: queues.iter().find(|queue| queue.name == job.job.queue).unwrap_or(&empty),
         tenant: tenants.iter().find(|tenant| tenant.slug == job.job.tenant),
