@@ -20,7 +20,7 @@ Examples:
   fairlane tenants limits acme
   fairlane tenants limits acme --concurrency 8 --pending 10000
   fairlane tenants limits acme --queue imports --concurrency 2 --dispatches 600/min
-  fairlane tenants limits acme --key erp-api --starts 5/s
+  fairlane tenants limits acme --key erp-api --starts 5/s --starts-burst 10
   fairlane tenants limits acme --pending none
   fairlane tenants limits acme --queue imports --clear
   fairlane tenants limits acme --clear
@@ -32,34 +32,34 @@ within a second or two.";
 pub(super) struct Limits {
     /// The tenant
     slug: String,
-    /// Only in this queue
+    /// Of this queue; without it and --key, of all that the tenant does
     #[arg(long, value_name = "QUEUE", conflicts_with = "key")]
     queue: Option<String>,
-    /// Only the jobs that share this concurrency key
+    /// Of the jobs that share this concurrency key: --concurrency and --starts only
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
-    /// Jobs that run at the same time; `none` removes the limit
+    /// Jobs that run at the same time; `none` goes back to the configuration's
     #[arg(long, value_parser = number::<u32>, value_name = "N")]
     concurrency: Option<Given<u32>>,
-    /// Jobs that start in a time: 100/s, 5/min, 10/30s; `none` removes the limit
+    /// Jobs that start in a time: 100/s, 5/min, 10/30s, or `none`
     #[arg(long, value_parser = rate, value_name = "RATE")]
     starts: Option<Given<(u32, Duration)>>,
     /// How many of them may start at once (without it, one)
     #[arg(long, value_parser = number::<u32>, value_name = "N")]
     starts_burst: Option<Given<u32>>,
-    /// Jobs dispatched in a time, more are refused; `none` removes the limit
+    /// Jobs dispatched in a time, more are refused; or `none`
     #[arg(long, value_parser = rate, value_name = "RATE")]
     dispatches: Option<Given<(u32, Duration)>>,
     /// How many of them at once (without it, as many as in the period)
     #[arg(long, value_parser = number::<u32>, value_name = "N")]
     dispatches_burst: Option<Given<u32>>,
-    /// Jobs that wait or run, a dispatch above is refused; `none` removes the limit
+    /// Jobs that wait, run, are put off or suspended, a dispatch above is refused; or `none`
     #[arg(long, value_parser = number::<u64>, value_name = "N")]
     pending: Option<Given<u64>>,
-    /// Largest payload: 64KiB; `none` removes the limit
+    /// Largest payload: 64KiB, or `none`
     #[arg(long, value_parser = size, value_name = "SIZE")]
     payload_bytes: Option<Given<u64>>,
-    /// Remove what was set here: of the queue or key, or without one everything of the tenant
+    /// Remove what was set here: for the queue or key, or without one for all of the tenant
     #[arg(long, conflicts_with_all = ["concurrency", "starts", "starts_burst", "dispatches", "dispatches_burst",
         "pending", "payload_bytes"])]
     clear: bool,
