@@ -78,6 +78,14 @@ fn next_of(cron: &Cron, expression: &str, zone: Tz, after: DateTime<Utc>) -> Res
         })
 }
 
+/// Whether somebody who typed this means an expression and no name: five fields that begin with a number or a sign, or a
+/// nickname. It may still be wrong.
+pub fn is_meant(text: &str) -> bool {
+    let fields: Vec<&str> = text.split_whitespace().collect();
+    let first_is_minutes = text.trim_start().starts_with(|c: char| c.is_ascii_digit() || c == '*');
+    text.starts_with('@') || (fields.len() == 5 && first_is_minutes)
+}
+
 /// The expression in plain English.
 pub fn describe(expression: &str) -> Result<String> {
     parse(expression).map(|cron| cron.describe().trim_end_matches('.').to_owned())
@@ -97,6 +105,16 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn an_expression_is_told_from_a_name() {
+        for text in ["30 2 * * *", "*/5 * * * *", "@daily", "99 2 * * *"] {
+            assert!(is_meant(text), "{text}");
+        }
+        for text in ["nightly", "the five o'clock sales report", "2 reports", ""] {
+            assert!(!is_meant(text), "{text}");
+        }
+    }
 
     fn berlin(text: &str) -> DateTime<Utc> {
         let naive = chrono::NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M").unwrap();

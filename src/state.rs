@@ -14,7 +14,7 @@ pub enum JobState {
     Executing,
     /// Failed an attempt and waits for the next.
     Retryable,
-    /// Parked by somebody.
+    /// Set aside until its concurrency key is free; also a row too damaged to run.
     Suspended,
     /// Done. Terminal.
     Completed,
@@ -47,9 +47,9 @@ pub enum Transition {
     Cancel,
     /// An admin tries a failed job again.
     Revive,
-    /// Somebody parks it.
+    /// It is set aside.
     Suspend,
-    /// Somebody takes it out of the park.
+    /// What it was set aside for is over.
     Resume,
 }
 

@@ -110,7 +110,8 @@ impl Batch<'_> {
                 action: "job.retry",
                 target: self.target,
                 affected: revived.ids.len() as u64,
-                detail: None,
+                // The timeline of each job finds its retries by it.
+                detail: Some(serde_json::json!({ "jobs": revived.ids })),
             };
             self.operator.record(&mut tx.conn(), deed).await?;
         }

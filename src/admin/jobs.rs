@@ -37,12 +37,20 @@ pub fn why_waiting(job: &JobDetail, around: &Surroundings<'_>) -> Option<String>
         });
     }
     match row.state.as_str() {
-        "suspended" => return Some("somebody parked it".into()),
+        "suspended" => {
+            return Some(match &job.concurrency_key {
+                Some(key) => format!("it is set aside until its concurrency key {key} is free"),
+                None => "it was set aside because its row is damaged".into(),
+            });
+        }
         "available" => {}
         _ => return None,
     }
     let reason =
         |reason: &Option<String>| reason.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
+    if let Some(why) = &around.queue.damaged {
+        return Some(format!("the row of queue {} is damaged: {why}", row.queue));
+    }
     if around.queue.paused_at.is_some() {
         return Some(format!("queue {} is paused{}", row.queue, reason(&around.queue.pause_reason)));
     }

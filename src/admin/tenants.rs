@@ -1,5 +1,7 @@
 //! Tenants: add, weigh, limit, pause, drain, resume.
 
+use serde_json::json;
+
 use super::{Deed, Operator};
 use crate::client::Fairlane;
 use crate::error::{Error, Result};
@@ -21,7 +23,10 @@ pub async fn add(fairlane: &Fairlane, slug: &str, name: &str, operator: &Operato
 pub async fn find(fairlane: &Fairlane, slug: &str) -> Result<TenantRow> {
     let mut tx = fairlane.db().read().await?;
     let all = tenants::list(&mut tx.conn()).await?;
-    let found = all.into_iter().find(|tenant| tenant.slug == slug);
+    if let Some(damaged) = all.damaged.into_iter().find(|damaged| damaged.id == slug) {
+        return Err(Error::Damaged(format!("tenant {slug}: {}", damaged.why)));
+    }
+    let found = all.rows.into_iter().find(|tenant| tenant.slug == slug);
     found.ok_or_else(|| Error::UnknownTenant { slug: slug.to_owned() })
 }
 
@@ -61,7 +66,7 @@ pub async fn resume(fairlane: &Fairlane, slug: &str, operator: &Operator) -> Res
     let was_drained = tenants::set_draining(&mut tx.conn(), id, false, None).await?;
     let changed = was_paused || was_drained;
     if changed {
-        let detail = Some(serde_json::json!({ "paused": was_paused, "draining": was_drained }));
+        let detail = Some(json!({ "paused": was_paused, "draining": was_drained }));
         let deed = Deed { tenant_id: Some(id), action: "tenant.resume", target: slug, affected: 1, detail };
         operator.record(&mut tx.conn(), deed).await?;
     }
@@ -74,7 +79,7 @@ pub async fn weigh(fairlane: &Fairlane, slug: &str, weight: f64, operator: &Oper
     let id = fairlane.tenant(slug).id().await?;
     let mut tx = fairlane.db().begin().await?;
     tenants::set_weight(&mut tx.conn(), id, weight).await?;
-    let detail = Some(serde_json::json!({ "weight": weight }));
+    let detail = Some(json!({ "weight": weight }));
     let deed = Deed { tenant_id: Some(id), action: "tenant.weight", target: slug, affected: 1, detail };
     operator.record(&mut tx.conn(), deed).await?;
     tx.commit().await
@@ -92,7 +97,7 @@ pub async fn limit(
     let mut tx = fairlane.db().begin().await?;
     let limit = limits::set(&mut tx.conn(), id, scope, name, change).await?;
     let rate = |rate: Option<crate::limits::Rate>| rate.map(|rate| rate.to_string());
-    let detail = serde_json::json!({
+    let detail = json!({
         "scope": scope.as_str(), "name": name, "concurrency": limit.concurrency, "starts": rate(limit.starts),
         "dispatches": rate(limit.dispatches), "pending": limit.pending, "payload_bytes": limit.payload_bytes,
     });
@@ -106,6 +111,31 @@ pub async fn limit(
     operator.record(&mut tx.conn(), deed).await?;
     tx.commit().await?;
     Ok(limit)
+}
+
+/// Removes the limits that were set for a tenant, in one scope or in all of them; returns the scopes that had some.
+pub async fn clear_limits(
+    fairlane: &Fairlane,
+    slug: &str,
+    place: Option<(Scope, &str)>,
+    operator: &Operator,
+) -> Result<Vec<(Scope, String)>> {
+    let id = fairlane.tenant(slug).id().await?;
+    let mut tx = fairlane.db().begin().await?;
+    let cleared = limits::clear(&mut tx.conn(), id, place).await?;
+    if !cleared.is_empty() {
+        let scopes = cleared.iter().map(|(scope, name)| json!({ "scope": scope.as_str(), "name": name }));
+        let deed = Deed {
+            tenant_id: Some(id),
+            action: "tenant.limits",
+            target: slug,
+            affected: cleared.len() as u64,
+            detail: Some(json!({ "cleared": scopes.collect::<Vec<_>>() })),
+        };
+        operator.record(&mut tx.conn(), deed).await?;
+    }
+    tx.commit().await?;
+    Ok(cleared)
 }
 
 /// How many jobs of a tenant wait or run, at most `up_to` of them.

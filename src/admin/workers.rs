@@ -1,17 +1,11 @@
 //! Worker processes: who is there, and a graceful restart.
 
-use std::time::Duration;
-
-use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{Deed, Operator};
 use crate::client::Fairlane;
 use crate::error::Result;
-use crate::store::workers::{self, WorkerRow};
-
-/// A process that was not seen for this long is taken for gone.
-pub const LOST_AFTER: Duration = Duration::from_secs(90);
+use crate::store::workers;
 
 /// Which processes are meant; empty means all of them.
 #[derive(Debug, Clone, Default)]
@@ -22,12 +16,6 @@ pub struct WorkerFilter {
     pub host: Option<String>,
     /// By a queue they serve.
     pub queue: Option<String>,
-}
-
-/// What a process does, as far as anybody can know: its last word, or `lost` when it fell silent.
-pub fn state_of(worker: &WorkerRow, now: DateTime<Utc>) -> &str {
-    let silent = (now - worker.seen_at).to_std().is_ok_and(|silence| silence > LOST_AFTER);
-    if worker.state != "stopped" && silent { "lost" } else { &worker.state }
 }
 
 /// Asks processes to finish what they run and stop; their process manager starts them again. Returns whom.

@@ -157,17 +157,27 @@ fn group(text: &str) -> anyhow::Result<String> {
 
 /// Refuses a queue that neither the configuration nor any job, listener or pause knows.
 pub(super) async fn known_queue(session: &Session, queue: &str) -> anyhow::Result<()> {
+    check_queue(session, queue, "").await
+}
+
+/// The same where the verb takes `--force`.
+pub(super) async fn known_queue_or_force(session: &Session, queue: &str) -> anyhow::Result<()> {
+    check_queue(session, queue, "   it will be used later: --force").await
+}
+
+async fn check_queue(session: &Session, queue: &str, otherwise: &str) -> anyhow::Result<()> {
     let fairlane = session.fairlane().await?;
     let mut names = queues::names(&mut fairlane.db().read().await?.conn()).await?;
     names.extend(session.config.worker()?.queues);
     names.push(session.config.dispatch()?.queue);
+    names.extend(session.config.kinds().filter_map(|(_, policy)| policy.queue.clone()));
     if names.iter().any(|name| name == queue) {
         return Ok(());
     }
     let near = did_you_mean(queue, names.iter().map(String::as_str));
     let near = near.map(|near| format!("did you mean \"{near}\"?   ")).unwrap_or_default();
     Err(Failure::new(Exit::NotFound, Error::NotFound { what: "queue", name: queue.to_owned() }.to_string())
-        .hint(format!("{near}list them: fairlane queues"))
+        .hint(format!("{near}list them: fairlane queues{otherwise}"))
         .into())
 }
 

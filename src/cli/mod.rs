@@ -16,6 +16,7 @@ mod args;
 mod bench;
 mod config;
 mod confirm;
+mod database_file;
 mod domain;
 mod enqueue;
 mod events;

@@ -9,7 +9,7 @@ use super::args::duration;
 use super::exit::Exit;
 use super::filters::known_queue;
 use super::output::{Page, Record, span};
-use super::queues::{age, all};
+use super::queues::{AllQueues, age, all};
 use super::session::Session;
 use crate::admin::queues::Threshold;
 
@@ -36,6 +36,7 @@ struct Watched {
     reserved: i64,
     oldest_pending_seconds: Option<i64>,
     status: &'static str,
+    damaged: Option<String>,
 }
 
 impl Record for Watched {
@@ -50,7 +51,10 @@ impl Record for Watched {
             self.delayed.to_string(),
             self.reserved.to_string(),
             self.oldest_pending_seconds.map_or("-".to_owned(), span),
-            self.status.to_owned(),
+            match &self.damaged {
+                Some(why) => format!("{}: {why}", self.status),
+                None => self.status.to_owned(),
+            },
         ]
     }
 
@@ -60,7 +64,7 @@ impl Record for Watched {
 }
 
 pub(super) async fn monitor(verb: &Monitor, session: &Session) -> anyhow::Result<Exit> {
-    let (mut rows, now) = all(session).await?;
+    let AllQueues { mut rows, damaged, now } = all(session).await?;
     if !verb.queues.is_empty() {
         // Laravel writes connection:queue; here there is one connection.
         let wanted: Vec<&str> =
@@ -79,11 +83,17 @@ pub(super) async fn monitor(verb: &Monitor, session: &Session) -> anyhow::Result
             delayed: row.scheduled + row.retryable,
             reserved: row.running,
             oldest_pending_seconds: age(&row, now),
-            status: if threshold.is_breached(&row, now) { "ALERT" } else { "OK" },
+            status: match row.damaged {
+                Some(_) => "DAMAGED",
+                None if threshold.is_breached(&row, now) => "ALERT",
+                None => "OK",
+            },
+            damaged: row.damaged,
             queue: row.name,
         })
         .collect();
-    let alert = watched.iter().any(|queue| queue.status == "ALERT");
-    session.out.page(&Page::from(watched), "No queues.")?;
+    // What can't be read can't be said to be within its limits.
+    let alert = watched.iter().any(|queue| queue.status != "OK") || !damaged.is_empty();
+    session.out.page(&Page { rows: watched, damaged, next_cursor: None }, "No queues.")?;
     Ok(if alert { Exit::Threshold } else { Exit::Done })
 }

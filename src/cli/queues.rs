@@ -8,7 +8,7 @@ use serde_json::json;
 use super::args::{Consent, future};
 use super::confirm::confirm;
 use super::exit::{Exit, Failure};
-use super::filters::known_queue;
+use super::filters::{known_queue, known_queue_or_force};
 use super::output::{Page, Record, ago, counted, json as as_json, span};
 use super::progress::progress;
 use super::session::Session;
@@ -17,6 +17,7 @@ use crate::admin::jobs::{CallOff, CancelCounts, cancel};
 use crate::admin::queues as admin;
 use crate::state::JobState;
 use crate::store::job_lists::{self, JobFilter};
+use crate::store::listing::DamagedRow;
 use crate::store::queues::{self, QueueRow};
 
 #[derive(Debug, Args)]
@@ -82,6 +83,7 @@ struct QueueRecord {
     paused_until: Option<DateTime<Utc>>,
     paused_by: Option<String>,
     pause_reason: Option<String>,
+    damaged: Option<String>,
 }
 
 impl QueueRecord {
@@ -95,11 +97,16 @@ impl QueueRecord {
             suspended: row.suspended,
             running: row.running,
             failed: row.failed,
-            state: if row.paused_at.is_some() { "paused" } else { "ok" },
+            state: match (&row.damaged, row.paused_at) {
+                (Some(_), _) => "damaged",
+                (None, Some(_)) => "paused",
+                (None, None) => "ok",
+            },
             paused_at: row.paused_at,
             paused_until: row.paused_until.filter(|_| row.paused_at.is_some()),
             paused_by: row.paused_by,
             pause_reason: row.pause_reason,
+            damaged: row.damaged,
         }
     }
 }
@@ -110,7 +117,7 @@ pub(super) fn age(row: &QueueRow, now: DateTime<Utc>) -> Option<i64> {
 
 impl Record for QueueRecord {
     const COLUMNS: &'static [&'static str] =
-        &["QUEUE", "READY", "OLDEST", "SCHEDULED", "RETRYING", "RUNNING", "FAILED", "STATE"];
+        &["QUEUE", "READY", "OLDEST", "SCHEDULED", "RETRYING", "SUSPENDED", "RUNNING", "FAILED", "STATE"];
 
     fn cells(&self) -> Vec<String> {
         let mut state = self.state.to_owned();
@@ -121,12 +128,16 @@ impl Record for QueueRecord {
         if let Some(reason) = self.pause_reason.as_ref().filter(|_| self.paused_at.is_some()) {
             state.push_str(&format!(": {reason}"));
         }
+        if let Some(why) = &self.damaged {
+            state = format!("DAMAGED: {why}");
+        }
         vec![
             self.queue.clone(),
             self.ready.to_string(),
             self.oldest_ready_seconds.map_or("-".to_owned(), span),
             self.scheduled.to_string(),
             self.retryable.to_string(),
+            self.suspended.to_string(),
             self.running.to_string(),
             self.failed.to_string(),
             state,
@@ -138,15 +149,21 @@ impl Record for QueueRecord {
     }
 }
 
-/// Queues in the order workers serve them, then those that only have rows, by name.
-pub(super) async fn all(session: &Session) -> anyhow::Result<(Vec<QueueRow>, DateTime<Utc>)> {
+/// The queues there are.
+pub(super) struct AllQueues {
+    /// In the order workers serve them, then those that only have rows, by name.
+    pub(super) rows: Vec<QueueRow>,
+    /// Those whose name can't be read.
+    pub(super) damaged: Vec<DamagedRow>,
+    /// The time at which they were so.
+    pub(super) now: DateTime<Utc>,
+}
+
+pub(super) async fn all(session: &Session) -> anyhow::Result<AllQueues> {
     let tenant_id = session.tenant_id().await?;
     let mut tx = session.fairlane().await?.db().read().await?;
     let now = job_lists::now(&mut tx.conn()).await?;
     let listing = queues::list(&mut tx.conn(), tenant_id).await?;
-    for damaged in &listing.damaged {
-        session.out.warn(&format!("queue {} can't be read: {}", damaged.id, damaged.why));
-    }
     let mut found = listing.rows;
     let mut ordered = Vec::new();
     for name in session.config.worker()?.queues {
@@ -156,13 +173,13 @@ pub(super) async fn all(session: &Session) -> anyhow::Result<(Vec<QueueRow>, Dat
         }
     }
     ordered.extend(found);
-    Ok((ordered, now))
+    Ok(AllQueues { rows: ordered, damaged: listing.damaged, now })
 }
 
 pub(super) async fn list(_: &Queues, session: &Session) -> anyhow::Result<Exit> {
-    let (rows, now) = all(session).await?;
+    let AllQueues { rows, damaged, now } = all(session).await?;
     let rows: Vec<_> = rows.into_iter().map(|row| QueueRecord::new(row, now)).collect();
-    session.out.page(&Page::from(rows), "No queues.")?;
+    session.out.page(&Page { rows, damaged, next_cursor: None }, "No queues.")?;
     Ok(Exit::Done)
 }
 
@@ -178,7 +195,7 @@ pub(super) async fn pause(verb: &Pause, session: &Session) -> anyhow::Result<Exi
     let names = chosen(session, verb.queue.as_deref(), verb.all).await?;
     if !verb.force {
         for name in &names {
-            known_queue(session, name).await?;
+            known_queue_or_force(session, name).await?;
         }
     }
     for name in &names {
@@ -220,7 +237,7 @@ fn tenant_alone<'a>(session: &'a Session, queue: Option<&str>, all: bool) -> any
 
 async fn chosen(session: &Session, queue: Option<&str>, every: bool) -> anyhow::Result<Vec<String>> {
     if every {
-        return Ok(all(session).await?.0.into_iter().map(|row| row.name).collect());
+        return Ok(all(session).await?.rows.into_iter().map(|row| row.name).collect());
     }
     match queue {
         Some(queue) => Ok(vec![queue.to_owned()]),

@@ -86,15 +86,15 @@ enum Missed {
 
 #[derive(Debug, Args)]
 pub(super) struct Next {
-    /// The schedule's name; without it, give --cron
-    #[arg(required_unless_present = "cron")]
+    /// The schedule's name, which wants its tenant (-t), or a cron expression, which wants neither tenant nor database
+    #[arg(required_unless_present = "cron", value_name = "NAME|CRON")]
     name: Option<String>,
-    /// An expression instead of a schedule
+    /// An expression, whatever it looks like
     #[arg(long, conflicts_with = "name")]
     cron: Option<String>,
-    /// The time zone of --cron
-    #[arg(long, default_value = "UTC", value_name = "ZONE")]
-    timezone: String,
+    /// The time zone of an expression, UTC without it; a schedule has its own
+    #[arg(long, value_name = "ZONE")]
+    timezone: Option<String>,
     /// How many ticks
     #[arg(short = 'n', long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000))]
     count: u16,
@@ -248,10 +248,26 @@ fn said(session: &Session, name: &str, done: &str) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
+impl Next {
+    /// The expression, where one was given and no name.
+    fn expression(&self) -> Option<&str> {
+        let bare = self.name.as_deref().filter(|name| cron::is_meant(name));
+        self.cron.as_deref().or(bare)
+    }
+}
+
 async fn next(verb: &Next, session: &Session) -> anyhow::Result<Exit> {
-    let (expression, timezone, after) = match (&verb.cron, &verb.name) {
-        (Some(expression), _) => (expression.clone(), verb.timezone.clone(), Utc::now()),
+    let (expression, timezone, after) = match (verb.expression(), &verb.name) {
+        (Some(expression), _) => {
+            let zone = verb.timezone.clone().unwrap_or_else(|| "UTC".to_owned());
+            (expression.to_owned(), zone, Utc::now())
+        }
         (None, name) => {
+            if verb.timezone.is_some() {
+                return Err(Failure::usage("a schedule has a time zone of its own")
+                    .hint("--timezone goes with an expression: fairlane schedule next \"30 2 * * *\" --timezone ZONE")
+                    .into());
+            }
             let tenant = session.required_tenant().await?;
             let fairlane = session.fairlane().await?;
             let row = admin::find(fairlane, tenant, name.as_deref().unwrap_or_default()).await?;

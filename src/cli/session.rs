@@ -7,6 +7,7 @@ use sqlx::{ConnectOptions, Connection};
 use tokio::sync::{Mutex, OnceCell};
 
 use super::args::Globals;
+use super::database_file::refuse_other_files;
 use super::exit::{Exit, Failure};
 use super::output::Output;
 use super::{BoundSetup, Setup};
@@ -145,7 +146,7 @@ impl Session {
 
     async fn unknown_tenant(&self, fairlane: &Fairlane, slug: &str) -> anyhow::Result<Failure> {
         let mut tx = fairlane.db().read().await?;
-        let tenants = crate::store::tenants::list(&mut tx.conn()).await?;
+        let tenants = crate::store::tenants::list(&mut tx.conn()).await?.rows;
         let slugs = tenants.iter().map(|tenant| tenant.slug.as_str());
         let error = Error::UnknownTenant { slug: slug.to_owned() };
         let hint = match did_you_mean(slug, slugs) {
@@ -174,6 +175,7 @@ impl Database {
     /// Applies what is missing; returns what was applied. Two processes may meet on a new file: the one that lost the
     /// race looks again.
     pub(super) async fn migrate(&self) -> anyhow::Result<Vec<MigrationStatus>> {
+        self.refuse_other_files()?;
         let mut lines = self.lines.lock().await;
         let mut tries = 0;
         loop {
@@ -223,8 +225,18 @@ impl Database {
             .into())
     }
 
+    fn refuse_other_files(&self) -> anyhow::Result<()> {
+        if self.options.dialect()? == Dialect::Sqlite
+            && let Some(file) = sqlite_file(&self.options)?
+        {
+            refuse_other_files(&file)?;
+        }
+        Ok(())
+    }
+
     /// Every migration, and whether the database has it.
     pub(super) async fn status(&self) -> anyhow::Result<Vec<MigrationStatus>> {
+        self.refuse_other_files()?;
         let lines = self.lines.lock().await;
         Ok(migrate::status(&self.options, &lines).await?)
     }

@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::exit::{Exit, Failure};
+use super::filters::known_queue_or_force;
 use super::output::{Page, Record};
 use super::session::Session;
 use crate::admin::tenants as admin;
@@ -19,46 +20,52 @@ Examples:
   fairlane tenants limits acme
   fairlane tenants limits acme --concurrency 8 --pending 10000
   fairlane tenants limits acme --queue imports --concurrency 2 --dispatches 600/min
-  fairlane tenants limits acme --key erp-api --starts 5/s
+  fairlane tenants limits acme --key erp-api --starts 5/s --starts-burst 10
   fairlane tenants limits acme --pending none
-A limit that is set here wins over the tenant's table in the configuration, and that over [limits]; `none` and --clear
-remove what was set here. Every process knows of a change within a second or two.";
+  fairlane tenants limits acme --queue imports --clear
+  fairlane tenants limits acme --clear
+A limit that is set here wins over the tenant's table in the configuration, and that over [limits]. `none` removes one
+that was set here, --clear all of the queue or key, and without one all of the tenant. Every process knows of a change
+within a second or two.";
 
 #[derive(Debug, Args)]
 pub(super) struct Limits {
     /// The tenant
     slug: String,
-    /// Only in this queue
+    /// Of this queue; without it and --key, of all that the tenant does
     #[arg(long, value_name = "QUEUE", conflicts_with = "key")]
     queue: Option<String>,
-    /// Only the jobs that share this concurrency key
+    /// Of the jobs that share this concurrency key: --concurrency and --starts only
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
-    /// Jobs that run at the same time; `none` removes the limit
+    /// Jobs that run at the same time; `none` goes back to the configuration's
     #[arg(long, value_parser = number::<u32>, value_name = "N")]
     concurrency: Option<Given<u32>>,
-    /// Jobs that start in a time: 100/s, 5/min, 10/30s; `none` removes the limit
+    /// Jobs that start in a time: 100/s, 5/min, 10/30s, or `none`
     #[arg(long, value_parser = rate, value_name = "RATE")]
     starts: Option<Given<(u32, Duration)>>,
     /// How many of them may start at once (without it, one)
     #[arg(long, value_parser = number::<u32>, value_name = "N")]
     starts_burst: Option<Given<u32>>,
-    /// Jobs dispatched in a time, more are refused; `none` removes the limit
+    /// Jobs dispatched in a time, more are refused; or `none`
     #[arg(long, value_parser = rate, value_name = "RATE")]
     dispatches: Option<Given<(u32, Duration)>>,
     /// How many of them at once (without it, as many as in the period)
     #[arg(long, value_parser = number::<u32>, value_name = "N")]
     dispatches_burst: Option<Given<u32>>,
-    /// Jobs that wait or run, a dispatch above is refused; `none` removes the limit
+    /// Jobs that wait, run, are put off or suspended, a dispatch above is refused; or `none`
     #[arg(long, value_parser = number::<u64>, value_name = "N")]
     pending: Option<Given<u64>>,
-    /// Largest payload: 64KiB; `none` removes the limit
+    /// Largest payload: 64KiB, or `none`
     #[arg(long, value_parser = size, value_name = "SIZE")]
     payload_bytes: Option<Given<u64>>,
-    /// Remove all limits that were set here
+    /// Remove what was set here: for the queue or key, or without one for all of the tenant
     #[arg(long, conflicts_with_all = ["concurrency", "starts", "starts_burst", "dispatches", "dispatches_burst",
         "pending", "payload_bytes"])]
     clear: bool,
+    /// Limit a queue that nobody has used yet
+    #[arg(long)]
+    force: bool,
     /// Why
     #[arg(long)]
     reason: Option<String>,
@@ -92,19 +99,14 @@ fn size(text: &str) -> Result<Given<u64>, String> {
 }
 
 impl Limits {
-    fn place(&self) -> (Scope, &str) {
-        match (&self.queue, &self.key) {
-            (Some(queue), _) => (Scope::Queue, queue),
-            (_, Some(key)) => (Scope::Key, key),
-            _ => (Scope::Total, ""),
-        }
+    /// The queue or key that was named.
+    fn named(&self) -> Option<(Scope, &str)> {
+        let queue = self.queue.as_deref().map(|queue| (Scope::Queue, queue));
+        queue.or(self.key.as_deref().map(|key| (Scope::Key, key)))
     }
 
     /// The change that the flags ask for; a burst alone changes the rate that is set.
     fn change(&self, set: &Limit) -> Result<LimitChange, Failure> {
-        if self.clear {
-            return Ok(LimitChange::CLEAR);
-        }
         let starts = burst_of(self.starts, self.starts_burst, set.starts, "starts", |_| 1)?;
         let dispatches =
             burst_of(self.dispatches, self.dispatches_burst, set.dispatches, "dispatches", |count| count)?;
@@ -177,23 +179,52 @@ pub(super) async fn limits(verb: &Limits, session: &Session) -> anyhow::Result<E
     let id = session.known_tenant(&verb.slug).await?;
     let fairlane = session.fairlane().await?;
     let of_tenant = async || store::of_tenant(&mut fairlane.db().read().await?.conn(), id).await;
-    let place = verb.place();
-    let change = verb.change(&of_tenant().await?.get(place.0, place.1))?;
-    if change != LimitChange::default() {
-        let operator = session.operator(verb.reason.as_deref());
-        admin::limit(fairlane, &verb.slug, place, change, &operator).await?;
-        session.out.remark(&format!("Limits of {} changed; what holds now:", verb.slug));
+    let limits_of = |set: &AllLimits| fairlane.settings().limits.limits_of(&verb.slug, set);
+    let named = verb.named();
+    let (set, _) = of_tenant().await?;
+    if let Some((Scope::Queue, queue)) = named
+        && !verb.force
+        && !verb.clear
+        && limits_of(&set).get(Scope::Queue, queue).is_empty()
+    {
+        known_queue_or_force(session, queue).await?;
     }
-    let set = of_tenant().await?;
-    let held = fairlane.settings().limits.limits_of(&verb.slug, &set);
+    change(verb, session, &set).await?;
+    let (set, damaged) = of_tenant().await?;
+    let held = limits_of(&set);
     let mut rows = Vec::new();
     for (scope, name) in places(&held) {
-        if place.0 == Scope::Total || place == (scope, name) {
+        if named.is_none_or(|named| named == (scope, name)) {
             rows.extend(records(session, &verb.slug, (scope, name), &held.get(scope, name), &set));
         }
     }
-    session.out.page(&Page::from(rows), "No limits.")?;
+    session.out.page(&Page { rows, damaged, next_cursor: None }, "No limits.")?;
     Ok(Exit::Done)
+}
+
+/// Does what the flags ask for, if they ask for something, and says so.
+async fn change(verb: &Limits, session: &Session, set: &AllLimits) -> anyhow::Result<()> {
+    let fairlane = session.fairlane().await?;
+    let operator = session.operator(verb.reason.as_deref());
+    if verb.clear {
+        let cleared = admin::clear_limits(fairlane, &verb.slug, verb.named(), &operator).await?;
+        let cleared: Vec<_> = cleared
+            .iter()
+            .map(|(scope, name)| format!("{} {name}", scope.as_str()).trim().to_owned())
+            .collect();
+        session.out.remark(&match cleared.as_slice() {
+            [] => format!("Nothing to do: no such limits of {} were set here; what holds:", verb.slug),
+            cleared => format!("Limits of {} cleared: {}; what holds now:", verb.slug, cleared.join(", ")),
+        });
+        return Ok(());
+    }
+    let place = verb.named().unwrap_or((Scope::Total, ""));
+    let change = verb.change(&set.get(place.0, place.1))?;
+    if change != LimitChange::default() {
+        admin::limit(fairlane, &verb.slug, place, change, &operator).await?;
+        session.out.remark(&format!("Limits of {} changed; what holds now:", verb.slug));
+    }
+    Ok(())
 }
 
 fn places(limits: &AllLimits) -> Vec<(Scope, &str)> {

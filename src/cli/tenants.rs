@@ -45,7 +45,7 @@ pub(super) enum Tenants {
         #[arg(long)]
         reason: Option<String>,
     },
-    /// Stop a tenant's jobs from starting; it may still dispatch
+    /// Stop a tenant's jobs from starting; what runs goes on, and it may still dispatch
     Pause {
         /// The tenant
         slug: String,
@@ -58,9 +58,9 @@ pub(super) enum Tenants {
         /// The tenant
         slug: String,
     },
-    /// Let a tenant take no new jobs while those it has are worked off
+    /// Refuse a tenant's new jobs while those it has are worked off, until it is resumed
     Drain(Drain),
-    /// What tenants have used: worker time, jobs and failures by UTC day
+    /// What tenants have used: worker time, jobs and failures by the UTC day on which the jobs finished
     Usage(tenant_usage::Usage),
 }
 
@@ -68,7 +68,7 @@ pub(super) enum Tenants {
 pub(super) struct Drain {
     /// The tenant
     slug: String,
-    /// Wait until nothing is left
+    /// Wait until nothing is left; ends with 5 when something still is after --timeout
     #[arg(long)]
     wait: bool,
     /// Wait no longer than this
@@ -160,7 +160,8 @@ pub(super) async fn run(verb: &Tenants, session: &Session) -> anyhow::Result<Exi
 
 async fn list(session: &Session) -> anyhow::Result<Exit> {
     let all = tenants::list(&mut session.fairlane().await?.db().read().await?.conn()).await?;
-    let page = Page::from(all.into_iter().map(TenantRecord::from).collect::<Vec<_>>());
+    let rows: Vec<_> = all.rows.into_iter().map(TenantRecord::from).collect();
+    let page = Page { rows, damaged: all.damaged, next_cursor: None };
     session.out.page(&page, "No tenants yet. Add one: fairlane tenants add SLUG")?;
     Ok(Exit::Done)
 }

@@ -47,10 +47,10 @@ pub(super) struct Work {
     /// Stop above this much memory, with exit code 12 (a plain number is megabytes)
     #[arg(long, value_name = "SIZE")]
     memory: Option<String>,
-    /// How long running jobs may finish after the signal to stop
+    /// How long running jobs may finish after the signal to stop (0 = not at all)
     #[arg(long, value_name = "LENGTH")]
     drain_timeout: Option<String>,
-    /// How long a job is a worker's without a sign of life
+    /// How long a job is a worker's without a sign of life (at least 1s)
     #[arg(long, value_name = "LENGTH")]
     lease: Option<String>,
     /// Run one job and stop

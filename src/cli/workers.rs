@@ -13,8 +13,7 @@ use super::exit::Exit;
 use super::filters::known_queue;
 use super::output::{Page, Record, ago, counted, json as as_json, short};
 use super::session::Session;
-use crate::admin::workers::{self as admin, WorkerFilter, state_of};
-use crate::store::job_lists;
+use crate::admin::workers::{self as admin, WorkerFilter};
 use crate::store::listing::Listing;
 use crate::store::workers::{self, WorkerRow};
 
@@ -72,10 +71,10 @@ struct WorkerRecord {
     stop_reason: Option<String>,
 }
 
-impl WorkerRecord {
-    fn new(row: WorkerRow, now: DateTime<Utc>) -> Self {
+impl From<WorkerRow> for WorkerRecord {
+    fn from(row: WorkerRow) -> Self {
         Self {
-            state: state_of(&row, now).to_owned(),
+            state: row.state,
             id: row.id,
             name: row.name,
             host: row.host,
@@ -121,15 +120,15 @@ impl Record for WorkerRecord {
     }
 }
 
-async fn all(session: &Session) -> anyhow::Result<(Listing<WorkerRow>, DateTime<Utc>)> {
+async fn all(session: &Session) -> anyhow::Result<Listing<WorkerRow>> {
     let mut tx = session.fairlane().await?.db().read().await?;
-    Ok((workers::list(&mut tx.conn()).await?, job_lists::now(&mut tx.conn()).await?))
+    Ok(workers::list(&mut tx.conn(), session.config.worker()?.lease).await?)
 }
 
 pub(super) async fn list(verb: &Workers, session: &Session) -> anyhow::Result<Exit> {
-    let (listing, now) = all(session).await?;
+    let listing = all(session).await?;
     let shown = listing.rows.into_iter().filter(|row| verb.all || row.state != "stopped");
-    let rows: Vec<_> = shown.map(|row| WorkerRecord::new(row, now)).collect();
+    let rows: Vec<_> = shown.map(WorkerRecord::from).collect();
     let page = Page { rows, damaged: listing.damaged, next_cursor: None };
     session.out.page(&page, "No workers are running. Start one: fairlane work")?;
     Ok(Exit::Done)
@@ -160,7 +159,7 @@ pub(super) async fn restart(verb: &Restart, session: &Session) -> anyhow::Result
 async fn wait(session: &Session, asked: &[Uuid], longest: Duration) -> anyhow::Result<Vec<Uuid>> {
     let begun = Instant::now();
     loop {
-        let (listing, _) = all(session).await?;
+        let listing = all(session).await?;
         let alive = |id: &&Uuid| listing.rows.iter().any(|row| row.id == **id && row.stopped_at.is_none());
         let silent: Vec<Uuid> = asked.iter().filter(alive).copied().collect();
         if silent.is_empty() || begun.elapsed() >= longest {

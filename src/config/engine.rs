@@ -94,19 +94,20 @@ pub(super) const SETTINGS: &[Setting] = &[
         Kind::PositiveDuration,
         "30s",
         "How long a claimed job belongs to its worker without a sign of life; then another may take it. It \
-         bounds the detection of a death, not the run time of a job.",
+         bounds the detection of a death, not the run time of a job. At least 1s.",
     ),
     Setting::new(
         "worker.heartbeat",
         Kind::PositiveDuration,
         "10s",
-        "How often leases are renewed: at most half a lease (where only a shorter lease is set, a third of it).",
+        "How often leases are renewed: at most half a lease (where only a shorter lease is set, a third of it), at \
+         least 100ms.",
     ),
     Setting::new(
         "worker.drain_timeout",
         Kind::Duration,
         "30s",
-        "How long a stopping worker lets its jobs finish; then they go back with their attempt.",
+        "How long a stopping worker lets its jobs finish; then they go back with their attempt (0 = at once).",
     ),
     Setting::new("worker.tries", U32, "3", "Attempts of a job whose kind sets none (0 = unlimited)."),
     Setting::new(

@@ -104,15 +104,17 @@ impl ConfigError {
     }
 }
 
-/// One problem is one line; several are a list with their hints, because only one hint fits after an error.
+/// One problem is one line; several are a list with their hints, because only one hint fits after an error. A hint that
+/// several in a row share stands once, after the last.
 fn list(problems: &[Problem]) -> String {
     if let [only] = problems {
         return only.to_string();
     }
     let mut text = format!("the configuration has {} problems:", problems.len());
-    for problem in problems {
+    for (place, problem) in problems.iter().enumerate() {
         text.push_str(&format!("\n  - {problem}"));
-        if let Some(hint) = &problem.hint {
+        let next_says_it = problems.get(place + 1).is_some_and(|next| next.hint == problem.hint);
+        if let Some(hint) = problem.hint.as_ref().filter(|_| !next_says_it) {
             text.push_str(&format!("\n      {hint}"));
         }
     }
@@ -160,7 +162,7 @@ mod tests {
         );
         let error = ConfigError::Invalid(vec![one.clone(), one]);
         assert!(error.to_string().starts_with("the configuration has 2 problems:"));
-        assert!(error.to_string().contains("\n      use 30s"));
+        assert_eq!(error.to_string().matches("\n      use 30s").count(), 1, "{error}");
         assert!(error.hint().contains("config template"));
         assert_eq!(error.code(), "config_invalid");
     }

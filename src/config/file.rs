@@ -19,6 +19,10 @@ pub(super) const KINDS: &str = "kinds";
 /// The table whose keys are slugs of tenants.
 const TENANTS: &str = "tenants";
 
+/// What is no TOML at all has an error on every line: the first few tell enough.
+const ERRORS_TOLD: usize = 3;
+const START_FROM: &str = "a correct file to start from: fairlane config template";
+
 /// The table a key stands in.
 #[derive(Debug)]
 pub(super) enum Table {
@@ -48,15 +52,16 @@ pub(super) fn read(settings: &Settings, file: &str, text: &str) -> (Vec<Found>, 
     if errors.is_empty() {
         reader.table("", table.get_ref());
     }
-    for error in errors {
+    let more = errors.len().saturating_sub(ERRORS_TOLD);
+    for error in errors.into_iter().take(ERRORS_TOLD) {
         // The parser's own Display quotes the line, which may hold a password: its message does not.
         let line = error.span().map_or(1, |span| reader.line(span.start));
         let message = format!("not valid TOML: {}", error.message().replace('\n', ", "));
-        reader.problems.push(
-            Problem::new(file, message)
-                .at(reader.origin(line))
-                .hint("a correct file to start from: fairlane config template"),
-        );
+        reader.problems.push(Problem::new(file, message).at(reader.origin(line)).hint(START_FROM));
+    }
+    if more > 0 {
+        let message = format!("and so on, {more} more times: is it a file of settings?");
+        reader.problems.push(Problem::new(file, message).hint(START_FROM));
     }
     (reader.found, reader.problems)
 }

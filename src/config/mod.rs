@@ -7,6 +7,7 @@
 //! file.rs env.rs   the layers, flattened to (path, written value, origin)
 //! value.rs units.rs url.rs   written values become typed ones
 //! load.rs      lays the layers over each other, collects every problem (error.rs)
+//! lengths.rs   lengths of time that make no sense
 //! sections.rs  the engine's sections as structs; tenants.rs  the tables of tenants
 //! show.rs template.rs   what `config show` and `config template` print
 //! ```
@@ -15,6 +16,7 @@ mod engine;
 mod env;
 mod error;
 mod file;
+mod lengths;
 mod load;
 mod sections;
 mod setting;

@@ -66,7 +66,7 @@ impl Settings {
     pub fn engine() -> Self {
         Self {
             list: super::engine::SETTINGS.to_vec(),
-            checks: vec![super::sections::check, super::tenants::check],
+            checks: vec![super::sections::check, super::lengths::check, super::tenants::check],
             allowed_env: ALLOWED_ENV.to_vec(),
         }
     }

@@ -239,6 +239,17 @@ fn laravels_other_connections_and_tables_are_refused_with_the_reason() {
 }
 
 #[test]
+fn a_file_that_is_no_toml_at_all_is_told_by_its_first_errors() {
+    let passwd: String = (1..=40).map(|n| format!("user{n}:x:{n}:{n}::/home/user{n}:/bin/sh\n")).collect();
+    let error = Settings::engine().read(&passwd).unwrap_err();
+    let said = error.to_string();
+    assert_eq!(said.matches("not valid TOML").count(), 3, "{said}");
+    assert!(said.contains("fairlane.toml:1)") && said.contains("fairlane.toml:3)"), "{said}");
+    assert!(said.contains("more times: is it a file of settings?"), "{said}");
+    assert_eq!(said.matches("a correct file to start from").count(), 1, "{said}");
+}
+
+#[test]
 fn a_retry_after_shorter_than_the_timeout_is_accepted_and_explained() {
     let config = loaded(Sources::default().env("DB_QUEUE_RETRY_AFTER", "90").flag(
         "worker.timeout",

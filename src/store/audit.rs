@@ -1,7 +1,9 @@
 //! What people did: append-only, written in the transaction of what they did.
 
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use super::listing::{Listing, read_all};
 use crate::db::{Conn, query};
 use crate::error::Result;
 use crate::sql;
@@ -42,4 +44,30 @@ pub async fn record(conn: &mut Conn<'_>, entry: &AuditEntry<'_>) -> Result<()> {
     .execute(conn)
     .await?;
     Ok(())
+}
+
+/// A retry by hand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retry {
+    /// When.
+    pub at: DateTime<Utc>,
+    /// By whom.
+    pub actor: String,
+    /// Why, if they said so.
+    pub reason: Option<String>,
+}
+
+/// The retries by hand of a job that was dispatched at this time, in order.
+pub async fn retries(conn: &mut Conn<'_>, job: Uuid, dispatched: DateTime<Utc>) -> Result<Listing<Retry>> {
+    let rows = query(sql!(
+        "select cast(id as text) as key, at, actor, reason from fairlane_audit
+         where at >= $2 and action = 'job.retry' and cast(detail as text) like '%\"' || $1 || '\"%' order by at, id"
+    ))
+    .bind(job.to_string())
+    .bind(dispatched)
+    .fetch_all(conn)
+    .await?;
+    read_all(&rows, i64::MAX, |row| {
+        Ok(Retry { at: row.get("at")?, actor: row.get("actor")?, reason: row.get("reason")? })
+    })
 }

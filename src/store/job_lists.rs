@@ -199,6 +199,8 @@ pub struct JobDetail {
     pub max_attempts: Option<i64>,
     /// Its unique key.
     pub unique_key: Option<String>,
+    /// The key it shares with jobs that may not all run at the same time.
+    pub concurrency_key: Option<String>,
     /// Ties together what one first cause led to.
     pub correlation_id: Option<Uuid>,
     /// The event or job that caused it.
@@ -227,19 +229,19 @@ pub async fn find(conn: &mut Conn<'_>, tenant_id: Option<i64>, id: Uuid) -> Resu
          from (
             select id, tenant_id, queue, kind, state, priority, attempt, run_at, created_at, started_at,
                 cast(null as timestamptz) as finished_at, progress_done, progress_total, cast(payload as text) as payload,
-                event_id, runs, generation, max_attempts, unique_key, correlation_id, causation_id, worker_id,
-                lease_until, cancel_requested_at, cancel_reason as reason, cast(null as text) as code,
+                event_id, runs, generation, max_attempts, unique_key, concurrency_key, correlation_id, causation_id,
+                worker_id, lease_until, cancel_requested_at, cancel_reason as reason, cast(null as text) as code,
                 cast(null as text) as error, cast(null as text) as fingerprint
             from fairlane_jobs where id = $1
             union all
             select id, tenant_id, queue, kind, state, priority, attempt, cast(null as timestamptz), created_at, started_at,
                 finished_at, progress_done, progress_total, cast(payload as text), event_id, runs, generation, null,
-                null, correlation_id, causation_id, worker_id, null, null, reason, null, null, null
+                null, null, correlation_id, causation_id, worker_id, null, null, reason, null, null, null
             from fairlane_job_history where id = $1
             union all
             select id, tenant_id, queue, kind, 'discarded', priority, attempt, cast(null as timestamptz), created_at, null,
                 failed_at, progress_done, progress_total, cast(payload as text), event_id, runs, generation,
-                max_attempts, unique_key, correlation_id, causation_id, null, null, null, null, code, error, fingerprint
+                max_attempts, unique_key, concurrency_key, correlation_id, causation_id, null, null, null, null, code, error, fingerprint
             from fairlane_failed_jobs where id = $1
          ) jobs
          where $2 is null or jobs.tenant_id = $2"
@@ -265,6 +267,7 @@ fn read_detail(row: &Row) -> Result<JobDetail> {
         generation: row.get("generation")?,
         max_attempts: row.get("max_attempts")?,
         unique_key: row.get("unique_key")?,
+        concurrency_key: row.get("concurrency_key")?,
         correlation_id: row.get("correlation_id")?,
         causation_id: row.get("causation_id")?,
         worker_id: row.get("worker_id")?,

@@ -11,6 +11,7 @@ use crate::db::{Conn, Row, Sql, query};
 use crate::error::{Error, Result};
 use crate::sql;
 use crate::store::jobs::confine;
+use crate::store::listing::{DamagedRow, read_all};
 
 pub use crate::limits::{Limit, LimitChange, Limits, Rate, Scope};
 
@@ -71,23 +72,22 @@ fn read_into(tenants: &mut Vec<TenantLimits>, row: &Row) -> Result<()> {
     Ok(())
 }
 
-/// One tenant's limits as administrators have set them.
-pub async fn of_tenant(conn: &mut Conn<'_>, tenant_id: i64) -> Result<Limits> {
+/// One tenant's limits as administrators have set them, and the rows that can't be read and don't hold.
+pub async fn of_tenant(conn: &mut Conn<'_>, tenant_id: i64) -> Result<(Limits, Vec<DamagedRow>)> {
     let rows = query(sql!(
-        "select scope, name, concurrency, start_count, start_period_ms, start_burst, dispatch_count, dispatch_period_ms,
+        "select scope || ' ' || name as key, scope, name, concurrency, start_count, start_period_ms, start_burst, dispatch_count, dispatch_period_ms,
             dispatch_burst, pending, payload_bytes
          from fairlane_limits where tenant_id = $1 order by scope, name"
     ))
     .bind(tenant_id)
     .fetch_all(conn)
     .await?;
+    let listing = read_all(&rows, i64::MAX, read_limit)?;
     let mut limits = Limits::default();
-    for row in &rows {
-        if let Some((scope, name, limit)) = read_limit(row)? {
-            limits.put(scope, name, limit);
-        }
+    for (scope, name, limit) in listing.rows.into_iter().flatten() {
+        limits.put(scope, name, limit);
     }
-    Ok(limits)
+    Ok((limits, listing.damaged))
 }
 
 /// What a client must know before it queues something for a tenant.
@@ -200,6 +200,35 @@ pub async fn set(
     let limit = change.apply(before.unwrap_or_default());
     store(conn, tenant_id, scope, name, &limit).await?;
     Ok(limit)
+}
+
+/// Removes what is set for a tenant, in one scope or in all of them, damaged rows as well; returns the scopes that had
+/// something, with their names.
+pub async fn clear(
+    conn: &mut Conn<'_>,
+    tenant_id: i64,
+    place: Option<(Scope, &str)>,
+) -> Result<Vec<(Scope, String)>> {
+    let rows = query(sql!(
+        "update fairlane_limits set concurrency = null, start_count = null, start_period_ms = null, start_burst = null,
+            dispatch_count = null, dispatch_period_ms = null, dispatch_burst = null, pending = null, payload_bytes = null,
+            changed_at = {now}
+         where tenant_id = $1 and ($2 is null or (scope = $2 and name = $3))
+            and coalesce(concurrency, start_count, dispatch_count, pending, payload_bytes) is not null
+         returning scope, name"
+    ))
+    .bind(tenant_id)
+    .bind(place.map(|(scope, _)| scope.as_str().to_owned()))
+    .bind(place.map_or("", |(_, name)| name))
+    .fetch_all(conn)
+    .await?;
+    let mut cleared = Vec::new();
+    for row in &rows {
+        let scope = Scope::parse(&row.get::<String>("scope")?);
+        cleared.push((scope.unwrap_or(Scope::Total), row.get("name").unwrap_or_default()));
+    }
+    cleared.sort();
+    Ok(cleared)
 }
 
 async fn store(conn: &mut Conn<'_>, tenant_id: i64, scope: Scope, name: &str, limit: &Limit) -> Result<()> {

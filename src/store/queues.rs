@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::listing::{Listing, read_all};
-use crate::db::{Conn, Row, query};
+use crate::db::{Column, Conn, Row, query};
 use crate::error::Result;
 use crate::sql;
 
@@ -18,7 +18,7 @@ pub struct QueueRow {
     pub scheduled: i64,
     /// Jobs that wait for their next attempt.
     pub retryable: i64,
-    /// Jobs that somebody parked.
+    /// Jobs set aside: until their concurrency key is free, or because their row is damaged.
     pub suspended: i64,
     /// Jobs that a worker has.
     pub running: i64,
@@ -34,6 +34,8 @@ pub struct QueueRow {
     pub paused_by: Option<String>,
     /// Why.
     pub pause_reason: Option<String>,
+    /// What of it can't be read; the rest is right.
+    pub damaged: Option<String>,
 }
 
 impl QueueRow {
@@ -52,6 +54,7 @@ impl QueueRow {
             paused_until: None,
             paused_by: None,
             pause_reason: None,
+            damaged: None,
         }
     }
 
@@ -92,7 +95,9 @@ pub async fn list(conn: &mut Conn<'_>, tenant_id: Option<i64>) -> Result<Listing
     read_all(&rows, i64::MAX, read)
 }
 
+/// A pause or an age that can't be read leaves the counts beside it right: the queue is shown, and says what is damaged.
 fn read(row: &Row) -> Result<QueueRow> {
+    let mut damaged = None;
     Ok(QueueRow {
         name: row.get("name")?,
         ready: row.get("ready")?,
@@ -101,11 +106,22 @@ fn read(row: &Row) -> Result<QueueRow> {
         suspended: row.get("suspended")?,
         running: row.get("running")?,
         failed: row.get("failed")?,
-        oldest_ready_at: row.get("oldest_ready_at")?,
-        paused_at: row.get("paused_at")?,
-        paused_until: row.get("paused_until")?,
-        paused_by: row.get("paused_by")?,
-        pause_reason: row.get("pause_reason")?,
+        oldest_ready_at: readable(row, "oldest_ready_at", &mut damaged),
+        paused_at: readable(row, "paused_at", &mut damaged),
+        paused_until: readable(row, "paused_until", &mut damaged),
+        paused_by: readable(row, "paused_by", &mut damaged),
+        pause_reason: readable(row, "pause_reason", &mut damaged),
+        damaged,
+    })
+}
+
+fn readable<T>(row: &Row, column: &str, damaged: &mut Option<String>) -> Option<T>
+where
+    Option<T>: Column,
+{
+    row.get(column).unwrap_or_else(|why| {
+        damaged.get_or_insert_with(|| why.to_string());
+        None
     })
 }
 

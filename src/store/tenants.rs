@@ -5,6 +5,7 @@ use std::sync::{Arc, RwLock};
 
 use chrono::{DateTime, Utc};
 
+use super::listing::{Listing, read_all};
 use crate::db::{Conn, Db, Dialect, Row, query};
 use crate::error::{Error, Result};
 use crate::sql;
@@ -138,14 +139,14 @@ pub async fn add(conn: &mut Conn<'_>, slug: &str, name: &str) -> Result<i64> {
 }
 
 /// All tenants by slug.
-pub async fn list(conn: &mut Conn<'_>) -> Result<Vec<TenantRow>> {
+pub async fn list(conn: &mut Conn<'_>) -> Result<Listing<TenantRow>> {
     let rows = query(sql!(
-        "select id, slug, name, weight, paused_at, pause_reason, draining_at, drain_reason, created_at
+        "select slug as key, id, slug, name, weight, paused_at, pause_reason, draining_at, drain_reason, created_at
          from fairlane_tenants order by slug"
     ))
     .fetch_all(conn)
     .await?;
-    rows.iter().map(TenantRow::read).collect()
+    read_all(&rows, i64::MAX, TenantRow::read)
 }
 
 fn check_slug(slug: &str) -> Result<()> {

@@ -1,5 +1,7 @@
 //! Worker processes, for people: who is there, and asking them to stop.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
@@ -25,7 +27,7 @@ pub struct WorkerRow {
     pub queues: String,
     /// Its slots.
     pub concurrency: i64,
-    /// running, paused, draining or stopped.
+    /// running, paused, draining or stopped; on lists also lost.
     pub state: String,
     /// Slots taken when it was last seen.
     pub running: i64,
@@ -108,13 +110,26 @@ pub async fn stopped(conn: &mut Conn<'_>, id: Uuid, reason: &str) -> Result<()> 
     Ok(())
 }
 
-/// All known processes, the newest first.
-pub async fn list(conn: &mut Conn<'_>) -> Result<Listing<WorkerRow>> {
+/// All known processes, the newest first. One that fell silent is `lost`: when the leases of its jobs are over, when a job
+/// was taken back from it, or when it has not been seen for a lease as the configuration has it and no job of it has a
+/// longer one.
+pub async fn list(conn: &mut Conn<'_>, lease: Duration) -> Result<Listing<WorkerRow>> {
     let rows = query(sql!(
-        "select cast(id as text) as key, id, name, host, pid, version, queues, concurrency, state, running, started_at, seen_at,
-            stop_requested_at, stopped_at, stop_reason
-         from fairlane_workers order by started_at desc, id"
+        "select cast(w.id as text) as key, w.id, w.name, w.host, w.pid, w.version, w.queues, w.concurrency, w.running,
+            w.started_at, w.seen_at, w.stop_requested_at, w.stopped_at, w.stop_reason,
+            case when w.state = 'stopped' then w.state
+                when w.seen_at < {now} - {ms:$1} and coalesce(held.until, w.seen_at) < {now} then 'lost'
+                when held.until < {now} and w.seen_at < held.until then 'lost'
+                when exists (
+                    select 1 from fairlane_attempts a where a.finished_at > w.seen_at and a.worker_id = w.id
+                        and a.outcome in ('crashed', 'lease_lost')) then 'lost'
+                else w.state end as state
+         from fairlane_workers w left join (
+            select worker_id, max(lease_until) as until from fairlane_jobs where state = 'executing' group by worker_id
+         ) held on held.worker_id = w.id
+         order by w.started_at desc, w.id"
     ))
+    .bind(i64::try_from(lease.as_millis()).unwrap_or(i64::MAX))
     .fetch_all(conn)
     .await?;
     read_all(&rows, i64::MAX, WorkerRow::read)

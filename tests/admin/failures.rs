@@ -1,6 +1,7 @@
 use chrono::Utc;
 use fairlane::admin::failed::{forget, retry};
 use fairlane::backend_test;
+use fairlane::store::audit;
 use fairlane::store::failed::{self, FailedFilter, GroupBy};
 use fairlane::store::job_lists;
 use uuid::Uuid;
@@ -24,6 +25,22 @@ backend_test!(
         assert_eq!(fail_all(&t, "no route again").await, [id]);
         let attempts = read(&t, async |conn| job_lists::attempts(conn, id).await).await.rows;
         assert_eq!(attempts.iter().map(|a| (a.run, a.generation)).collect::<Vec<_>>(), [(1, 0), (2, 1)]);
+    }
+);
+
+backend_test!(
+    async fn a_job_finds_its_own_retries_by_hand_and_no_others(t: TestDb) {
+        let jobs = fail(&t, &acme(&t), 2, "no route").await;
+        let only = FailedFilter { ids: Some(vec![jobs[0]]), ..FailedFilter::default() };
+        retry(&t.fairlane, &only, "one", &ana(), |_| {}).await.unwrap();
+        let retries = async |id| {
+            let job = read(&t, async |conn| job_lists::find(conn, None, id).await).await.expect("the job");
+            read(&t, async |conn| audit::retries(conn, id, job.job.created_at).await).await.rows
+        };
+        let found = retries(jobs[0]).await;
+        assert_eq!(found.len(), 1);
+        assert_eq!((found[0].actor.as_str(), found[0].reason.as_deref()), ("ana", Some("the ERP is back")));
+        assert!(retries(jobs[1]).await.is_empty());
     }
 );
 

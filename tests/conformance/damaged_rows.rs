@@ -134,7 +134,7 @@ async fn a_damaged_worker_row_is_named_and_hides_no_other() {
         })
         .await;
     }
-    let listing = write(&t, async |conn| workers::list(conn).await).await;
+    let listing = write(&t, async |conn| workers::list(conn, LEASE).await).await;
     assert_eq!((listing.rows.len(), listing.damaged[0].id.as_str()), (1, "garbage"));
     let asked = write(&t, async |conn| workers::request_stop(conn, None, None, None).await).await;
     assert_eq!(asked, [listing.rows[0].id]);

@@ -20,6 +20,7 @@ mod keys;
 mod leases;
 mod limits;
 mod looking;
+mod lost_workers;
 mod parity;
 mod payloads;
 mod permits;

@@ -23,7 +23,7 @@ async fn claim_as(t: &TestDb, worker_id: Uuid, suspects: bool) -> Claimed {
     claim_with(&t.db, &ClaimFrom { worker_id, suspects, ..request(&kinds) }).await.pop().expect("a job")
 }
 
-async fn register(t: &TestDb) -> Uuid {
+pub(crate) async fn register(t: &TestDb) -> Uuid {
     let now = chrono::Utc::now();
     let worker = WorkerRow {
         id: Uuid::now_v7(),

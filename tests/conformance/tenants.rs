@@ -36,7 +36,7 @@ backend_test!(
 backend_test!(
     async fn tenants_are_listed_by_slug_with_their_columns(t: TestDb) {
         add_tenant(&t, "aaa").await;
-        let tenants = write(&t, async |conn| store::tenants::list(conn).await).await;
+        let tenants = write(&t, async |conn| store::tenants::list(conn).await).await.rows;
         assert_eq!(tenants.iter().map(|tenant| tenant.slug.as_str()).collect::<Vec<_>>(), ["aaa", "acme"]);
         assert_eq!((tenants[1].name.as_str(), tenants[1].weight), ("Acme", 1.0));
         assert!(tenants[1].paused_at.is_none() && tenants[1].created_at.timestamp() > 1_700_000_000);

@@ -119,12 +119,12 @@ backend_test!(
         write(&t, async |conn| workers::register(conn, &row).await).await;
         write(&t, async |conn| workers::register(conn, &row).await).await;
         assert!(!write(&t, async |conn| workers::seen(conn, row.id, "draining", 5).await).await);
-        let listed = write(&t, async |conn| workers::list(conn).await).await.rows;
+        let listed = write(&t, async |conn| workers::list(conn, LEASE).await).await.rows;
         assert_eq!(listed.len(), 1);
         assert_eq!((listed[0].name.as_str(), listed[0].pid, listed[0].concurrency), ("imports", 42, 8));
         assert_eq!((listed[0].state.as_str(), listed[0].running), ("draining", 5));
         write(&t, async |conn| workers::stopped(conn, row.id, "asked to").await).await;
-        let listed = write(&t, async |conn| workers::list(conn).await).await.rows;
+        let listed = write(&t, async |conn| workers::list(conn, LEASE).await).await.rows;
         assert_eq!(listed[0].state, "stopped");
         assert_eq!((listed[0].stop_reason.as_deref(), listed[0].running), (Some("asked to"), 0));
         assert!(!write(&t, async |conn| workers::seen(conn, Uuid::now_v7(), "running", 0).await).await);
@@ -154,9 +154,9 @@ backend_test!(
         write(&t, async |conn| workers::register(conn, &worker("a", QUEUE)).await).await;
         t.db.shift_clock(chrono::Duration::hours(23));
         prune_all(&t).await;
-        assert_eq!(write(&t, async |conn| workers::list(conn).await).await.rows.len(), 1);
+        assert_eq!(write(&t, async |conn| workers::list(conn, LEASE).await).await.rows.len(), 1);
         t.db.shift_clock(chrono::Duration::hours(2));
         prune_all(&t).await;
-        assert!(write(&t, async |conn| workers::list(conn).await).await.rows.is_empty());
+        assert!(write(&t, async |conn| workers::list(conn, LEASE).await).await.rows.is_empty());
     }
 );

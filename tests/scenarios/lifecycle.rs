@@ -125,7 +125,8 @@ backend_test!(
             asked.len(),
             1,
             "{:?}",
-            store::workers::list(&mut t.db.read().await.expect("a reader").conn()).await
+            store::workers::list(&mut t.db.read().await.expect("a reader").conn(), Duration::from_secs(30))
+                .await
         );
         assert_eq!(running.await.expect("joined").expect("stopped"), StopReason::RestartSignal);
         let obeyed = "select count(*) as n from fairlane_workers

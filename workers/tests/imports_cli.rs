@@ -64,27 +64,52 @@ backend_test!(migrations: lines;
 );
 
 backend_test!(migrations: lines;
-    async fn a_worker_that_looks_elsewhere_names_the_path_and_finds_the_file_in_an_absolute_folder(t: TestDb) {
+    async fn a_file_handed_in_from_another_folder_is_found_by_its_worker_and_named_whole_when_it_is_gone(t: TestDb) {
         let site = Site::new(t).await;
         let elsewhere = tempfile::tempdir().unwrap();
         let work = |folder: &str| {
             let mut worker = site.fairlane(&["work", "--stop-when-empty"]);
             worker.current_dir(elsewhere.path()).env("FAIRLANE_IMPORT_FOLDER", folder).output().unwrap()
         };
-        let id = hand_in(&site, "products.csv", "sku,name\nA,Bolt\n");
+        let id = hand_in(&site, "products.csv", "sku,name\nA,Bolt\n,Nut\n");
+        work(".fairlane/files");
+        assert_eq!(site.count("select count(*) as n from products").await, 1);
+        let files = site.folder.path().canonicalize().unwrap().join(".fairlane/files");
+        let moved = elsewhere.path().join("moved");
+        std::fs::rename(&files, &moved).unwrap();
+        let errors = |folder: &str| {
+            let mut write = site.fairlane(&["imports", "errors", &id, "-t", "acme", "--csv", "failed.csv"]);
+            let ended = write.current_dir(elsewhere.path()).env("FAIRLANE_IMPORT_FOLDER", folder).output().unwrap();
+            (ended.status.code(), String::from_utf8_lossy(&ended.stderr).into_owned())
+        };
+        let (code, err) = errors(".fairlane/files");
+        let was_put = files.join("acme/imports");
+        assert!(code != Some(0) && err.contains(was_put.to_str().unwrap()) && err.contains("hint: "), "{err}");
+        assert!(!elsewhere.path().join("failed.csv").exists(), "no empty file is left");
+        assert_eq!(errors("moved").0, Some(0), "below the folder of the configuration");
+        hand_in(&site, "products.csv", "sku,name\nB,Nut\n");
+        std::fs::remove_dir_all(&files).unwrap();
         work(".fairlane/files");
         let failed: serde_json::Value = serde_json::from_str(&site.run(&["failed", "-o", "json"])).unwrap();
         let error = failed["data"][0]["error"].as_str().unwrap();
-        let looked_at = elsewhere.path().canonicalize().unwrap().join(".fairlane/files/acme/imports");
-        assert!(error.contains(looked_at.to_str().unwrap()) && error.contains("absolute folder"), "{error}");
+        assert!(error.contains(was_put.to_str().unwrap()) && error.contains("every worker reach"), "{error}");
         assert_eq!(failed["data"][0]["code"], "file_missing");
-        let mut write = site.fairlane(&["imports", "errors", &id, "-t", "acme", "--csv", "failed.csv"]);
-        let refused = write.current_dir(elsewhere.path()).output().unwrap();
-        let err = String::from_utf8_lossy(&refused.stderr).into_owned();
-        assert!(err.contains(looked_at.to_str().unwrap()) && err.contains("hint: import.folder"), "{err}");
-        assert!(!elsewhere.path().join("failed.csv").exists(), "no empty file is left");
-        site.run(&["retry", failed["data"][0]["id"].as_str().unwrap()]);
-        work(site.folder.path().join(".fairlane/files").to_str().unwrap());
-        assert_eq!(site.count("select count(*) as n from products").await, 1);
     }
 );
+
+#[tokio::test]
+async fn what_is_no_file_is_refused_at_once_with_a_hint_that_fits() {
+    let site = Site::new(fairlane::testing::TestDb::sqlite(lines).await.unwrap()).await;
+    let pipe = site.folder.path().join("pipe.csv");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    std::fs::create_dir(site.folder.path().join("folder")).unwrap();
+    for (name, words) in
+        [("pipe.csv", "pipe.csv is a pipe"), ("folder", "folder is a folder"), ("gone.csv", "exists")]
+    {
+        for more in [&[][..], &["--dry-run"]] {
+            let line = [&["import", name, "--as", "products", "-t", "acme"], more].concat();
+            let (code, _, err) = ended(&site, &line);
+            assert!(code == 2 && err.contains(words) && !err.contains("--encoding"), "{code} {err}");
+        }
+    }
+}

@@ -197,7 +197,7 @@ async fn a_wrong_flag_ends_with_2_and_says_what_is_right() {
     let ended = |args: &[&str]| -> Output {
         site.fairlane(&[&["work"], args].concat()).stdin(Stdio::null()).output().unwrap()
     };
-    let cases: [(&[&str], &str); 7] = [
+    let cases: [(&[&str], &str); 9] = [
         (&["--concurency", "4"], "--concurrency"),
         (&["--concurrency", "0"], "--concurrency"),
         (&["--sleep", "soon"], "--sleep"),
@@ -205,6 +205,8 @@ async fn a_wrong_flag_ends_with_2_and_says_what_is_right() {
         (&["--max-jobs", "many"], "--max-jobs"),
         (&["--queue", ""], "--queue"),
         (&["--drain-timeout", "1 fortnight"], "--drain-timeout"),
+        (&["--drain-timeout", "1ms"], "--drain-timeout"),
+        (&["--lease", "1ms"], "--lease"),
     ];
     for (args, words) in cases {
         let output = ended(args);

@@ -46,7 +46,8 @@ pub const SETTINGS: &[Setting] = &[
         "import.folder",
         Kind::Path,
         ".fairlane/files",
-        "Where imported files are kept; relative to each process's working directory: absolute where workers run elsewhere.",
+        "Where imported files are kept, on a disk that whoever imports and every worker reach; a relative one counts from \
+         the working directory of who hands the file in.",
     ),
     Setting::new("import.max_bytes", Kind::Size, "100MB", "Largest file accepted."),
     Setting::new(

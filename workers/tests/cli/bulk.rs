@@ -56,6 +56,24 @@ fn unknown_ids_are_named_and_the_known_ones_retried() {
 }
 
 #[test]
+fn a_retry_by_hand_stands_in_the_timeline_of_its_job_with_who_and_why() {
+    let cli = Cli::with_tenants();
+    let (id, other) = (cli.failed_job("acme", "x.y", "no route"), cli.failed_job("acme", "x.y", "no route"));
+    cli.run(&["retry", &id, "--as", "ana", "--reason", "address mended"]).expect(0);
+    cli.run(&["retry", &other, "--as", "ben"]).expect(0);
+    cli.sql("delete from fairlane_attempts where job_id = ?1", &[&other]);
+    cli.fail(&other, "no route again");
+    cli.run(&["retry", "all", "-t", "acme", "--as", "eve"]).expect(0);
+    let shown = cli.run(&["show", &id]).expect(0).says("retried by ana: address mended");
+    let timeline = shown.out.lines().skip_while(|line| !line.ends_with("dispatched"));
+    let order: Vec<_> = timeline.filter_map(|line| line.split(")  ").nth(1)).take(3).collect();
+    assert_eq!(order, ["dispatched", "attempt 3 failed: no route", "retried by ana: address mended"]);
+    let json = cli.run(&["show", &other, "-o", "json"]).expect(0).json();
+    let actors: Vec<_> = json["retries"].as_array().unwrap().iter().map(|retry| &retry["actor"]).collect();
+    assert_eq!(actors, ["ben", "eve"]);
+}
+
+#[test]
 fn a_retry_that_finds_its_unique_key_held_stays_failed_and_says_so() {
     let cli = Cli::with_tenants();
     let failed = cli.enqueue("acme", "x.y", &["--unique", "order-7"]);

@@ -47,6 +47,7 @@ fn the_fields_of_lists_in_json_are_stable() {
     assert_eq!(
         fields(&list(&["queues"])),
         [
+            "damaged",
             "failed",
             "oldest_ready_seconds",
             "pause_reason",
@@ -203,6 +204,12 @@ fn show_says_why_a_job_waits() {
     cli.run(&["resume", "default"]).expect(0);
     cli.run(&["pause", "-t", "acme"]).expect(0);
     cli.run(&["show", &id]).expect(0).says("tenant acme is paused");
+    cli.sql("update fairlane_jobs set state = 'suspended', concurrency_key = 'erp' where id = ?1", &[&id]);
+    cli.run(&["show", &id]).expect(0).says("set aside until its concurrency key erp is free");
+    let queues = cli.run(&["queues"]).expect(0).out;
+    let default = queues.lines().find(|line| line.starts_with("default")).unwrap();
+    let column = queues.lines().next().unwrap().split('\t').position(|name| name == "SUSPENDED").unwrap();
+    assert_eq!(default.split('\t').nth(column), Some("1"), "{queues}");
     let later = cli.enqueue("acme", "x.y", &["--delay", "1h"]);
     cli.run(&["show", &later]).expect(0).says("it waits for its time");
 }

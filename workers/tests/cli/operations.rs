@@ -108,6 +108,20 @@ fn a_schedule_is_added_listed_run_paused_and_removed() {
 }
 
 #[test]
+fn the_next_ticks_of_an_expression_want_neither_tenant_nor_database() {
+    let cli = Cli::fresh();
+    let next = |line: &[&str]| cli.run(&[&["schedule", "next"], line].concat());
+    let ticks =
+        next(&["30 2 * * *", "--timezone", "Europe/Berlin", "-n", "2", "-o", "json"]).expect(0).json();
+    assert_eq!((&ticks["timezone"], ticks["next"].as_array().unwrap().len()), (&"Europe/Berlin".into(), 2));
+    next(&["@hourly"]).expect(0).says("(UTC)");
+    next(&["99 2 * * *"]).expect(2).says("cron expression");
+    next(&["30 2 * * *", "--timezone", "Mars/North"]).expect(2).says("no IANA name");
+    next(&["nightly"]).expect(2).says("-t SLUG");
+    next(&["nightly", "--timezone", "UTC"]).expect(2).says("of its own");
+}
+
+#[test]
 fn restart_waits_for_the_workers_it_asked_and_says_who_did_not_stop() {
     let cli = Cli::with_tenants();
     let worker = "01900000-0000-7000-8000-0000000000aa";

@@ -62,15 +62,48 @@ fn limits_are_set_shown_with_their_origin_and_removed_one_by_one() {
     );
     assert!(!bursts.iter().any(|line| line.contains("dispatches") || line.contains("pending")), "{bursts:?}");
     limits(&cli, &["--clear"]);
-    limits(&cli, &["--queue", "low", "--clear"]);
-    assert_eq!(limits(&cli, &["--key", "erp", "--clear", "--reason", "over"]), Vec::<String>::new());
     assert_eq!(limits(&cli, &[]), [payload]);
     cli.run(&["tenants", "limits", "acme", "--pending", "3"])
         .expect(0)
         .says("Limits of acme changed")
         .says("pending");
-    assert_eq!(audited(&cli).iter().filter(|line| line.starts_with("tenant.limits acme")).count(), 8);
-    assert!(audited(&cli).contains(&"tenant.limits acme over".to_owned()));
+    assert_eq!(audited(&cli).iter().filter(|line| line.starts_with("tenant.limits acme")).count(), 6);
+}
+
+#[test]
+fn clear_removes_the_limits_of_the_scope_that_is_named_or_all_of_the_tenant() {
+    let cli = Cli::with_tenants();
+    let clear =
+        |more: &[&str]| cli.run(&[&["tenants", "limits", "acme", "--clear"], more].concat()).expect(0);
+    for scope in [&[][..], &["--queue", "low"], &["--queue", "high"], &["--key", "erp"]] {
+        limits(&cli, &[scope, &["--concurrency", "2"]].concat());
+    }
+    cli.run(&["tenants", "limits", "globex", "--concurrency", "3"]).expect(0);
+    clear(&["--queue", "low", "--reason", "over"]).says("Limits of acme cleared: queue low;");
+    clear(&["--queue", "low"]).says("Nothing to do");
+    assert_eq!(limits(&cli, &[]).len(), 4, "total, its payload, high and erp");
+    clear(&[]).says("Limits of acme cleared: total, queue high, key erp;");
+    assert_eq!(limits(&cli, &[]).len(), 1);
+    cli.run(&["tenants", "limits", "globex"]).expect(0).says("set at run time");
+    let cleared = audited(&cli).into_iter().filter(|line| line == "tenant.limits acme over").count();
+    assert_eq!((cleared, audited(&cli).iter().filter(|line| line.contains("tenant.limits")).count()), (1, 7));
+}
+
+#[test]
+fn a_limit_of_an_unknown_queue_is_set_only_by_force_and_can_be_cleared() {
+    let cli = Cli::with_tenants();
+    let line = ["tenants", "limits", "acme", "--queue", "lwo", "--pending", "5"];
+    cli.run(&line).expect(3).says("did you mean \"low\"").says("--force");
+    cli.run(&line[..5]).expect(3).says("did you mean \"low\"");
+    assert!(cli.column("select scope from fairlane_limits").is_empty());
+    cli.run(&[&line[..], &["--force"]].concat()).expect(0);
+    cli.run(&[&line[..6], &["7"]].concat()).expect(0).says("7");
+    cli.run(&["tenants", "limits", "acme", "--queue", "lwo", "--clear"]).expect(0).says("queue lwo");
+    std::fs::write(cli.path("fairlane.toml"), "[tenants.acme.queues.lwo]\npending = 7\n").unwrap();
+    cli.run(&line).expect(0);
+    cli.run(&["tenants", "limits", "globex", "--queue", "lwo", "--pending", "5"]).expect(3);
+    std::fs::write(cli.path("fairlane.toml"), "[kinds.\"x.y\"]\nqueue = \"lwo\"\n").unwrap();
+    cli.run(&["tenants", "limits", "globex", "--queue", "lwo", "--pending", "5"]).expect(0);
 }
 
 #[test]

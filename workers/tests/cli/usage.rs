@@ -39,7 +39,7 @@ fn a_database_of_somebody_elses_is_not_given_a_schema_unasked() {
     cli.run(&["-d", "sqlite:app.db", "queues"]).expect(4).says("no schema of Fairlane yet");
     assert_eq!(std::fs::metadata(cli.path("app.db")).unwrap().len(), 0);
     std::fs::write(cli.path("app.db"), "this is a text and no database".repeat(100)).unwrap();
-    cli.run(&["-d", "sqlite:app.db", "queues"]).expect(1).says("not a database");
+    cli.run(&["-d", "sqlite:app.db", "queues"]).expect(4).says("not an SQLite database");
 }
 
 #[test]
@@ -156,6 +156,30 @@ fn the_tenant_may_come_from_the_environment() {
     assert!(ids(&cli.run_with_env(&["jobs", "-o", "json"], &env).json()).is_empty());
     let all = cli.run_with_env(&["jobs", "-o", "json", "--all-tenants"], &env).json();
     assert_eq!(ids(&all), [id]);
+}
+
+#[test]
+fn a_file_that_is_no_database_is_said_to_be_none_and_is_left_as_it_is() {
+    let cli = Cli::fresh();
+    std::fs::write(cli.path("users"), "root:x:0:0:root:/root:/bin/bash\n").unwrap();
+    std::fs::write(cli.path("short"), "hello").unwrap();
+    std::fs::create_dir(cli.path("folder")).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(cli.path("pipe")).status().unwrap().success());
+    for (name, words) in [
+        ("users", "users is not an SQLite database"),
+        ("short", "short is not an SQLite database"),
+        ("folder", "folder is a folder"),
+        ("pipe", "pipe is no regular file"),
+    ] {
+        let url = format!("sqlite:{name}");
+        for verb in [&["queues"][..], &["migrate"], &["migrate", "plan"], &["work", "--once"]] {
+            cli.run(&[verb, &["-d", &url]].concat()).expect(4).says(words).says("--database");
+        }
+    }
+    assert_eq!(std::fs::read_to_string(cli.path("short")).unwrap(), "hello");
+    std::fs::write(cli.path("empty"), "").unwrap();
+    cli.run(&["migrate", "-d", "sqlite:empty"]).expect(0);
+    cli.run(&["queues", "-d", "sqlite:empty"]).expect(0);
 }
 
 #[test]

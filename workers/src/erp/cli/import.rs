@@ -18,7 +18,9 @@ use crate::erp::jobs::process_bulk_import::options::{ImportOptions, MaxFailed, M
 use crate::erp::jobs::process_bulk_import::submit::{Inspected, Submission, SubmitError, inspect, submit};
 use crate::erp::jobs::process_bulk_import::tabular::date::DateFormat;
 use crate::erp::jobs::process_bulk_import::tabular::number::DecimalMark;
-use crate::erp::jobs::process_bulk_import::tabular::{Delimiter, HeaderChoice, Overrides, TextEncoding};
+use crate::erp::jobs::process_bulk_import::tabular::{
+    Delimiter, HeaderChoice, Overrides, TabularError, TextEncoding,
+};
 use crate::erp::jobs::process_bulk_import::types::{IMPORT_TYPES, with_import_type};
 use crate::erp::settings::ImportSettings;
 
@@ -281,9 +283,21 @@ fn explain(error: SubmitError, args: &ImportArgs, tenant: &Tenant) -> anyhow::Er
         SubmitError::Mapping(_) => Failure::usage(format!("{file}: {error}"))
             .hint("columns are matched without regard to case, spaces and underscores; try --dry-run first")
             .into(),
-        error => Failure::usage(format!("{file}: {error}"))
-            .hint("--encoding, --delimiter and --header-line say what detection gets wrong")
-            .into(),
+        SubmitError::File(error) => with_hint(Failure::usage(error.to_string()), error.hint()).into(),
+        error => with_hint(Failure::usage(format!("{file}: {error}")), detection(&error)).into(),
+    }
+}
+
+/// A file that can't be read at all is no matter of how it is written.
+fn detection(error: &SubmitError) -> Option<&'static str> {
+    let unread = matches!(error, SubmitError::Table(TabularError::Io(_)));
+    (!unread).then_some("--encoding, --delimiter and --header-line say what detection gets wrong")
+}
+
+fn with_hint(failure: Failure, hint: Option<&str>) -> Failure {
+    match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
     }
 }
 

@@ -1,7 +1,8 @@
 //! Where files are kept: a folder per tenant, names of our own making.
 //!
-//! The log holds paths below `import.folder`, and each process has its own idea of that folder: a relative one counts
-//! from its working directory. What is not found is therefore named by its whole path.
+//! Each process has its own idea of `import.folder`: a relative one counts from its working directory. The log therefore
+//! holds whole paths. A worker looks below its own folder first, where the files may have moved or be mounted otherwise,
+//! and then where the file was put.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -26,10 +27,16 @@ pub enum FileError {
     /// A stored file is not where this process looks for it.
     #[error("the file {} does not exist", .path.display())]
     Missing {
-        /// Where it was looked for: an absolute path.
+        /// Where it was put: an absolute path.
         path: PathBuf,
-        /// Whether the folder's path is relative.
-        relative: bool,
+    },
+    /// What was named is no file whose content can be copied.
+    #[error("{} is {found}, not a file", .path.display())]
+    NotAFile {
+        /// What was named.
+        path: PathBuf,
+        /// What it is.
+        found: &'static str,
     },
     /// The file is larger than allowed.
     #[error(
@@ -55,7 +62,7 @@ impl FileError {
         match self {
             Self::Missing { .. } => "file_missing",
             Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => "file_missing",
-            Self::Io { .. } => "file_unreadable",
+            Self::Io { .. } | Self::NotAFile { .. } => "file_unreadable",
             Self::TooLarge { .. } => "file_too_large",
             Self::Outside { .. } => "path_outside",
         }
@@ -64,13 +71,11 @@ impl FileError {
     /// What to do next, where that can be said.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::Missing { relative: true, .. } => Some(
-                "import.folder is relative and counts from the working directory of each process: name an absolute \
-                 folder that whoever imports and every worker reach",
+            Self::Missing { .. } => Some(
+                "was it removed, or handed in on another machine? import.folder must be one that whoever imports and \
+                 every worker reach",
             ),
-            Self::Missing { relative: false, .. } => {
-                Some("was it removed, or does import.folder name another folder where it was handed in?")
-            }
+            Self::NotAFile { .. } => Some("write it into a file and import that"),
             _ => None,
         }
     }
@@ -79,7 +84,7 @@ impl FileError {
 /// A file that was taken in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredFile {
-    /// Its path below the folder.
+    /// Its whole path; below the folder, where the folder's own is no plain text.
     pub path: String,
     /// Its size in bytes.
     pub size: u64,
@@ -119,7 +124,7 @@ impl ImportFiles {
         match copied {
             Ok(Some((size, sha256))) => {
                 fs::rename(&part, &target).map_err(io_error("cannot write", &target))?;
-                Ok(StoredFile { path, size, sha256 })
+                Ok(StoredFile { path: whole(&target).unwrap_or(path), size, sha256 })
             }
             Ok(None) => {
                 let _ = fs::remove_file(&part);
@@ -132,16 +137,19 @@ impl ImportFiles {
         }
     }
 
-    /// Where a stored file belongs.
+    /// Where a stored file belongs below this folder.
     ///
     /// # Errors
-    /// When the path leads anywhere but below the tenant's folder.
+    /// When the path leads anywhere but into a tenant's folder.
     fn locate(&self, tenant: &str, path: &str) -> Result<PathBuf, FileError> {
-        let relative = Path::new(path);
-        let plain = relative.components().all(|part| matches!(part, Component::Normal(_)));
-        let own = relative.components().next() == Some(Component::Normal(tenant.as_ref()));
-        if plain && own && !path.contains('\\') {
-            Ok(self.folder.join(relative))
+        let parts: Vec<_> = Path::new(path).components().collect();
+        let below = match parts.as_slice() {
+            [Component::RootDir, folder @ .., a, b, c] if folder.iter().all(is_plain) => vec![*a, *b, *c],
+            _ => parts,
+        };
+        let own = below.first() == Some(&Component::Normal(tenant.as_ref()));
+        if own && below.iter().all(is_plain) && !path.contains('\\') {
+            Ok(self.folder.join(below.iter().collect::<PathBuf>()))
         } else {
             Err(FileError::Outside { path: path.to_owned(), tenant: tenant.to_owned() })
         }
@@ -152,15 +160,13 @@ impl ImportFiles {
     /// # Errors
     /// When it is not there, or the path leads anywhere but below the tenant's folder.
     pub fn find(&self, tenant: &str, path: &str) -> Result<PathBuf, FileError> {
-        let path = self.locate(tenant, path)?;
-        match fs::metadata(&path) {
-            Err(why) if why.kind() == io::ErrorKind::NotFound => Err(FileError::Missing {
-                path: std::path::absolute(&path).unwrap_or(path),
-                relative: self.folder.is_relative(),
-            }),
-            // What else is wrong with it shows itself where it is read.
-            _ => Ok(path),
-        }
+        let here = self.locate(tenant, path)?;
+        let put = if Path::new(path).is_absolute() { PathBuf::from(path) } else { here.clone() };
+        // What else is wrong with it shows itself where it is read.
+        let is_there =
+            |path: &PathBuf| !matches!(fs::metadata(path), Err(why) if why.kind() == io::ErrorKind::NotFound);
+        let path = std::path::absolute(&put).unwrap_or(put.clone());
+        [here, put].into_iter().find(is_there).ok_or(FileError::Missing { path })
     }
 
     /// Removes a stored file whose import was never entered.
@@ -169,6 +175,31 @@ impl ImportFiles {
             let _ = fs::remove_file(path);
         }
     }
+}
+
+/// Refuses a folder, a pipe or a device, which would be read for ever or not at all. What is not there is left to whoever
+/// opens it.
+///
+/// # Errors
+/// When it is there and is no regular file.
+pub(super) fn check_regular(path: &Path) -> Result<(), FileError> {
+    let found = match fs::metadata(path) {
+        Ok(found) if found.is_dir() => "a folder",
+        Ok(found) if !found.is_file() => "a pipe or a device",
+        _ => return Ok(()),
+    };
+    Err(FileError::NotAFile { path: path.to_owned(), found })
+}
+
+fn is_plain(part: &Component<'_>) -> bool {
+    matches!(part, Component::Normal(_))
+}
+
+/// The whole path as text, where it is such that it can be found again by it.
+fn whole(path: &Path) -> Option<String> {
+    let whole = std::path::absolute(path).ok()?.into_os_string().into_string().ok()?;
+    let plain = Path::new(&whole).components().skip(1).all(|part| is_plain(&part));
+    (plain && !whole.contains('\\')).then_some(whole)
 }
 
 /// Copies and hashes; `None` when there is more than `max_bytes`.
@@ -202,8 +233,20 @@ mod tests {
     #[test]
     fn a_path_that_leaves_the_tenants_folder_is_refused() {
         let files = ImportFiles::new("files");
-        assert!(files.locate("acme", "acme/imports/x.csv").is_ok());
-        for path in ["../x", "acme/../globex/x", "globex/x", "/etc/passwd", "acme\\..\\x", "", "./acme/x"] {
+        let own = files.locate("acme", "acme/imports/x.csv").unwrap();
+        assert_eq!(files.locate("acme", "/srv/files/acme/imports/x.csv").unwrap(), own);
+        for path in [
+            "../x",
+            "acme/../globex/x",
+            "globex/x",
+            "/etc/passwd",
+            "/srv/acme/imports/../../x",
+            "/srv/../acme/imports/x",
+            "/srv/globex/imports/x",
+            "acme\\..\\x",
+            "",
+            "./acme/x",
+        ] {
             assert!(matches!(files.locate("acme", path), Err(FileError::Outside { .. })), "{path}");
         }
     }

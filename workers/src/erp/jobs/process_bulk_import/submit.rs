@@ -6,7 +6,7 @@ use fairlane::{Tenant, Transaction};
 use uuid::Uuid;
 
 use super::ProcessBulkImport;
-use super::files::{FileError, ImportFiles};
+use super::files::{FileError, ImportFiles, check_regular};
 use super::import_type::{Field, ImportType};
 use super::log::{self, FileFormat, NewImport};
 use super::mapping::{self, Columns, Mapping, MappingError};
@@ -118,6 +118,7 @@ pub fn inspect<T: ImportType>(
     settings: &ImportSettings,
     submission: &Submission<'_>,
 ) -> Result<Inspected, SubmitError> {
+    check_regular(submission.path)?;
     let sniffed = sniff_file(submission.path, &submission.options.file)?;
     let file = std::fs::File::open(submission.path).map_err(TabularError::from)?;
     let mut reader = RowReader::open(file, &sniffed.format(), limits(settings))?;
