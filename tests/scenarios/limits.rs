@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use fairlane::db::Db;
 use fairlane::limits::{LimitChange, Rate, Scope};
 use fairlane::store::{limits, tenants};
 use fairlane::testing::TestDb;
 use fairlane::worker::{StopReason, Worker, WorkerOptions};
-use fairlane::{Context, Job, JobError, JobResult, Policy, Registry, backend_test};
+use fairlane::{ClientSettings, Context, Fairlane, Job, JobError, JobResult, Policy, Registry, backend_test};
 use serde::{Deserialize, Serialize};
 
 use crate::kinds::{Log, What, act, registry};
@@ -274,6 +275,21 @@ backend_test!(
         eventually("the worker has begun", async || log.count("plain 1") == 1).await;
         acme.dispatch(keyed("a-1", 1, Some(1))).await.expect("dispatched");
         eventually("it runs before the next look", async || log.count("a-1 1 ends") == 1).await;
+        worker.stop().await;
+    }
+);
+
+backend_test!(
+    async fn a_job_from_another_process_starts_before_the_next_poll(t: TestDb) {
+        let log = Log::default();
+        let worker = Running::with(&t, &log, WorkerOptions { poll: Duration::from_secs(60), ..quick() });
+        t.fairlane.tenant("acme").dispatch(act("ours", What::Succeed)).await.expect("dispatched");
+        eventually("the worker has begun", async || log.count("ours 1") == 1).await;
+        // Connections and a client of its own: what another process has.
+        let db = Db::open(t.db.options()).await.expect("opened");
+        let other = Fairlane::new(db, ClientSettings::default());
+        other.tenant("acme").dispatch(act("theirs", What::Succeed)).await.expect("dispatched");
+        eventually("it runs before the next look", async || log.count("theirs 1") == 1).await;
         worker.stop().await;
     }
 );
