@@ -226,7 +226,7 @@ impl<S> Context<S> {
     pub async fn complete_in(&self, mut tx: Transaction) -> JobResult {
         self.run.check_not_void()?;
         let (job, token, worked) = (&self.run.job, self.run.token, self.run.worked());
-        store::settle::complete_one(&mut tx.conn(), job, token, worked).await?;
+        store::complete::complete_one(&mut tx.conn(), job, token, worked).await?;
         tx.commit_completed().await?;
         self.run.completed.store(true, Ordering::SeqCst);
         Ok(())

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use fairlane::client::WakeMode;
 use fairlane::db::{Conn, Db, DbOptions, Row, Synchronous, query};
 use fairlane::store::settle::{self, Fence};
-use fairlane::store::{self, lease, promote, prune, quota, rescue};
+use fairlane::store::{self, complete, lease, promote, prune, quota, rescue};
 use fairlane::testing::{ClaimFrom, TestDb, claim_from};
 use fairlane::{ClientSettings, Failure, Fairlane, Result, sql};
 use tracing::field::{Field, Visit};
@@ -160,7 +160,7 @@ async fn run_hot_statements(db: &Db) {
     assert!(write(db, async |conn| settle::cancel(conn, fences[2], "x").await).await);
     assert!(write(db, async |conn| settle::snooze(conn, fences[3], Duration::ZERO).await).await);
     assert!(write(db, async |conn| settle::release(conn, fences[4]).await).await);
-    assert_eq!(write(db, async |conn| settle::complete(conn, &fences[5..8]).await).await.len(), 3);
+    assert_eq!(write(db, async |conn| complete::complete(conn, &fences[5..8]).await).await.len(), 3);
     db.shift_clock(chrono::Duration::seconds(31));
     write(db, async |conn| rescue::rescue(conn, Duration::from_secs(30)).await).await;
     db.shift_clock(chrono::Duration::seconds(-31));

@@ -165,7 +165,7 @@ fn found(args: &DrainArgs, connections: u32, rounds: &[Round], floors: &[Drained
         jobs: args.jobs,
         tenants: args.tenants,
         workers: args.workers,
-        product: Speed::of(&drained, args.workers * HOT_CONNECTIONS),
+        product: Speed::of(&drained, connections),
         floor: (!floors.is_empty()).then(|| Speed::of(floors, connections)),
         ratio: (!ratios.is_empty()).then(|| median(&ratios)),
         ratios,

@@ -25,7 +25,7 @@ pub struct Held {
 /// A row that is locked by its own handler's commit is skipped, not waited for: that commit renews the lease itself.
 pub async fn renew(conn: &mut Conn<'_>, leases: &[(Uuid, Uuid)], lease: Duration) -> Result<Vec<Held>> {
     // In pairs: all jobs of one claim share its token, so lists of ids and of tokens would let an old lease pass. On
-    // PostgreSQL without `state = 'executing'`, for which it would take the index of all leases (see settle::complete).
+    // PostgreSQL without `state = 'executing'`, for which it would take the index of all leases (see complete::complete).
     let ids: Vec<Uuid> = leases.iter().map(|(id, _)| *id).collect();
     let fences: Value = match conn.dialect() {
         Dialect::Postgres => leases.iter().map(|(_, token)| *token).collect::<Vec<_>>().into(),

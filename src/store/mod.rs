@@ -21,7 +21,8 @@
 //! | [`starts`] | when jobs of rate-limited tenants may start |
 //! | [`lease`] | renew, hold (the fence of a handler's commit) |
 //! | `attempts` | errors of single attempts |
-//! | [`settle`] | complete, retry, snooze, fail, cancel, release |
+//! | [`complete`] | what was done moves to the history |
+//! | [`settle`] | retry, snooze, fail, cancel, release |
 //! | [`rescue`] | expired leases, poison pills |
 //! | [`promote`] | due jobs become available |
 //! | [`prune`] | retention |
@@ -61,6 +62,7 @@ mod attempts;
 pub mod audit;
 pub mod cancel;
 pub mod claim;
+pub mod complete;
 pub mod event_log;
 pub mod events;
 pub mod failed;

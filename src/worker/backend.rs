@@ -18,7 +18,7 @@ use tower::layer::util::Identity;
 use uuid::Uuid;
 
 use super::claiming::StartTime;
-use super::process::StopCause;
+use super::in_flight::StopCause;
 use crate::context::Run;
 use crate::store::claim::Claimed;
 

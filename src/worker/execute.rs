@@ -6,39 +6,34 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 use std::time::{Duration, Instant};
 
 use apalis_core::task::Task;
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 use tower::Service;
 use tracing::{Instrument, Span, debug, info_span, warn};
-use uuid::Uuid;
 
 use super::attempt_limits::AttemptLimits;
 use super::backend::Lease;
-use super::claiming::StartTime;
-use super::process::{Process, StopCause};
+use super::gate::Gate;
+use super::in_flight::StopCause;
+use super::process::Process;
 use super::settle::Settlement;
-use crate::client::Fairlane;
 use crate::context::{JobInfo, Run, in_run};
 use crate::db::{Db, Dialect};
 use crate::outcome::{AttemptFacts, AttemptResult, Next, decide};
 use crate::registry::KindHandler;
 use crate::store::claim::Claimed;
-use crate::store::settle::{self, Fence, RunEnd};
+use crate::store::complete;
+use crate::store::settle::{Fence, RunEnd};
 use crate::transaction::longest_transaction;
 
 /// How long a cancelled handler may take to stop by itself before it is dropped at its next await.
 const CANCEL_GRACE: Duration = Duration::from_secs(5);
-
-/// How long a job that was claimed ahead waits for a slot before it is given back.
-const LONGEST_AHEAD: Duration = Duration::from_secs(1);
 
 /// How long a process that ends waits for a handler that blocks its thread.
 const BLOCKED_AT_THE_END: Duration = Duration::from_secs(1);
@@ -100,83 +95,6 @@ async fn execute(process: &Arc<Process>, lease: Lease) {
     let settlement =
         Settlement { end, next, run: Some(run), handler: Some(handler.clone()), payload: claimed.payload };
     let _ = process.settlements.send(settlement);
-}
-
-/// What a handler passes before it starts, on the application's runtime: there a slot that becomes free is passed on
-/// without waking another thread. Through the engine's thread each round of slots took a millisecond, and 500 jobs that
-/// do nothing took 35 ms.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Gate {
-    pub(crate) slots: Option<Arc<Semaphore>>,
-    pub(crate) start: Option<StartTime>,
-}
-
-impl Gate {
-    /// A slot, in time; `None` when the job is to be given back: its start has passed and would stand too close to the
-    /// next one, or it was claimed ahead of slots that do not become free.
-    async fn pass(self) -> Option<Option<OwnedSemaphorePermit>> {
-        if let Some(start) = self.start {
-            tokio::time::sleep_until(start.after.into()).await;
-        }
-        let slot = match self.slots {
-            Some(slots) => Some(match slots.clone().try_acquire_owned() {
-                Ok(slot) => slot,
-                Err(_) => tokio::time::timeout(LONGEST_AHEAD, slots.acquire_owned()).await.ok()?.ok()?,
-            }),
-            None => None,
-        };
-        let in_time = self.start.is_none_or(|start| Instant::now() <= start.within);
-        in_time.then_some(slot)
-    }
-}
-
-/// What handler, transactions and worker share about this run.
-pub(crate) fn new_run(
-    fairlane: &Fairlane,
-    claimed: &Claimed,
-    lease: Duration,
-    draining: CancellationToken,
-) -> Run {
-    let job = JobInfo {
-        id: claimed.id,
-        tenant: claimed.tenant.clone(),
-        tenant_id: claimed.tenant_id,
-        kind: claimed.kind.clone(),
-        queue: claimed.queue.clone(),
-        attempt: claimed.attempt,
-        run: claimed.run,
-        event_id: claimed.event_id,
-        correlation_id: claimed.correlation_id,
-        trace: claimed.trace.clone(),
-        created_at: claimed.created_at,
-    };
-    Run { draining, ..run_of(fairlane, job, claimed.token, claimed.checkpoint.clone(), lease) }
-}
-
-/// A run that has just begun.
-pub(crate) fn run_of(
-    fairlane: &Fairlane,
-    job: JobInfo,
-    token: Uuid,
-    checkpoint: Option<serde_json::Value>,
-    lease: Duration,
-) -> Run {
-    Run {
-        fairlane: fairlane.clone(),
-        job,
-        token,
-        lease,
-        checkpoint: std::sync::Mutex::new(checkpoint),
-        stop: CancellationToken::new(),
-        draining: CancellationToken::new(),
-        handler_since: OnceLock::new(),
-        handler_until: OnceLock::new(),
-        completed: AtomicBool::new(false),
-        void: AtomicBool::new(false),
-        transaction_since: std::sync::Mutex::new(None),
-        last_progress: std::sync::Mutex::new(Instant::now()),
-        last_commit: std::sync::Mutex::new(Instant::now()),
-    }
 }
 
 /// Where an attempt takes place.
@@ -244,7 +162,7 @@ async fn before_start(db: &Db, claimed: &Claimed, run: &Run) -> Option<AttemptRe
 
 async fn handled_before(db: &Db, job: &JobInfo) -> crate::Result<bool> {
     let mut tx = db.read().await?;
-    settle::handled_before(&mut tx.conn(), job).await
+    complete::handled_before(&mut tx.conn(), job).await
 }
 
 async fn run_handler(

@@ -10,8 +10,9 @@ use uuid::Uuid;
 
 use super::backend::Lease;
 use super::claiming::{Catch, StartTime};
-use super::execute::new_run;
-use super::process::{Pause, Process};
+use super::pause::Pause;
+use super::process::Process;
+use super::run::new_run;
 use super::settle::Settlement;
 use crate::fair::{ClaimedJob, LaneId, Take};
 use crate::outcome::{Failure, Next};

@@ -11,7 +11,8 @@ use tokio::sync::oneshot;
 use tracing::{info, warn};
 
 use super::control::StopReason;
-use super::process::{Process, StopCause};
+use super::in_flight::StopCause;
+use super::process::Process;
 use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::store;
@@ -87,9 +88,9 @@ async fn beat(process: &Process) {
 
 /// Jobs that went two thirds of a lease without renewal are stopped while they are still ours.
 fn stop_unrenewed(process: &Process) {
-    for (id, token) in process.unrenewed_for(process.options.lease * 2 / 3) {
+    for (id, token) in process.in_flight.unrenewed_for(process.options.lease * 2 / 3) {
         warn!(job = %id, "its lease could not be renewed in time: the handler is stopped");
-        process.stop_job(id, token, StopCause::LeaseLost);
+        process.in_flight.stop(id, token, StopCause::LeaseLost);
     }
 }
 
@@ -99,7 +100,7 @@ async fn beat_once(process: &Process, own: &mut Option<Db>) -> Result<()> {
     }
     // In memory there is one connection and one process, so nobody who could take the jobs.
     let Some(db) = own else { return Ok(()) };
-    let fences = process.fences();
+    let fences = process.in_flight.fences();
     let asked_at = Instant::now();
     let mut tx = db.begin().await?;
     let conn = &mut tx.conn();
@@ -116,15 +117,15 @@ async fn beat_once(process: &Process, own: &mut Option<Db>) -> Result<()> {
         process.control.stop(StopReason::RestartSignal);
     }
     for job in &held {
-        process.renewed(job.id, job.token, asked_at);
+        process.in_flight.renewed(job.id, job.token, asked_at);
         if let Some(reason) = &job.cancel_reason {
-            process.stop_job(job.id, job.token, StopCause::Cancelled(reason.clone()));
+            process.in_flight.stop(job.id, job.token, StopCause::Cancelled(reason.clone()));
         }
     }
     for (id, token) in fences {
         if !held.iter().any(|job| job.id == id) {
             // Settled in this very moment, or lost: a settled one is not in flight any more and takes no notice.
-            process.stop_job(id, token, StopCause::LeaseLost);
+            process.in_flight.stop(id, token, StopCause::LeaseLost);
         }
     }
     Ok(())

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use tokio::time::sleep;
 
-use super::process::{Pause, Process};
+use super::pause::Pause;
+use super::process::Process;
 use crate::error::Result;
 use crate::fair::{Head, LaneId};
 use crate::store::look::{self, Look};

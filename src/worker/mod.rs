@@ -9,6 +9,7 @@
 //! suspects.rs   jobs whose process died under them run alone, within their tenants' limits
 //! backend.rs    the leases' way to the executor, as an apalis Backend
 //! execute.rs    one attempt: handler in a task of its own, timeout, cancellation, panic -> outcome::decide
+//! gate.rs       a slot, and the time at which it may start
 //! attempt_limits.rs  how often and how long it may try: dispatch, configuration, kind, worker
 //! settle.rs     what follows, written in batches and fenced
 //! hooks.rs      failed() hooks, for which a stopping worker waits
@@ -16,7 +17,8 @@
 //! control.rs    stop, pause, resume; why a worker stops
 //! limits.rs     --max-time, --memory
 //! vital.rs      the engine's own tasks: the worker stops when one of them dies
-//! wake.rs       LISTEN on PostgreSQL, so that new work starts before the next poll
+//! wake.rs       what other processes queue starts before the next poll
+//! process.rs    what the loops share; in_flight.rs: the jobs it holds; pause.rs: waiting for a database that is away
 //! ```
 //! None of the loops holds a database transaction while a job runs, and none of them ends with a database error: they
 //! wait, with jitter, until the database is back.
@@ -26,13 +28,17 @@ mod backend;
 mod claiming;
 mod control;
 mod execute;
+mod gate;
 mod handing;
 mod heartbeat;
 pub(crate) mod hooks;
+mod in_flight;
 mod limits;
 mod lookout;
 mod options;
+mod pause;
 mod process;
+mod run;
 mod settle;
 mod signals;
 mod source;
@@ -53,8 +59,11 @@ pub use options::WorkerOptions;
 pub use signals::listen_to_signals;
 
 pub(crate) use attempt_limits::AttemptLimits;
-pub(crate) use execute::{Gate, Place, attempt, new_run, run_of};
-pub(crate) use process::{Pause, Process};
+pub(crate) use execute::{Place, attempt};
+pub(crate) use gate::Gate;
+pub(crate) use pause::Pause;
+pub(crate) use process::Process;
+pub(crate) use run::{new_run, run_of};
 pub(crate) use settle::{Settlement, settle_all};
 pub(crate) use vital::{RUNNING, VitalTasks};
 
@@ -190,7 +199,7 @@ impl Worker {
         vital.spawn("watch over limits", limits::watch(process.clone()));
         maintenance::start(&process, &mut vital);
 
-        let ran = vital.watch_over(&process.control, source::run(&process)).await;
+        let ran = Box::pin(vital.watch_over(&process.control, source::run(&process))).await;
 
         process.flush(drained_by.await.unwrap_or_else(|_| Instant::now())).await;
         vital.shutdown().await;

@@ -1,6 +1,6 @@
 //! What the loops of one worker process share.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 use std::time::{Duration, Instant};
@@ -13,8 +13,10 @@ use tracing::{info, warn};
 use uuid::Uuid;
 
 use super::control::{Control, Phase, StopReason};
+use super::in_flight::{InFlight, StopCause};
 use super::lookout::{Chores, Rotation};
 use super::options::WorkerOptions;
+use super::pause::Pause;
 use super::settle::Settlement;
 use super::terms::Terms;
 use crate::client::{Fairlane, Hint};
@@ -28,29 +30,6 @@ use crate::store::{self, settle::Fence, workers::WorkerRow};
 
 /// How long a stopping worker tries to settle what has run.
 const FLUSH_TIME: Duration = Duration::from_secs(5);
-
-/// Why a running handler is to stop before it has returned.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum StopCause {
-    /// Somebody cancelled the job.
-    Cancelled(String),
-    /// Another worker owns it now.
-    LeaseLost,
-    /// This worker stops and its drain time is over.
-    Shutdown,
-}
-
-/// A job this process holds under lease: from the claim until it is settled.
-#[derive(Debug)]
-struct InFlight {
-    token: Uuid,
-    renewed_at: Instant,
-    /// The key it shares with others.
-    key: Option<TenantKey>,
-    /// Its handler's commits renew the lease too.
-    run: Arc<Run>,
-    stop: watch::Sender<Option<StopCause>>,
-}
 
 /// One worker process: identity, options, what it holds.
 pub(crate) struct Process {
@@ -92,7 +71,7 @@ pub(crate) struct Process {
     pub(crate) stale_writes: AtomicU64,
     pub(crate) since: Instant,
     subscriptions: Vec<crate::Subscription>,
-    in_flight: Mutex<HashMap<Uuid, InFlight>>,
+    pub(crate) in_flight: InFlight,
 }
 
 impl Process {
@@ -145,7 +124,7 @@ impl Process {
             stale_writes: AtomicU64::new(0),
             since: Instant::now(),
             subscriptions: served.subscriptions,
-            in_flight: Mutex::default(),
+            in_flight: InFlight::default(),
         };
         (process, receiver)
     }
@@ -204,24 +183,6 @@ impl Process {
             stopped_at: None,
             stop_reason: None,
         }
-    }
-
-    fn held(&self) -> MutexGuard<'_, HashMap<Uuid, InFlight>> {
-        self.in_flight.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-    }
-
-    /// Notes a claimed job; the receiver tells its handler when to stop.
-    pub(crate) fn hold(
-        &self,
-        run: &Arc<Run>,
-        key: Option<TenantKey>,
-        claimed_at: Instant,
-    ) -> watch::Receiver<Option<StopCause>> {
-        let (stop, stopped) = watch::channel(None);
-        let in_flight = InFlight { token: run.token, renewed_at: claimed_at, key, run: run.clone(), stop };
-        self.held().insert(run.job.id, in_flight);
-        self.started.fetch_add(1, Ordering::Relaxed);
-        stopped
     }
 
     /// Which tenant goes next.
@@ -291,65 +252,31 @@ impl Process {
         Ok(())
     }
 
+    /// Notes a claimed job; the receiver tells its handler when to stop.
+    pub(crate) fn hold(
+        &self,
+        run: &Arc<Run>,
+        key: Option<TenantKey>,
+        claimed_at: Instant,
+    ) -> watch::Receiver<Option<StopCause>> {
+        self.started.fetch_add(1, Ordering::Relaxed);
+        self.in_flight.add(run, key, claimed_at)
+    }
+
+    /// How many jobs are in flight.
+    pub(crate) fn running(&self) -> usize {
+        self.in_flight.count()
+    }
+
     /// Forgets a job that is settled; returns the key it shared with others, who may come next.
     pub(crate) fn let_go(&self, fence: &Fence) -> Option<TenantKey> {
         if self.scheduler().settled(fence.id, self.now()) {
             self.chores.terms.notify_one();
         }
-        let mut held = self.held();
-        let ours = held.get(&fence.id).is_some_and(|job| job.token == fence.token);
-        let gone = if ours { held.remove(&fence.id) } else { None };
-        drop(held);
+        let key = self.in_flight.remove(fence);
         self.slot_free.notify_waiters();
         self.slot_free.notify_one();
-        gone.and_then(|job| job.key)
-    }
-
-    /// The fences of everything in flight.
-    pub(crate) fn fences(&self) -> Vec<(Uuid, Uuid)> {
-        self.held().iter().map(|(id, job)| (*id, job.token)).collect()
-    }
-
-    /// How many jobs are in flight.
-    pub(crate) fn running(&self) -> usize {
-        self.held().len()
-    }
-
-    /// A lease was renewed.
-    pub(crate) fn renewed(&self, id: Uuid, token: Uuid, at: Instant) {
-        if let Some(job) = self.held().get_mut(&id).filter(|job| job.token == token) {
-            job.renewed_at = at;
-        }
-    }
-
-    /// Tells a handler to stop; the first cause counts, but a lost lease beats every other.
-    pub(crate) fn stop_job(&self, id: Uuid, token: Uuid, cause: StopCause) {
-        if let Some(job) = self.held().get(&id).filter(|job| job.token == token) {
-            job.stop.send_if_modified(|stop| {
-                let news =
-                    stop.is_none() || (cause == StopCause::LeaseLost && *stop != Some(StopCause::LeaseLost));
-                if news {
-                    *stop = Some(cause);
-                }
-                news
-            });
-        }
-    }
-
-    /// Jobs whose lease could not be renewed for this long: they may be another worker's by now.
-    pub(crate) fn unrenewed_for(&self, age: Duration) -> Vec<(Uuid, Uuid)> {
-        self.held()
-            .iter()
-            .filter(|(_, job)| job.renewed_at.max(job.run.last_commit()).elapsed() > age)
-            .map(|(id, job)| (*id, job.token))
-            .collect()
-    }
-
-    /// Tells every handler to stop.
-    pub(crate) fn stop_all(&self, cause: &StopCause) {
-        for (id, token) in self.fences() {
-            self.stop_job(id, token, cause.clone());
-        }
+        key
     }
 
     pub(crate) fn count_stale_write(&self, id: Uuid) {
@@ -416,28 +343,5 @@ impl Process {
 
     pub(crate) fn phase(&self) -> Phase {
         self.control.phase()
-    }
-}
-
-/// Waits between tries while the database is away: longer each time, with jitter, so that fifty workers do not come
-/// back in the same instant.
-pub(crate) struct Pause {
-    failures: u32,
-}
-
-impl Pause {
-    pub(crate) fn new() -> Self {
-        Self { failures: 0 }
-    }
-
-    pub(crate) fn reset(&mut self) {
-        self.failures = 0;
-    }
-
-    pub(crate) async fn after_error(&mut self, doing: &'static str, error: &crate::Error) {
-        self.failures = (self.failures + 1).min(6);
-        warn!(doing, code = error.code(), %error, "will try again");
-        let base = 50u64 << self.failures;
-        tokio::time::sleep(Duration::from_millis(base + fastrand::u64(..=base / 2))).await;
     }
 }

@@ -9,12 +9,14 @@ use tokio::sync::{Mutex, mpsc};
 use tracing::{error, warn};
 
 use super::hooks;
-use super::process::{Pause, Process};
+use super::pause::Pause;
+use super::process::Process;
 use crate::context::Run;
 use crate::db::{Conn, Db, Dialect};
 use crate::error::Result;
 use crate::outcome::{Failure, Next};
 use crate::registry::KindHandler;
+use crate::store::complete;
 use crate::store::settle::{self, Fence, RunEnd};
 
 /// Most settlements in one transaction: ids and tokens of so many fit into one record of TLS (16 KB). A second record waits
@@ -171,8 +173,8 @@ pub(crate) async fn settle_all(db: &Db, batch: &[Settlement]) -> Result<Vec<bool
     let completed = match completions.len() {
         0 => Vec::new(),
         // One that is in the history already fails the batch, which is settled one by one then.
-        2.. if alone => settle::complete_new(conn, &completions).await?,
-        _ => settle::complete(conn, &completions).await?,
+        2.. if alone => complete::complete_new(conn, &completions).await?,
+        _ => complete::complete(conn, &completions).await?,
     };
     let mut owned = Vec::with_capacity(batch.len());
     for settlement in batch {
@@ -193,7 +195,7 @@ async fn write(conn: &mut Conn<'_>, end: RunEnd, next: &Next) -> Result<bool> {
         Next::Fail { failure } => settle::fail(conn, end, failure).await,
         Next::Cancel { reason } => settle::cancel(conn, end, reason).await,
         Next::Release => settle::release(conn, end).await,
-        Next::Complete => Ok(settle::complete(conn, &[end]).await?.len() == 1),
+        Next::Complete => Ok(complete::complete(conn, &[end]).await?.len() == 1),
         Next::Forget => Ok(false),
     }
 }

@@ -15,7 +15,9 @@ use super::claiming::claim_lanes;
 use super::control::{Phase, StopReason};
 use super::execute::Executor;
 use super::handing::Hand;
-use super::process::{Pause, Process, StopCause};
+use super::in_flight::StopCause;
+use super::pause::Pause;
+use super::process::Process;
 use super::suspects::{SuspectTurn, Suspects};
 use super::terms::distrust_old_permits;
 use crate::client::{Hint, LaneHint};
@@ -65,7 +67,7 @@ async fn drain(process: &Arc<Process>) {
         }
         () = process.control.aborted() => {}
     }
-    process.stop_all(&StopCause::Shutdown);
+    process.in_flight.stop_all(&StopCause::Shutdown);
 }
 
 struct ClaimLoop {

@@ -7,7 +7,7 @@ use sqlx::postgres::PgListener;
 use tracing::debug;
 
 use super::Process;
-use super::process::Pause;
+use super::pause::Pause;
 use crate::client::{Hint, WAKE_CHANNEL, WakeMode};
 use crate::db::{DbKind, Pooler, query};
 use crate::error::{Error, Result};

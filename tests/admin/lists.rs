@@ -1,9 +1,10 @@
 use fairlane::JobState;
 use fairlane::admin::ids::{resolve, resolve_event};
 use fairlane::backend_test;
+use fairlane::store::complete::complete;
 use fairlane::store::event_log::{self, EventFilter};
 use fairlane::store::job_lists::{self, JobFilter};
-use fairlane::store::settle::{Fence, complete};
+use fairlane::store::settle::Fence;
 use fairlane::{Error, Registry, Subscription};
 use uuid::Uuid;
 

@@ -69,7 +69,7 @@ async fn claim_keyed(t: &TestDb, most: usize) -> Vec<Claimed> {
 }
 
 async fn complete(t: &TestDb, job: &Claimed) {
-    write(t, async |conn| store::settle::complete(conn, &[fence(job)]).await).await;
+    write(t, async |conn| store::complete::complete(conn, &[fence(job)]).await).await;
 }
 
 async fn let_in(t: &TestDb, keys: &BTreeSet<TenantKey>) -> Vec<Uuid> {

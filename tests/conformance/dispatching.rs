@@ -91,7 +91,7 @@ backend_test!(
         assert!(dispatch().await.unwrap().duplicate, "while it waits");
         let job = claim(&t, 1).await.pop().unwrap();
         assert!(dispatch().await.unwrap().duplicate, "while it runs");
-        write(&t, async |conn| store::settle::complete(conn, &[fence(&job)]).await).await;
+        write(&t, async |conn| store::complete::complete(conn, &[fence(&job)]).await).await;
         assert!(dispatch().await.unwrap().duplicate, "when it is done");
         assert_eq!(places(&t, id).await, ["completed"]);
         let id = Uuid::now_v7();

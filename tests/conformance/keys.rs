@@ -12,7 +12,7 @@ async fn unique(t: &TestDb, mode: Unique) -> Dispatched {
 }
 
 async fn complete(t: &TestDb, job: &store::claim::Claimed) {
-    let done = write(t, async |conn| store::settle::complete(conn, &[fence(job)]).await).await;
+    let done = write(t, async |conn| store::complete::complete(conn, &[fence(job)]).await).await;
     assert_eq!(done, [job.id]);
 }
 

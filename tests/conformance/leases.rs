@@ -45,7 +45,7 @@ backend_test!(
     async fn a_job_that_was_settled_or_rescued_is_not_held_any_more(t: TestDb) {
         dispatch(&acme(&t), 2).await;
         let jobs = claim(&t, 2).await;
-        write(&t, async |conn| store::settle::complete(conn, &[fence(&jobs[0])]).await).await;
+        write(&t, async |conn| store::complete::complete(conn, &[fence(&jobs[0])]).await).await;
         t.db.shift_clock(chrono::Duration::seconds(31));
         write(&t, async |conn| store::rescue::rescue(conn, LEASE).await).await;
         let leases: Vec<_> = jobs.iter().map(|job| (job.id, job.token)).collect();

@@ -2,7 +2,7 @@
 
 use fairlane::client::WakeMode;
 use fairlane::db::{Db, DbOptions, Pooler, query};
-use fairlane::store::{lease, promote, rescue, settle};
+use fairlane::store::{complete, lease, promote, rescue};
 use fairlane::testing::{PgBouncer, TEST_LOGIN, TestDb, cluster_or_skip};
 use fairlane::{ClientSettings, Event, Fairlane};
 
@@ -50,7 +50,7 @@ async fn a_hundred_jobs_go_through_a_transaction_pooler() {
         assert_eq!(held.len(), jobs.len());
         let fences: Vec<_> = jobs.iter().map(fence).collect();
         let mut tx = db.single().await.unwrap();
-        done += settle::complete(&mut tx.conn(), &fences).await.unwrap().len();
+        done += complete::complete(&mut tx.conn(), &fences).await.unwrap().len();
         tx.commit().await.unwrap();
         try_write(&db, async |conn| promote::promote(conn).await).await.unwrap();
         try_write(&db, async |conn| rescue::rescue(conn, LEASE).await).await.unwrap();

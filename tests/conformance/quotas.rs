@@ -53,7 +53,7 @@ backend_test!(
         add_tenant(&t, "globex").await.dispatch(Work { number: 1 }).await.unwrap();
         let job = claim(&t, 1).await.pop().unwrap();
         tenant.dispatch(Work { number: 5 }).await.expect_err("a running job counts");
-        write(&t, async |conn| store::settle::complete(conn, &[fence(&job)]).await).await;
+        write(&t, async |conn| store::complete::complete(conn, &[fence(&job)]).await).await;
         tenant.dispatch(Work { number: 6 }).await.expect("there is room again");
     }
 );

@@ -163,7 +163,7 @@ backend_test!(
         dispatch(&acme(&t), 2).await;
         let jobs = claim(&t, 2).await;
         lease_passes(&t);
-        write(&t, async |conn| store::settle::complete(conn, &[fence(&jobs[0])]).await).await;
+        write(&t, async |conn| store::complete::complete(conn, &[fence(&jobs[0])]).await).await;
         write(&t, async |conn| store::lease::renew(conn, &[(jobs[1].id, jobs[1].token)], LEASE).await).await;
         assert_eq!(rescue_now(&t).await, Rescued::default());
         assert_eq!(places(&t, jobs[0].id).await, ["completed"]);

@@ -2,7 +2,7 @@
 
 use fairlane::db::{Db, DbOptions, query};
 use fairlane::store::migrate::check_login;
-use fairlane::store::settle;
+use fairlane::store::{complete, settle};
 use fairlane::testing::TestDb;
 use fairlane::{ClientSettings, Error, Event, Fairlane, sql};
 use sqlx::{Connection, Executor, PgConnection};
@@ -41,7 +41,7 @@ async fn two_tenants(t: &TestDb) {
         tenant.dispatch(Work { number: 1 }).idempotency_key("k").await.unwrap();
         let jobs = claim_with(&t.db, &request(&kinds)).await;
         let listener = jobs.iter().position(|job| job.event_id.is_some()).unwrap();
-        write(t, async |conn| settle::complete(conn, &[fence(&jobs[listener])]).await).await;
+        write(t, async |conn| complete::complete(conn, &[fence(&jobs[listener])]).await).await;
         write(t, async |conn| settle::fail(conn, fence(&jobs[1 - listener]), &failure("no")).await).await;
     }
     for tenant in &tenants {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use fairlane::store::claim::Claimed;
+use fairlane::store::complete;
 use fairlane::store::settle::{self, Fence};
 use fairlane::testing::TestDb;
 use fairlane::{Event, backend_test, store};
@@ -18,7 +19,7 @@ backend_test!(
         dispatch(&acme(&t), 3).await;
         let jobs = claim(&t, 3).await;
         let fences: Vec<Fence> = jobs.iter().map(fence).collect();
-        let mut done = write(&t, async |conn| settle::complete(conn, &fences).await).await;
+        let mut done = write(&t, async |conn| complete::complete(conn, &fences).await).await;
         done.sort();
         let mut ids: Vec<Uuid> = jobs.iter().map(|job| job.id).collect();
         ids.sort();
@@ -30,7 +31,7 @@ backend_test!(
         assert!(history.get::<DateTime<Utc>>("finished_at").unwrap() >= history.get("started_at").unwrap());
         assert!(history.get::<serde_json::Value>("payload").unwrap()["number"].is_number());
         assert!(
-            write(&t, async |conn| settle::complete(conn, &fences).await).await.is_empty(),
+            write(&t, async |conn| complete::complete(conn, &fences).await).await.is_empty(),
             "a second time"
         );
     }
@@ -41,7 +42,7 @@ backend_test!(
         dispatch(&acme(&t), 3).await;
         let jobs = claim(&t, 3).await;
         let fences = [fence(&jobs[0]), wrong_fence(&jobs[1]), fence(&jobs[2])];
-        let mut done = write(&t, async |conn| settle::complete(conn, &fences).await).await;
+        let mut done = write(&t, async |conn| complete::complete(conn, &fences).await).await;
         done.sort();
         let mut owned = [jobs[0].id, jobs[2].id];
         owned.sort();
@@ -60,7 +61,7 @@ backend_test!(
         assert_eq!((fresh.len(), stale.id), (2, ids[0]));
         let other = fresh.iter().find(|job| job.id == ids[1]).unwrap();
         let fences = [fence(&stale), fence(other)];
-        let done = write(&t, async |conn| settle::complete(conn, &fences).await).await;
+        let done = write(&t, async |conn| complete::complete(conn, &fences).await).await;
         assert_eq!(done, [other.id]);
         assert_eq!(places(&t, stale.id).await, ["executing"]);
     }
@@ -73,7 +74,7 @@ backend_test!(
         let kinds = vec!["invoice@sales.order.approved".to_owned()];
         let job = claim_with(&t.db, &request(&kinds)).await.pop().unwrap();
         assert_eq!(job.event_id, Some(event.id));
-        write(&t, async |conn| settle::complete(conn, &[fence(&job)]).await).await;
+        write(&t, async |conn| complete::complete(conn, &[fence(&job)]).await).await;
         let run = &rows(&t, "select * from fairlane_listener_runs").await[0];
         assert_eq!(run.get::<Uuid>("event_id").unwrap(), event.id);
         assert_eq!(run.get::<String>("listener").unwrap(), "invoice@sales.order.approved");
@@ -84,7 +85,7 @@ backend_test!(
     async fn a_job_whose_id_is_in_the_history_already_does_not_stop_its_batch(t: TestDb) {
         let ids = dispatch(&acme(&t), 1).await;
         let job = claim(&t, 1).await.pop().unwrap();
-        write(&t, async |conn| settle::complete(conn, &[fence(&job)]).await).await;
+        write(&t, async |conn| complete::complete(conn, &[fence(&job)]).await).await;
         t.execute(
             "insert into fairlane_jobs (id, tenant_id, queue, kind, priority, state, run_at, payload)
              select id, tenant_id, queue, kind, priority, 'available', created_at, payload from fairlane_job_history",
@@ -93,7 +94,7 @@ backend_test!(
         dispatch(&acme(&t), 1).await;
         let jobs = claim(&t, 2).await;
         let fences: Vec<Fence> = jobs.iter().map(fence).collect();
-        assert_eq!(write(&t, async |conn| settle::complete(conn, &fences).await).await.len(), 2);
+        assert_eq!(write(&t, async |conn| complete::complete(conn, &fences).await).await.len(), 2);
         assert_eq!(places(&t, ids[0]).await, ["completed"]);
     }
 );
@@ -197,7 +198,9 @@ async fn guarded_job(t: &TestDb) -> Claimed {
 backend_test!(
     async fn a_completion_under_a_wrong_token_does_nothing(t: TestDb) {
         let job = guarded_job(&t).await;
-        assert!(write(&t, async |conn| settle::complete(conn, &[wrong_fence(&job)]).await).await.is_empty());
+        assert!(
+            write(&t, async |conn| complete::complete(conn, &[wrong_fence(&job)]).await).await.is_empty()
+        );
         untouched(&t, &job).await;
     }
 );
@@ -253,7 +256,7 @@ backend_test!(
         let job = claim_with(&t.db, &again).await.pop().unwrap();
         assert_eq!(job.id, stale.id);
         assert!(!write(&t, async |conn| settle::fail(conn, fence(&stale), &failure("x")).await).await);
-        assert!(write(&t, async |conn| settle::complete(conn, &[fence(&stale)]).await).await.is_empty());
+        assert!(write(&t, async |conn| complete::complete(conn, &[fence(&stale)]).await).await.is_empty());
         untouched(&t, &job).await;
     }
 );

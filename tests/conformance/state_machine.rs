@@ -4,7 +4,7 @@ use fairlane::db::query;
 use fairlane::store::claim::Claimed;
 use fairlane::store::rescue::CRASHES_TO_POISON;
 use fairlane::store::settle::{self, Fence};
-use fairlane::store::{promote, rescue};
+use fairlane::store::{complete, promote, rescue};
 use fairlane::testing::{ClaimFrom, TestDb};
 use fairlane::{JobState as S, Transition as T, sql};
 use proptest::prelude::*;
@@ -119,7 +119,7 @@ impl Real {
                     self.fence.token = job.token;
                 }
             }
-            T::Complete => drop(write(t, async |conn| settle::complete(conn, &[fence]).await).await),
+            T::Complete => drop(write(t, async |conn| complete::complete(conn, &[fence]).await).await),
             T::Retry => {
                 let error = failure("x");
                 write(t, async |conn| settle::retry(conn, fence, SECOND, &error).await).await;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fairlane::store::prune::{Retention, prune};
 use fairlane::store::workers::{self, WorkerRow};
-use fairlane::store::{promote, settle};
+use fairlane::store::{complete, promote, settle};
 use fairlane::testing::TestDb;
 use fairlane::{Event, backend_test};
 use uuid::Uuid;
@@ -35,7 +35,7 @@ async fn finish_some(t: &TestDb) {
     for kind in &kinds {
         let jobs = claim_with(&t.db, &request(std::slice::from_ref(kind))).await;
         assert_eq!(jobs.len(), 2);
-        write(t, async |conn| settle::complete(conn, &[fence(&jobs[0])]).await).await;
+        write(t, async |conn| complete::complete(conn, &[fence(&jobs[0])]).await).await;
         write(t, async |conn| settle::fail(conn, fence(&jobs[1]), &failure("no")).await).await;
     }
 }

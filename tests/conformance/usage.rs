@@ -8,7 +8,7 @@ use fairlane::store::failed::forget;
 use fairlane::store::prune::{Retention, prune};
 use fairlane::store::settle::{self, RunEnd};
 use fairlane::store::usage::{self, UsageRow};
-use fairlane::store::{cancel, job_lists, rescue, revive};
+use fairlane::store::{cancel, complete, job_lists, rescue, revive};
 use fairlane::testing::TestDb;
 use fairlane::worker::{Worker, WorkerOptions};
 use fairlane::{Context, Job, JobError, JobResult, Registry, backend_test};
@@ -67,7 +67,7 @@ backend_test!(
         assert!(write(&t, async |conn| settle::release(conn, after(&job, 3)).await).await);
         let job = next(&t).await;
         assert_eq!(
-            write(&t, async |conn| settle::complete(conn, &[after(&job, 4000)]).await).await,
+            write(&t, async |conn| complete::complete(conn, &[after(&job, 4000)]).await).await,
             [job.id]
         );
         assert_eq!(sums(&t).await, (4123, 1, 0));
@@ -86,7 +86,7 @@ backend_test!(
         dispatch(&acme(&t), 5).await;
         let jobs = claim(&t, 5).await;
         let ends: Vec<RunEnd> = jobs.iter().zip(1..).map(|(job, n)| after(job, 1 << n)).collect();
-        assert_eq!(write(&t, async |conn| settle::complete(conn, &ends).await).await.len(), 5);
+        assert_eq!(write(&t, async |conn| complete::complete(conn, &ends).await).await.len(), 5);
         for (job, n) in jobs.iter().zip(1..) {
             let worked = write(&t, async |conn| {
                 fairlane::db::query(fairlane::sql!(
@@ -109,7 +109,7 @@ backend_test!(
         let job = claimed_job(&t).await;
         let stale = RunEnd { fence: wrong_fence(&job), worked: Duration::from_secs(9) };
         write(&t, async |conn| {
-            settle::complete(conn, &[stale]).await?;
+            complete::complete(conn, &[stale]).await?;
             settle::retry(conn, stale, Duration::ZERO, &failure("no")).await?;
             settle::snooze(conn, stale, Duration::ZERO).await?;
             settle::release(conn, stale).await?;
@@ -192,11 +192,11 @@ backend_test!(
     async fn usage_stays_what_it_was_when_rows_are_pruned(t: TestDb) {
         failed_job(&t).await;
         let job = claimed_job(&t).await;
-        write(&t, async |conn| settle::complete(conn, &[after(&job, 500)]).await).await;
+        write(&t, async |conn| complete::complete(conn, &[after(&job, 500)]).await).await;
         add_tenant(&t, "globex").await;
         t.db.shift_clock(chrono::Duration::days(1));
         let job = claimed_job(&t).await;
-        write(&t, async |conn| settle::complete(conn, &[after(&job, 60)]).await).await;
+        write(&t, async |conn| complete::complete(conn, &[after(&job, 60)]).await).await;
         let before = used(&t).await;
         assert_eq!(before.len(), 2, "two days: {before:?}");
         assert_eq!((before[0].worked_ms, before[0].jobs, before[0].failures), (1500, 2, 1));
@@ -230,7 +230,7 @@ backend_test!(
         write(&t, async |conn| revive::revive(conn, &[id]).await).await;
         assert_eq!(sums(&t).await, (1000, 1, 1));
         let job = next(&t).await;
-        write(&t, async |conn| settle::complete(conn, &[after(&job, 5)]).await).await;
+        write(&t, async |conn| complete::complete(conn, &[after(&job, 5)]).await).await;
         assert_eq!(sums(&t).await, (1005, 2, 1));
     }
 );
@@ -241,7 +241,7 @@ backend_test!(
         failed_job(&t).await;
         dispatch(&globex, 1).await;
         let job = next(&t).await;
-        write(&t, async |conn| settle::complete(conn, &[after(&job, 9)]).await).await;
+        write(&t, async |conn| complete::complete(conn, &[after(&job, 9)]).await).await;
         let id = globex.id().await.unwrap();
         let told =
             async |tenant, from| write(&t, async |conn| usage::list(conn, tenant, from).await).await.rows;
