@@ -222,6 +222,16 @@ impl Error {
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Unreachable(_))
     }
+
+    /// Whether a statement of the engine's own is worth repeating: also when the server gave up on it because the disk or a
+    /// lock kept it waiting (57014). A handler's own statement that takes too long is that handler's failure.
+    pub(crate) fn is_worth_repeating(&self) -> bool {
+        let timed_out = |refusal: &dyn sqlx::error::DatabaseError| refusal.code().as_deref() == Some("57014");
+        match self {
+            Self::Database(source) => source.as_database_error().is_some_and(timed_out),
+            other => other.is_transient(),
+        }
+    }
 }
 
 fn quota_exceeded(tenant: &str, queue: &str, scope: Scope, jobs: u64, depth: u64, limit: u64) -> String {

@@ -20,7 +20,8 @@ Examples:
   fairlane tenants limits acme
   fairlane tenants limits acme --concurrency 8 --pending 10000
   fairlane tenants limits acme --queue imports --concurrency 2 --dispatches 600/min
-  fairlane tenants limits acme --key erp-api --starts 5/s --starts-burst 10
+  fairlane tenants limits acme --starts 5/s --starts-burst 10
+  fairlane tenants limits acme --key erp-api --concurrency 2
   fairlane tenants limits acme --pending none
   fairlane tenants limits acme --queue imports --clear
   fairlane tenants limits acme --clear
@@ -110,12 +111,12 @@ impl Limits {
         let starts = burst_of(self.starts, self.starts_burst, set.starts, "starts", |_| 1)?;
         let dispatches =
             burst_of(self.dispatches, self.dispatches_burst, set.dispatches, "dispatches", |count| count)?;
-        let of_dispatch = dispatches.is_some() || self.pending.is_some() || self.payload_bytes.is_some();
-        if self.key.is_some() && of_dispatch {
+        let rates = starts.is_some() || dispatches.is_some();
+        if self.key.is_some() && (rates || self.pending.is_some() || self.payload_bytes.is_some()) {
             return Err(Failure::usage(
-                "jobs that share a key are limited when they run, not when they come",
+                "jobs that share a key are limited in how many run at the same time, and in nothing else",
             )
-            .hint("with --key there are --concurrency and --starts"));
+            .hint("with --key there is --concurrency"));
         }
         Ok(LimitChange {
             concurrency: self.concurrency.map(|given| given.0),

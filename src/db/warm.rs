@@ -49,6 +49,12 @@ impl WarmPool {
         &self.pool
     }
 
+    /// Lets the connections that rest here go to the pool, for somebody who takes one there.
+    pub(crate) fn release(&self) {
+        let ready = std::mem::take(&mut lock(&self.bench).ready);
+        drop(ready);
+    }
+
     /// A connection for anything; it goes back to the pool.
     pub(super) async fn acquire(&self) -> Result<PoolConnection<Postgres>> {
         Ok(self.take().await?.0)

@@ -43,41 +43,43 @@ impl StartWindow {
     }
 }
 
+/// So much later, or as late as there is a time: rates and bursts have no upper bound.
+fn later(at: DateTime<Utc>, by: Duration) -> DateTime<Utc> {
+    let by = TimeDelta::from_std(by).unwrap_or(TimeDelta::MAX);
+    at.checked_add_signed(by).unwrap_or(DateTime::<Utc>::MAX_UTC)
+}
+
+fn earlier(at: DateTime<Utc>, by: Duration) -> DateTime<Utc> {
+    let by = TimeDelta::from_std(by).unwrap_or(TimeDelta::MAX);
+    at.checked_sub_signed(by).unwrap_or(DateTime::UNIX_EPOCH)
+}
+
 impl Starts {
     fn new(next_at: DateTime<Utc>, now: DateTime<Utc>, rate: Rate) -> Self {
         let interval = rate.interval().mul_f64(SPREAD);
-        let saved = TimeDelta::from_std(interval * (rate.burst.max(1) - 1)).unwrap_or_default();
-        Self { first: next_at.max(now - saved), interval, now, late: rate.period.mul_f64(LATE) }
-    }
-
-    fn ahead(&self) -> Duration {
-        (self.first - self.now).to_std().unwrap_or_default()
+        let saved = interval.saturating_mul(rate.burst.max(1) - 1);
+        Self { first: next_at.max(earlier(now, saved)), interval, now, late: rate.period.mul_f64(LATE) }
     }
 
     /// How many jobs may start within the horizon.
     pub fn count(&self) -> usize {
-        let until = self.now + TimeDelta::from_std(HORIZON).unwrap_or_default();
-        let Ok(room) = (until - self.first).to_std() else { return 0 };
+        let Ok(room) = (later(self.now, HORIZON) - self.first).to_std() else { return 0 };
         usize::try_from(room.as_nanos() / self.interval.as_nanos().max(1) + 1).unwrap_or(usize::MAX)
     }
 
     /// When the job in this place may start.
     pub fn window(&self, place: usize) -> StartWindow {
-        let place = u32::try_from(place).unwrap_or(u32::MAX);
-        let at = self.first + TimeDelta::from_std(self.interval * place).unwrap_or_default();
-        let after = (at - self.now).to_std().unwrap_or_default();
+        let after = (self.next(place) - self.now).to_std().unwrap_or_default();
         StartWindow { after, within: after + self.late }
     }
 
-    /// How long to wait for the next one, when so many are used.
+    /// How long to wait for the next one, when so many are used: not at all while some of a burst are left.
     pub fn wait(&self, used: usize) -> Duration {
-        let used = u32::try_from(used).unwrap_or(u32::MAX);
-        (self.ahead() + self.interval * used).saturating_sub(HORIZON / 4)
+        (self.next(used) - self.now).to_std().unwrap_or_default().saturating_sub(HORIZON / 4)
     }
 
     fn next(&self, used: usize) -> DateTime<Utc> {
-        let used = u32::try_from(used).unwrap_or(u32::MAX);
-        self.first + TimeDelta::from_std(self.interval * used).unwrap_or_default()
+        later(self.first, self.interval.saturating_mul(u32::try_from(used).unwrap_or(u32::MAX)))
     }
 }
 
@@ -155,6 +157,22 @@ mod tests {
         assert_eq!((even.window(0).after, even.count()), (Duration::ZERO, 5));
         let burst = Starts::new(long_ago, now, Rate { burst: 10, ..RATE });
         assert_eq!((0..20).filter(|place| burst.window(*place).after.is_zero()).count(), 10);
+    }
+
+    #[test]
+    fn what_a_burst_has_left_waits_for_nothing() {
+        let now = Utc::now();
+        let burst = Starts::new(now - TimeDelta::hours(1), now, Rate { burst: 10, ..RATE });
+        assert_eq!((burst.wait(1), burst.wait(9)), (Duration::ZERO, Duration::ZERO));
+    }
+
+    #[test]
+    fn no_burst_is_too_large_for_the_clock() {
+        let now = Utc::now();
+        let day = Rate { count: 1, period: Duration::from_secs(86_400), burst: 100_000_000 };
+        let starts = Starts::new(now, now, day);
+        assert!(starts.count() > 0 && starts.wait(usize::MAX) > Duration::ZERO);
+        assert_eq!(starts.window(0).after, Duration::ZERO);
     }
 
     #[test]

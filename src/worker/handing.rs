@@ -86,6 +86,15 @@ impl Hand {
         }
     }
 
+    /// Gives back what was noted and can't be handed over any more.
+    pub(super) fn give_back(&mut self) {
+        for lease in self.noted.drain(..) {
+            let fence = Fence { id: lease.claimed.id, token: lease.claimed.token };
+            self.process.finished(fence, None);
+            let _ = self.process.settlements.send(Settlement::bare(fence, Next::Release));
+        }
+    }
+
     /// Keys that hold until the job is started; a failure costs their early release, not the job.
     async fn release_start_keys(&self, leases: &[Lease]) {
         let jobs = leases.iter().map(|lease| &lease.claimed);
@@ -112,7 +121,7 @@ impl Hand {
         loop {
             match store::events::payloads(&self.process.db, events).await {
                 Ok(payloads) => return payloads.into_iter().collect(),
-                Err(error) if error.is_transient() => pause.after_error("reading events", &error).await,
+                Err(error) if error.is_worth_repeating() => pause.after_error("reading events", &error).await,
                 Err(error) => {
                     warn!(%error, "events could not be read");
                     return HashMap::new();

@@ -92,7 +92,7 @@ async fn settle_until_written(process: &Arc<Process>, mut batch: Vec<Settlement>
     let outcomes = loop {
         match settle_all(&process.db, &batch).await {
             Ok(owned) => break owned.into_iter().map(Outcome::of).collect(),
-            Err(error) if error.is_transient() => pause.after_error("settling jobs", &error).await,
+            Err(error) if error.is_worth_repeating() => pause.after_error("settling jobs", &error).await,
             Err(error) => {
                 warn!(%error, jobs = batch.len(), "a batch could not be settled; trying its jobs one by one");
                 break settle_one_by_one(&process.db, &mut batch).await;
@@ -143,7 +143,7 @@ async fn settle_one(db: &Db, settlement: &mut Settlement) -> Outcome {
         let job = settlement.end.fence.id;
         match settle_all(db, std::slice::from_ref(settlement)).await {
             Ok(owned) => return Outcome::of(owned.first().copied().unwrap_or(false)),
-            Err(error) if error.is_transient() => pause.after_error("settling a job", &error).await,
+            Err(error) if error.is_worth_repeating() => pause.after_error("settling a job", &error).await,
             Err(error) if refused => {
                 error!(%job, %error, "could not be settled at all; its lease will run out and it will run again");
                 return Outcome::NotWritten;

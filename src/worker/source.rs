@@ -98,7 +98,9 @@ impl ClaimLoop {
     /// Until the worker is to stop.
     async fn run(&mut self) {
         self.claim_until_stopped().await;
-        self.hand.over().await;
+        self.hand_over_in_time().await;
+        // The database does not say what they are about, and nobody waits for it any more.
+        self.hand.give_back();
     }
 
     async fn claim_until_stopped(&mut self) {
@@ -107,7 +109,7 @@ impl ClaimLoop {
             match self.process.phase() {
                 Phase::Draining(_) | Phase::Aborting(_) => return,
                 Phase::Paused => {
-                    self.hand.over().await;
+                    self.hand_over_in_time().await;
                     self.wait_for(Duration::from_millis(200)).await;
                     continue;
                 }
@@ -125,7 +127,7 @@ impl ClaimLoop {
                 () = too_late_to_claim(&control) => return,
             };
             if !matches!(tried, Ok(Tried::Asked)) {
-                self.hand.over().await;
+                self.hand_over_in_time().await;
             }
             match tried {
                 Ok(Tried::Nothing) if self.nothing_left_to_do().await => return,
@@ -141,6 +143,15 @@ impl ClaimLoop {
                     }
                 }
             }
+        }
+    }
+
+    /// Hands over what was claimed, but does not keep a process from stopping for it.
+    async fn hand_over_in_time(&mut self) {
+        let control = self.process.control.clone();
+        tokio::select! {
+            () = self.hand.over() => {}
+            () = too_late_to_claim(&control) => {}
         }
     }
 

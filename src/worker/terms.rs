@@ -135,6 +135,11 @@ impl PermitDesk {
         let terms = Terms::load(&self.process).await?;
         self.seen_change = change;
         let mut scheduler = self.process.scheduler();
+        // Tenants with the usual weight are not among those that were read.
+        for tenant in self.process.terms().weights.keys().filter(|tenant| !terms.weights.contains_key(tenant))
+        {
+            scheduler.set_weight(*tenant, 1.0);
+        }
         for (tenant, weight) in &terms.weights {
             scheduler.set_weight(*tenant, *weight);
         }

@@ -9,7 +9,7 @@ use tracing::debug;
 use super::Process;
 use super::pause::Pause;
 use crate::client::{Hint, WAKE_CHANNEL, WakeMode};
-use crate::db::{DbKind, Pooler, query};
+use crate::db::{DbKind, Pooler, WarmPool, query};
 use crate::error::{Error, Result};
 use crate::sql;
 
@@ -25,7 +25,7 @@ pub(super) async fn listen(process: Arc<Process>) {
     let mut pause = Pause::new();
     loop {
         let ended = match &process.db.kind {
-            DbKind::Postgres { pool, pooler: Pooler::None } => listen_once(&process, pool.pool()).await,
+            DbKind::Postgres { pool, pooler: Pooler::None } => listen_once(&process, pool).await,
             DbKind::Sqlite(_) if !process.db.is_in_memory() => watch_file(&process).await,
             _ => std::future::pending().await,
         };
@@ -50,8 +50,9 @@ async fn watch_file(process: &Process) -> Result<()> {
     }
 }
 
-async fn listen_once(process: &Process, pool: &sqlx::PgPool) -> Result<()> {
-    let mut listener = PgListener::connect_with(pool).await?;
+async fn listen_once(process: &Process, pool: &WarmPool) -> Result<()> {
+    pool.release();
+    let mut listener = PgListener::connect_with(pool.pool()).await?;
     listener.listen(WAKE_CHANNEL).await?;
     debug!("listening for wake-ups");
     let waker = process.fairlane.waker();
