@@ -72,9 +72,7 @@ async fn execute(process: &Arc<Process>, lease: Lease) {
     let Lease { claimed, run, start, stop } = lease;
     let fence = Fence { id: claimed.id, token: claimed.token };
     let Some(handler) = process.handlers.get(&claimed.kind) else {
-        process.finished(fence, None);
-        let _ = process.settlements.send(Settlement::bare(fence, Next::Release));
-        return;
+        return process.give_back(fence);
     };
     let limits = AttemptLimits::of(process, &claimed, handler.policy);
     let span = info_span!(

@@ -60,9 +60,7 @@ impl Hand {
         let (surplus, leased): (Vec<_>, Vec<_>) =
             leased.into_iter().partition(|job| surplus.contains(&job.id));
         for job in surplus {
-            let fence = Fence { id: job.id, token: job.token };
-            process.finished(fence, None);
-            let _ = process.settlements.send(Settlement::bare(fence, Next::Release));
+            process.give_back(Fence { id: job.id, token: job.token });
         }
         // In flight from here on: renewed by the heartbeat, waited for by the drain.
         let start =
@@ -89,9 +87,7 @@ impl Hand {
     /// Gives back what was noted and can't be handed over any more.
     pub(super) fn give_back(&mut self) {
         for lease in self.noted.drain(..) {
-            let fence = Fence { id: lease.claimed.id, token: lease.claimed.token };
-            self.process.finished(fence, None);
-            let _ = self.process.settlements.send(Settlement::bare(fence, Next::Release));
+            self.process.give_back(Fence { id: lease.claimed.id, token: lease.claimed.token });
         }
     }
 

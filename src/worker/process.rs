@@ -23,6 +23,7 @@ use crate::client::{Fairlane, Hint};
 use crate::context::Run;
 use crate::db::Db;
 use crate::fair::{Head, LaneId, Scheduler, SchedulerSettings};
+use crate::outcome::Next;
 use crate::registry::{KindHandler, Served};
 use crate::store::keys::TenantKey;
 use crate::store::tenants::TenantNames;
@@ -223,6 +224,12 @@ impl Process {
     pub(crate) fn finished(&self, fence: Fence, ran: Option<Duration>) {
         self.scheduler().finished(fence.id, ran);
         self.slot_free.notify_one();
+    }
+
+    /// Gives a job back that never reached a handler.
+    pub(crate) fn give_back(&self, fence: Fence) {
+        self.finished(fence, None);
+        let _ = self.settlements.send(Settlement::bare(fence, Next::Release));
     }
 
     /// A job goes back to its lane: it may be claimed again at once.

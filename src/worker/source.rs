@@ -1,5 +1,7 @@
 //! The claim loop: the scheduler says whose turn it is, the database gives the jobs, free slots run them.
 
+mod empty;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -23,7 +25,6 @@ use super::terms::distrust_old_permits;
 use crate::client::{Hint, LaneHint};
 use crate::error::Result;
 use crate::fair::{LaneId, Take};
-use crate::store::keys;
 
 /// How long a claim that is under way may take after the signal to stop.
 const LAST_CLAIM: Duration = Duration::from_secs(2);
@@ -217,44 +218,6 @@ impl ClaimLoop {
             self.process.control.stop(if once { StopReason::Once } else { StopReason::MaxJobs });
         }
         reached
-    }
-
-    /// Nothing runs whose end could bring more, and a look that began now finds nothing.
-    async fn nothing_left_to_do(&mut self) -> bool {
-        let process = self.process.clone();
-        if !(process.options.once || process.options.stop_when_empty) || process.running() > 0 {
-            return false;
-        }
-        // Before the look: one that is let in meanwhile is found by it.
-        if !matches!(self.waits_for_a_key().await, Ok(false)) {
-            return false;
-        }
-        let now = Instant::now();
-        let mut rotations = process.rotations.subscribe();
-        process.look_now.notify_one();
-        let rotation = tokio::select! {
-            found = rotations.wait_for(|last| last.is_some_and(|last| last.began >= now)) => {
-                found.ok().and_then(|last| *last)
-            }
-            () = process.control.stopping() => None,
-        };
-        let empty = rotation.is_some_and(|rotation| rotation.empty);
-        if !empty || process.scheduler().has_work() || process.running() > 0 {
-            return false;
-        }
-        if !matches!(self.suspects.none_waits(&process).await, Ok(true)) {
-            self.suspects.look_again();
-            return false;
-        }
-        process.control.stop(if process.options.once { StopReason::Once } else { StopReason::Empty });
-        true
-    }
-
-    /// Whether a job was set aside that this worker could run as soon as its key is free.
-    async fn waits_for_a_key(&self) -> Result<bool> {
-        let options = &self.process.options;
-        let mut tx = self.process.db.read().await?;
-        keys::any_aside(&mut tx.conn(), &options.queues, &self.process.kinds).await
     }
 
     /// Fills the free slots.

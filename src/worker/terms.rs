@@ -19,6 +19,9 @@ use crate::store::permits::{self, PermitWish};
 /// A change this young may have company that was stamped before it and committed after it.
 const SETTLING: chrono::TimeDelta = chrono::TimeDelta::seconds(10);
 
+/// The weight of a tenant that nobody has given another.
+const WEIGHT: f64 = 1.0;
+
 /// What each tenant may use.
 #[derive(Debug, Default)]
 pub(crate) struct Terms {
@@ -46,6 +49,13 @@ impl Terms {
             terms.tenants.entry(id).or_insert_with(|| defaults.limits_of(&slug, &Limits::default()));
         }
         Ok(terms)
+    }
+
+    /// The weights to go by from now on. Tenants with the usual one are not among those that are read, so who is missing
+    /// now has it again.
+    fn weights_after(&self, before: &Self) -> HashMap<i64, f64> {
+        let usual = before.weights.keys().map(|tenant| (*tenant, WEIGHT));
+        usual.chain(self.weights.iter().map(|(tenant, weight)| (*tenant, *weight))).collect()
     }
 
     /// The limit on jobs that run at the same time.
@@ -135,13 +145,8 @@ impl PermitDesk {
         let terms = Terms::load(&self.process).await?;
         self.seen_change = change;
         let mut scheduler = self.process.scheduler();
-        // Tenants with the usual weight are not among those that were read.
-        for tenant in self.process.terms().weights.keys().filter(|tenant| !terms.weights.contains_key(tenant))
-        {
-            scheduler.set_weight(*tenant, 1.0);
-        }
-        for (tenant, weight) in &terms.weights {
-            scheduler.set_weight(*tenant, *weight);
+        for (tenant, weight) in terms.weights_after(&self.process.terms()) {
+            scheduler.set_weight(tenant, weight);
         }
         scheduler.limit_everyone(terms.everyone.total.concurrency.is_some());
         scheduler.keep_limits(&terms.limited(&self.process), self.process.now());
@@ -189,5 +194,18 @@ impl PermitDesk {
             wanted: demand.wanted,
             turn_over: self.turns.is_over(demand.tenant, demand.scope, self.process.now()),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_weight_that_was_set_back_to_the_usual_one_is_told() {
+        let terms =
+            |weights: &[(i64, f64)]| Terms { weights: weights.iter().copied().collect(), ..Terms::default() };
+        let now = terms(&[(2, 3.0)]).weights_after(&terms(&[(1, 20.0), (2, 2.0)]));
+        assert_eq!(now, HashMap::from([(1, 1.0), (2, 3.0)]));
     }
 }

@@ -16,5 +16,6 @@ mod limits;
 mod outcomes;
 mod permits;
 mod schedules;
+mod slow_database;
 mod support;
 mod suspects;

@@ -1,0 +1,48 @@
+//! Whether a worker that is to stop when nothing is left has come so far.
+
+use std::time::Instant;
+
+use super::ClaimLoop;
+use crate::error::Result;
+use crate::store::keys;
+use crate::worker::StopReason;
+
+impl ClaimLoop {
+    /// Nothing runs whose end could bring more, and a look that began now finds nothing.
+    pub(super) async fn nothing_left_to_do(&mut self) -> bool {
+        let process = self.process.clone();
+        if !(process.options.once || process.options.stop_when_empty) || process.running() > 0 {
+            return false;
+        }
+        // Before the look: one that is let in meanwhile is found by it.
+        if !matches!(self.waits_for_a_key().await, Ok(false)) {
+            return false;
+        }
+        let now = Instant::now();
+        let mut rotations = process.rotations.subscribe();
+        process.look_now.notify_one();
+        let rotation = tokio::select! {
+            found = rotations.wait_for(|last| last.is_some_and(|last| last.began >= now)) => {
+                found.ok().and_then(|last| *last)
+            }
+            () = process.control.stopping() => None,
+        };
+        let empty = rotation.is_some_and(|rotation| rotation.empty);
+        if !empty || process.scheduler().has_work() || process.running() > 0 {
+            return false;
+        }
+        if !matches!(self.suspects.none_waits(&process).await, Ok(true)) {
+            self.suspects.look_again();
+            return false;
+        }
+        process.control.stop(if process.options.once { StopReason::Once } else { StopReason::Empty });
+        true
+    }
+
+    /// Whether a job was set aside that this worker could run as soon as its key is free.
+    async fn waits_for_a_key(&self) -> Result<bool> {
+        let options = &self.process.options;
+        let mut tx = self.process.db.read().await?;
+        keys::any_aside(&mut tx.conn(), &options.queues, &self.process.kinds).await
+    }
+}
