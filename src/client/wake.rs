@@ -30,7 +30,7 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(10);
 /// How workers of other processes learn of new work before they poll.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum WakeMode {
-    /// By NOTIFY on PostgreSQL, by polling on SQLite.
+    /// By NOTIFY on PostgreSQL; on SQLite by asking whether the file has changed.
     #[default]
     Auto,
     /// By polling only: nothing is sent, nothing is listened for.
