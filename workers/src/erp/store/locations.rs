@@ -105,12 +105,13 @@ pub async fn list(conn: &mut Conn<'_>, tenant: i64, after: &str, limit: i64) -> 
 
 /// Says whether goods are put there; returns whether there is such a location.
 pub async fn set_active(conn: &mut Conn<'_>, tenant: i64, code: &str, active: bool) -> Result<bool> {
-    let touched =
-        query(sql!("update locations set active = $3, updated_at = {now} where tenant_id = $1 and code = $2"))
-            .bind(tenant)
-            .bind(code)
-            .bind(active)
-            .execute(conn)
-            .await?;
+    let touched = query(sql!(
+        "update locations set active = $3, updated_at = {now} where tenant_id = $1 and code = $2"
+    ))
+    .bind(tenant)
+    .bind(code)
+    .bind(active)
+    .execute(conn)
+    .await?;
     Ok(touched == 1)
 }

@@ -99,7 +99,12 @@ mod tests {
 
     const POOL: Pool = Pool { product_id: 1, location_id: 1, batch_id: None };
 
-    fn enter(book: &mut Book, kind: MovementKind, quantity: i64, negative: Negative) -> Result<Entry, String> {
+    fn enter(
+        book: &mut Book,
+        kind: MovementKind,
+        quantity: i64,
+        negative: Negative,
+    ) -> Result<Entry, String> {
         let entry = book.weigh(POOL, kind, quantity.into(), negative)?;
         book.enter(POOL, entry);
         Ok(entry)

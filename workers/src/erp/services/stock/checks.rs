@@ -53,8 +53,7 @@ impl Known {
     pub(super) fn check(&self, draft: &Draft<'_>) -> Result<()> {
         let new = &draft.new;
         let missing = |what: &'static str, id: i64| Error::NotFound { what, name: id.to_string() };
-        let product =
-            self.products.get(&new.product_id).ok_or_else(|| missing("product", new.product_id))?;
+        let product = self.products.get(&new.product_id).ok_or_else(|| missing("product", new.product_id))?;
         let location =
             self.locations.get(&new.location_id).ok_or_else(|| missing("location", new.location_id))?;
         if let Some(batch) = new.batch_id {
@@ -123,7 +122,9 @@ pub(super) fn shape(new: &mut NewMovement, reversal: bool, now: DateTime<Utc>) -
     if let Some(amount) = new.amount
         && (amount.abs() > Decimal::from(LARGEST_AMOUNT) || decimals(amount) > 4)
     {
-        return invalid(format!("its amount {amount} must be up to {LARGEST_AMOUNT}, with at most 4 decimals"));
+        return invalid(format!(
+            "its amount {amount} must be up to {LARGEST_AMOUNT}, with at most 4 decimals"
+        ));
     }
     // Clocks differ, and days begin elsewhere first; but the future has not happened.
     if let Some(at) = new.effective_at.filter(|at| *at > now + TimeDelta::days(1)) {
@@ -140,7 +141,9 @@ pub(super) fn shape(new: &mut NewMovement, reversal: bool, now: DateTime<Utc>) -
 fn quantity_fault(new: &NewMovement) -> Option<String> {
     let quantity = new.quantity;
     if decimals(quantity) > 6 || quantity.abs() > Decimal::from(LARGEST_QUANTITY) {
-        return Some(format!("its quantity {quantity} must be up to {LARGEST_QUANTITY}, with at most 6 decimals"));
+        return Some(format!(
+            "its quantity {quantity} must be up to {LARGEST_QUANTITY}, with at most 6 decimals"
+        ));
     }
     match new.kind {
         MovementKind::LandedCost | MovementKind::Revalue => {

@@ -122,8 +122,16 @@ impl<'a> Page<'a> {
                 *fate = Fate::Refused(fault);
             }
         }
-        let mut page =
-            Self { drafts, fates, known, terms, now, last: BTreeMap::new(), book: Book::default(), rows: Vec::new() };
+        let mut page = Self {
+            drafts,
+            fates,
+            known,
+            terms,
+            now,
+            last: BTreeMap::new(),
+            book: Book::default(),
+            rows: Vec::new(),
+        };
         let products = page.open_ids(|new| new.product_id);
         page.last = ledgers::lock(conn, tenant, &products).await?;
         page.look_back(conn, tenant).await?;

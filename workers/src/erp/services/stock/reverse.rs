@@ -47,13 +47,7 @@ fn draft<'a>(wrong: &'a Movement, reason: Option<&str>, user: Option<i64>) -> Dr
         amount: wrong.amount.map(|amount| -amount),
         reason: reason.map(str::to_owned),
         user_id: user,
-        ..NewMovement::new(
-            wrong.kind,
-            wrong.pool.product_id,
-            wrong.pool.location_id,
-            -wrong.quantity,
-            source,
-        )
+        ..NewMovement::new(wrong.kind, wrong.pool.product_id, wrong.pool.location_id, -wrong.quantity, source)
     };
     Draft { new, reverses: Some(wrong) }
 }
@@ -66,7 +60,8 @@ async fn with_halves(tx: &mut Transaction, tenant: i64, ids: &[i64]) -> Result<V
         return Err(Error::NotFound { what: "stock movement", name: missing.to_string() });
     }
     let halves = |kind| found.iter().filter(move |movement: &&Movement| movement.kind == kind);
-    let outs: Vec<i64> = halves(MovementKind::TransferIn).filter_map(|half| half.related_movement_id).collect();
+    let outs: Vec<i64> =
+        halves(MovementKind::TransferIn).filter_map(|half| half.related_movement_id).collect();
     let left: Vec<i64> = halves(MovementKind::TransferOut).map(|half| half.id).collect();
     let products: Vec<i64> = found.iter().map(|movement| movement.pool.product_id).collect();
     if !outs.is_empty() {

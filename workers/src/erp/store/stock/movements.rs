@@ -71,9 +71,7 @@ pub async fn insert(conn: &mut Conn<'_>, tenant: i64, movements: &[Numbered]) ->
     let statement = query(statement).planned_anew().bind(tenant);
     let statement = match conn.dialect() {
         Dialect::Postgres => bind_columns(statement, movements),
-        Dialect::Sqlite => {
-            statement.bind(json_rows(&movements.iter().map(JsonRow::of).collect::<Vec<_>>())?)
-        }
+        Dialect::Sqlite => statement.bind(json_rows(&movements.iter().map(JsonRow::of).collect::<Vec<_>>())?),
     };
     // The order of returned rows is nobody's promise.
     let mut ids = HashMap::with_capacity(movements.len());
@@ -194,8 +192,11 @@ pub async fn recorded(
 
 /// The movements with these numbers.
 pub async fn find(conn: &mut Conn<'_>, tenant: i64, ids: &[i64]) -> Result<Vec<Movement>> {
-    let statement =
-        sql!(concat!("select ", columns!(), " from stock_movements m where m.tenant_id = $1 and m.id {in:$2}"));
+    let statement = sql!(concat!(
+        "select ",
+        columns!(),
+        " from stock_movements m where m.tenant_id = $1 and m.id {in:$2}"
+    ));
     let rows = query(statement).bind(tenant).bind(ids.to_vec()).fetch_all(conn).await?;
     rows.iter().map(Movement::read).collect()
 }
@@ -218,7 +219,12 @@ pub async fn of_source(
 }
 
 /// The other halves of transfers: the movements that name one of these as related.
-pub async fn related_to(conn: &mut Conn<'_>, tenant: i64, products: &[i64], ids: &[i64]) -> Result<Vec<Movement>> {
+pub async fn related_to(
+    conn: &mut Conn<'_>,
+    tenant: i64,
+    products: &[i64],
+    ids: &[i64],
+) -> Result<Vec<Movement>> {
     let statement = sql!(concat!(
         "select ",
         columns!(),

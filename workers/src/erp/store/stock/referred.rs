@@ -35,11 +35,7 @@ pub struct StockedLocation {
 }
 
 /// The products with these numbers, as far as they exist.
-pub async fn products(
-    conn: &mut Conn<'_>,
-    tenant: i64,
-    ids: &[i64],
-) -> Result<HashMap<i64, StockedProduct>> {
+pub async fn products(conn: &mut Conn<'_>, tenant: i64, ids: &[i64]) -> Result<HashMap<i64, StockedProduct>> {
     let rows = query(sql!(
         "select id, coalesce(sku, barcode, handle_key) as sku, name, active, track_batches, reorder_level
          from products where tenant_id = $1 and id {in:$2}"
@@ -68,11 +64,12 @@ pub async fn locations(
     tenant: i64,
     ids: &[i64],
 ) -> Result<HashMap<i64, StockedLocation>> {
-    let rows = query(sql!("select id, code, kind, active from locations where tenant_id = $1 and id {in:$2}"))
-        .bind(tenant)
-        .bind(ids.to_vec())
-        .fetch_all(conn)
-        .await?;
+    let rows =
+        query(sql!("select id, code, kind, active from locations where tenant_id = $1 and id {in:$2}"))
+            .bind(tenant)
+            .bind(ids.to_vec())
+            .fetch_all(conn)
+            .await?;
     let mut locations = HashMap::with_capacity(rows.len());
     for row in rows {
         let location =
@@ -83,11 +80,7 @@ pub async fn locations(
 }
 
 /// The product and the lot of the batches with these numbers, as far as they exist.
-pub async fn batches(
-    conn: &mut Conn<'_>,
-    tenant: i64,
-    ids: &[i64],
-) -> Result<HashMap<i64, (i64, String)>> {
+pub async fn batches(conn: &mut Conn<'_>, tenant: i64, ids: &[i64]) -> Result<HashMap<i64, (i64, String)>> {
     let rows = query(sql!("select id, product_id, lot from batches where tenant_id = $1 and id {in:$2}"))
         .bind(tenant)
         .bind(ids.to_vec())

@@ -83,10 +83,8 @@ pub async fn find(conn: &mut Conn<'_>, tenant: i64) -> Result<(Terms, DateTime<U
 pub async fn save(conn: &mut Conn<'_>, tenant: i64, terms: Terms) -> Result<()> {
     let profile = profiles::find(conn, tenant).await?;
     profiles::save(conn, tenant, &profile).await?;
-    let row = query(sql!("select settings from tenants where id = $1 {lock}"))
-        .bind(tenant)
-        .fetch_one(conn)
-        .await?;
+    let row =
+        query(sql!("select settings from tenants where id = $1 {lock}")).bind(tenant).fetch_one(conn).await?;
     let mut settings = match row.get::<Option<Value>>("settings")? {
         Some(Value::Object(settings)) => settings,
         _ => Map::new(),
