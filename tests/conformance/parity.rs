@@ -121,3 +121,20 @@ async fn both_databases_have_the_same_tables_columns_keys_and_indexes() {
     assert_eq!(only_postgres, ONLY_ON_POSTGRES);
     assert!(only_sqlite.is_empty(), "{only_sqlite:#?}");
 }
+
+/// Another index that has the id somewhere behind its first column can answer it too, by reading all of itself: the
+/// planner takes it while it believes the table to be nearly empty, and keeps to it while dead rows pile up.
+#[tokio::test]
+async fn no_index_but_the_primary_key_answers_a_search_for_jobs_by_their_ids() {
+    let Some(t) = TestDb::postgres("search by ids", Vec::new).await.unwrap() else { return };
+    let observer = t.observer().await.unwrap();
+    let mut tx = observer.begin().await.unwrap();
+    let conn = &mut tx.conn();
+    query(sql!("alter table fairlane_jobs drop constraint fairlane_jobs_pkey")).execute(conn).await.unwrap();
+    query(sql!("set local enable_seqscan = off")).execute(conn).await.unwrap();
+    let search = "explain select 1 from fairlane_jobs where state = 'available' and id = any(array[gen_random_uuid()])";
+    let plan: Vec<Row> = query(sql!(search)).fetch_all(conn).await.unwrap();
+    let plan: Vec<String> = plan.iter().map(|line| line.get("QUERY PLAN").unwrap()).collect();
+    assert!(plan.iter().all(|line| !line.contains("Index")), "{plan:#?}");
+    assert!(plan[0].contains("Seq Scan"), "{plan:#?}");
+}
