@@ -109,12 +109,9 @@ impl Lookout {
         Ok(look)
     }
 
-    /// Looks through the lanes that take long rest for as long as their share of the time demands. Those that do not
-    /// are every look.
     fn may_go_through(&self, now: Instant) -> bool {
         let Some((ended, took)) = self.went_through else { return true };
-        let rest = took * BUSY_SHARE;
-        rest <= self.process.options.poll || now.saturating_duration_since(ended) >= rest
+        rested(now.saturating_duration_since(ended), took, self.process.options.poll)
     }
 
     fn next_page(&mut self, look: &Look, found: bool) {
@@ -176,6 +173,13 @@ pub(crate) fn tell_scheduler(process: &Process, seen: &[LaneHead]) -> bool {
     found
 }
 
+/// Whether it is time to go through the lanes again. As long as it is quick every look does; once it takes long, it rests
+/// for as long as its share of the time demands.
+fn rested(since: Duration, took: Duration, poll: Duration) -> bool {
+    let rest = took * BUSY_SHARE;
+    rest <= poll || since >= rest
+}
+
 /// What a look found to do for the loops of `maintenance/`, and the claim loop for suspects.
 #[derive(Debug, Default)]
 pub(crate) struct Chores {
@@ -222,5 +226,19 @@ impl Chores {
 
     fn database_was_away(&self) {
         self.outages.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lanes_are_gone_through_at_every_look_while_that_is_quick_and_seldom_while_it_is_slow() {
+        let (poll, ms) = (Duration::from_secs(1), Duration::from_millis);
+        assert!(rested(ms(5), ms(2), poll));
+        assert!(rested(ms(5), ms(50), poll));
+        assert!(!rested(ms(1500), ms(700), poll));
+        assert!(rested(ms(14_000), ms(700), poll));
     }
 }
