@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::error::Result;
 use crate::store;
-use crate::worker::{Process, VitalTasks};
+use crate::worker::{Process, VitalTasks, tell_scheduler};
 
 pub use schedules::{MissedTicks, plan_ticks};
 
@@ -36,12 +36,14 @@ async fn promote_loop(process: Arc<Process>) {
 pub(crate) async fn promote_due(process: &Process) -> Result<()> {
     loop {
         let mut tx = process.db.single().await?;
-        let queues = store::promote::promote(&mut tx.conn()).await?;
+        let promoted = store::promote::promote(&mut tx.conn()).await?;
         tx.commit().await?;
-        if queues.is_empty() {
+        if promoted.queues.is_empty() {
             return Ok(());
         }
-        process.fairlane.wake_queues(queues);
+        tell_scheduler(process, &promoted.jobs);
+        process.work.notify_one();
+        process.fairlane.wake_queues(promoted.queues);
     }
 }
 

@@ -3,12 +3,23 @@
 use crate::db::{Conn, query};
 use crate::error::Result;
 use crate::sql;
+use crate::store::look::{self, LaneHead};
 
 /// Jobs promoted in one statement.
 const BATCH: i64 = 1000;
 
-/// Makes up to a thousand due jobs available; returns the queues that got work, one entry a job.
-pub async fn promote(conn: &mut Conn<'_>) -> Result<Vec<String>> {
+/// What was made available.
+#[derive(Debug, Clone, Default)]
+pub struct Promoted {
+    /// The queues that got work, one entry a job.
+    pub queues: Vec<String>,
+    /// The jobs' places. They became due earlier than jobs that were claimed meanwhile: a worker that goes on from where it
+    /// was would not see them.
+    pub jobs: Vec<LaneHead>,
+}
+
+/// Makes up to a thousand due jobs available.
+pub async fn promote(conn: &mut Conn<'_>) -> Result<Promoted> {
     let rows = query(sql!(
         "with due as materialized (
             select id from fairlane_jobs where state in ('scheduled', 'retryable') and run_at <= {now}
@@ -16,11 +27,14 @@ pub async fn promote(conn: &mut Conn<'_>) -> Result<Vec<String>> {
          )
          update fairlane_jobs set state = 'available'
          where id in (select id from due) and state in ('scheduled', 'retryable') and run_at <= {now}
-         returning queue"
+         returning queue, tenant_id, priority, run_at, id, kind, concurrency_key is not null as keyed"
     ))
     .bind(BATCH)
     .fetch_all(conn)
     .await?;
-    // A queue whose name can't be read has no worker to wake; it must not keep the others waiting.
-    Ok(rows.iter().filter_map(|row| row.get("queue").ok()).collect())
+    Ok(Promoted {
+        // A queue whose name can't be read has no worker to wake; it must not keep the others waiting.
+        queues: rows.iter().filter_map(|row| row.get("queue").ok()).collect(),
+        jobs: rows.iter().filter_map(|row| look::head(row, true)).collect(),
+    })
 }

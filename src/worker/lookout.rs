@@ -14,7 +14,7 @@ use super::pause::Pause;
 use super::process::Process;
 use crate::error::Result;
 use crate::fair::{Head, LaneId};
-use crate::store::look::{self, Look};
+use crate::store::look::{self, LaneHead, Look};
 
 /// Lanes of one look: a probe each, 1.0 to 1.4 ms for all of them.
 const PAGE: i64 = 200;
@@ -22,6 +22,10 @@ const PAGE: i64 = 200;
 const BUSY: Duration = Duration::from_millis(50);
 /// Looking takes no more than this share of a busy worker's time.
 const BUSY_SHARE: u32 = 20;
+/// Most jobs of a look at what is new.
+const RECENT: i64 = 5_000;
+/// What is new is looked for as far back as the look before, and as much longer as clocks differ and commits take.
+const OVERLAP: Duration = Duration::from_secs(5);
 /// The shortest time between two looks, however often somebody asks for one.
 const SHORTEST: Duration = Duration::from_millis(5);
 /// How often a worker looks that is to stop when nothing is due.
@@ -62,46 +66,62 @@ struct Lookout {
     rotation: Rotation,
     /// The first time through there is no pause between pages.
     first: bool,
+    /// When the last look began.
+    looked: Instant,
+    /// When the last look through the lanes ended, and how long it took.
+    went_through: Option<(Instant, Duration)>,
 }
 
 impl Lookout {
     fn new(process: Arc<Process>) -> Self {
         let rotation = Rotation { began: Instant::now(), empty: true };
-        Self { process, after: (String::new(), 0), rotation, first: true }
+        Self {
+            process,
+            after: (String::new(), 0),
+            rotation,
+            first: true,
+            looked: Instant::now(),
+            went_through: None,
+        }
     }
 
+    /// Through the next lanes; at what is new, while that takes too much of the time.
     async fn look(&mut self) -> Result<Look> {
+        let (began, before) = (Instant::now(), self.looked);
+        let recent = !self.may_go_through(began);
         let look = {
             let mut tx = self.process.db.read().await?;
-            look::look(&mut tx.conn(), (&self.after.0, self.after.1), PAGE).await?
+            match recent {
+                true => look::look_at_recent(&mut tx.conn(), began - before + OVERLAP, RECENT).await?,
+                false => look::look(&mut tx.conn(), (&self.after.0, self.after.1), PAGE).await?,
+            }
         };
-        let found = self.tell_scheduler(&look);
-        self.rotation.empty &= !found && !look.due;
+        self.looked = began;
+        let found = tell_scheduler(&self.process, &look.heads);
         self.process.chores.call(&look);
         if found {
             self.process.work.notify_one();
         }
+        if !recent {
+            self.went_through = Some((Instant::now(), began.elapsed()));
+            self.next_page(&look, found);
+        }
+        Ok(look)
+    }
+
+    fn may_go_through(&self, now: Instant) -> bool {
+        let Some((ended, took)) = self.went_through else { return true };
+        rested(now.saturating_duration_since(ended), took, self.process.options.poll)
+    }
+
+    fn next_page(&mut self, look: &Look, found: bool) {
+        self.rotation.empty &= !found && !look.due;
         match look.heads.last() {
             Some(last) if look.heads.len() as i64 >= PAGE => {
                 self.after = (last.queue.clone(), last.tenant_id);
             }
             _ => self.next_rotation(),
         }
-        Ok(look)
-    }
-
-    /// Whether there is anything this worker may run.
-    fn tell_scheduler(&self, look: &Look) -> bool {
-        let now = self.process.now();
-        let mut scheduler = self.process.scheduler();
-        let mut found = false;
-        for head in look.heads.iter().filter(|head| head.open) {
-            let Some(queue) = self.process.queue(&head.queue) else { continue };
-            found |= self.process.serves(&head.kind);
-            let lane = LaneId { queue, tenant: head.tenant_id };
-            scheduler.seen(lane, Head { key: head.key, kind: &head.kind, keyed: head.keyed }, now);
-        }
-        found
     }
 
     fn next_rotation(&mut self) {
@@ -137,6 +157,27 @@ impl Lookout {
         let idle = look.next_due.map_or(idle, |due| idle.min(due.max(SHORTEST)));
         if options.stop_when_empty || options.once { idle.min(WHILE_EMPTYING) } else { idle }
     }
+}
+
+/// Tells the scheduler of jobs that were seen; returns whether there is anything this worker may run.
+pub(crate) fn tell_scheduler(process: &Process, seen: &[LaneHead]) -> bool {
+    let now = process.now();
+    let mut scheduler = process.scheduler();
+    let mut found = false;
+    for head in seen.iter().filter(|head| head.open) {
+        let Some(queue) = process.queue(&head.queue) else { continue };
+        found |= process.serves(&head.kind);
+        let lane = LaneId { queue, tenant: head.tenant_id };
+        scheduler.seen(lane, Head { key: head.key, kind: &head.kind, keyed: head.keyed }, now);
+    }
+    found
+}
+
+/// Whether it is time to go through the lanes again. As long as it is quick every look does; once it takes long, it rests
+/// for as long as its share of the time demands.
+fn rested(since: Duration, took: Duration, poll: Duration) -> bool {
+    let rest = took * BUSY_SHARE;
+    rest <= poll || since >= rest
 }
 
 /// What a look found to do for the loops of `maintenance/`, and the claim loop for suspects.
@@ -185,5 +226,19 @@ impl Chores {
 
     fn database_was_away(&self) {
         self.outages.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lanes_are_gone_through_at_every_look_while_that_is_quick_and_seldom_while_it_is_slow() {
+        let (poll, ms) = (Duration::from_secs(1), Duration::from_millis);
+        assert!(rested(ms(5), ms(2), poll));
+        assert!(rested(ms(5), ms(50), poll));
+        assert!(!rested(ms(1500), ms(700), poll));
+        assert!(rested(ms(14_000), ms(700), poll));
     }
 }

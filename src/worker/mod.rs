@@ -61,6 +61,7 @@ pub use signals::listen_to_signals;
 pub(crate) use attempt_limits::AttemptLimits;
 pub(crate) use execute::{Place, attempt};
 pub(crate) use gate::Gate;
+pub(crate) use lookout::tell_scheduler;
 pub(crate) use pause::Pause;
 pub(crate) use process::Process;
 pub(crate) use run::{new_run, run_of};

@@ -63,10 +63,10 @@ backend_test!(
     async fn a_delayed_job_waits_until_its_time_and_is_promoted_then(t: TestDb) {
         let job = acme(&t).dispatch(Work { number: 1 }).delay(Duration::from_secs(60)).await.unwrap();
         assert_eq!(places(&t, job.id).await, ["scheduled"]);
-        assert!(write(&t, async |conn| store::promote::promote(conn).await).await.is_empty());
+        assert!(write(&t, async |conn| store::promote::promote(conn).await).await.queues.is_empty());
         assert!(claim(&t, 1).await.is_empty());
         t.db.shift_clock(chrono::Duration::seconds(61));
-        assert_eq!(write(&t, async |conn| store::promote::promote(conn).await).await, ["default"]);
+        assert_eq!(write(&t, async |conn| store::promote::promote(conn).await).await.queues, ["default"]);
         assert_eq!(claim(&t, 1).await[0].id, job.id);
     }
 );

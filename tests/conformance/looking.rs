@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fairlane::fair::Key;
-use fairlane::store::look::{Look, look};
+use fairlane::store::look::{Look, look, look_at_recent};
 use fairlane::testing::TestDb;
 use fairlane::{backend_test, sql, store};
 
@@ -38,6 +38,29 @@ backend_test!(
         let first = &found.heads[0];
         assert_eq!((first.kind.as_str(), first.key.priority), ("test.other_work", 1));
         assert!(found.heads.iter().all(|head| head.open && !head.keyed && head.key > Key::START));
+    }
+);
+
+backend_test!(
+    async fn what_is_new_is_seen_without_going_through_the_lanes(t: TestDb) {
+        let (acme, globex) = (acme(&t), add_tenant(&t, "globex").await);
+        // Made an hour ago, by its id: only a look through the lanes finds it.
+        let hour_ago = uuid::Timestamp::from_unix(uuid::NoContext, (chrono::Utc::now().timestamp() - 3600) as u64, 0);
+        acme.dispatch(OtherWork).id(uuid::Uuid::new_v7(hour_ago)).await.unwrap();
+        let newer = dispatch(&acme, 2).await;
+        let low = globex.dispatch(Work { number: 9 }).queue("low").await.unwrap().id;
+        let recent = async |most| {
+            let mut tx = t.db.read().await.unwrap();
+            let found = look_at_recent(&mut tx.conn(), Duration::from_secs(60), most).await.unwrap();
+            found.heads.iter().map(|head| head.key.id).collect::<Vec<_>>()
+        };
+        let mut heads = recent(100).await;
+        heads.sort();
+        let mut expected = vec![newer[0], low];
+        expected.sort();
+        assert_eq!(heads, expected);
+        assert_eq!(recent(1).await, [low], "the newest of all");
+        assert_eq!(look_at_all(&t).await.heads.len(), 2);
     }
 );
 

@@ -16,9 +16,9 @@ backend_test!(
         acme(&t).dispatch_all((0..1200).map(|number| Work { number })).await.unwrap();
         t.execute("update fairlane_jobs set state = 'scheduled'").await;
         let late = acme(&t).dispatch(Work { number: 1 }).delay(Duration::from_secs(60)).await.unwrap();
-        assert_eq!(write(&t, async |conn| promote::promote(conn).await).await.len(), 1000);
-        assert_eq!(write(&t, async |conn| promote::promote(conn).await).await.len(), 200);
-        assert!(write(&t, async |conn| promote::promote(conn).await).await.is_empty());
+        assert_eq!(write(&t, async |conn| promote::promote(conn).await).await.queues.len(), 1000);
+        assert_eq!(write(&t, async |conn| promote::promote(conn).await).await.queues.len(), 200);
+        assert!(write(&t, async |conn| promote::promote(conn).await).await.queues.is_empty());
         assert_eq!(places(&t, late.id).await, ["scheduled"]);
     }
 );
