@@ -60,6 +60,11 @@ impl Caps {
         }
     }
 
+    /// There are no permits any more. The others may believe that there are, and are told otherwise by the next exchange.
+    pub(super) fn forget(&mut self) {
+        self.caps.values_mut().for_each(|cap| cap.permits = 0);
+    }
+
     /// Whether a scope is limited here.
     pub(super) fn is_limited(&self, tenant: i64, scope: Scope) -> bool {
         self.caps.contains_key(&(tenant, scope))

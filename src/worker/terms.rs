@@ -105,7 +105,7 @@ pub(super) fn distrust_old_permits(process: &Process) {
     let asked = Duration::from_millis(process.permits_asked_at.load(Ordering::Relaxed));
     let lease = process.options.lease;
     if process.now().saturating_sub(asked) > lease.saturating_add(lease / 4) {
-        process.scheduler().forget_permits(process.now());
+        process.scheduler().forget_permits();
     }
 }
 
@@ -128,7 +128,13 @@ impl PermitDesk {
     async fn round(&mut self) -> Result<Duration> {
         self.follow_changes().await?;
         let asked = self.process.now();
-        let claimants = self.process.scheduler().claimants();
+        let (claimants, holds_any) = {
+            let scheduler = self.process.scheduler();
+            (scheduler.claimants(), scheduler.holds_any())
+        };
+        if !holds_any {
+            self.process.permits_asked_at.store(millis(asked), Ordering::Relaxed);
+        }
         for page in claimants.chunks(permits::PAGE) {
             self.exchange(page).await?;
         }

@@ -76,12 +76,14 @@ impl Scheduler {
         self.caps.all().next().is_some()
     }
 
+    /// Whether it holds one.
+    pub fn holds_any(&self) -> bool {
+        self.caps.all().any(|(_, _, permits)| permits > 0)
+    }
+
     /// The database has not been heard of for so long that its permits may be over: nothing limited starts.
-    pub fn forget_permits(&mut self, now: Duration) {
-        let known: Vec<(i64, Scope)> = self.caps.all().map(|(tenant, scope, _)| (tenant, scope)).collect();
-        for (tenant, scope) in known {
-            self.set_permits(tenant, scope, Some(0), now);
-        }
+    pub fn forget_permits(&mut self) {
+        self.caps.forget();
     }
 
     /// The limited scopes for which permits are to be exchanged: those with work that waits, the total of tenants that wait
