@@ -173,13 +173,15 @@ async fn run_handler(
     mut stop: watch::Receiver<Option<StopCause>>,
 ) -> AttemptResult {
     let future = (handler.run)(claimed.payload.clone(), run.clone());
+    let within = place.gate.start.map(|start| start.within);
     let (gate, begun) = (place.gate, run.clone());
     let (key, keeper) = start_key(claimed);
     let gated = async move {
         let Some(_slot) = gate.pass().await else { return AttemptResult::Interrupted };
         if let Some(key) = key
-            && !key.give_up().await
+            && (!key.give_up().await || within.is_some_and(|within| Instant::now() > within))
         {
+            // Nobody is there any more, or the release took so long that the start would stand too close to the next one.
             return AttemptResult::Interrupted;
         }
         begun.begin();
