@@ -269,14 +269,19 @@ backend_test!(
     async fn a_rate_that_queues_share_goes_to_the_first_of_them(t: TestDb) {
         limit_total(&t, "acme", starts(40, Duration::from_secs(1))).await;
         let acme = t.fairlane.tenant("acme");
+        // So few that slots are left for the later queue in the same claims.
+        let mut tx = t.db.begin().await.expect("begun");
+        let id = acme.id().await.expect("a tenant");
+        limits::set(&mut tx.conn(), id, Scope::Queue, "high", concurrency(2)).await.expect("set");
+        tx.commit().await.expect("committed");
         acme.dispatch_all((0..40).map(|_| act("later", What::Succeed))).await.expect("dispatched");
         acme.dispatch_all((0..20).map(|_| Urgent {})).await.expect("dispatched");
         let log = Log::default();
         let worker = Running::start(&t, &log);
         eventually("the urgent jobs have run", async || log.count("urgent") == 20).await;
         let later = log.count("later 1");
-        // The floor of later queues is owed something now and then.
-        assert!(later <= 4, "{later} of the later queue went first: {:?}", log.entries());
+        // Before the first permits are there, and while they are exchanged, its turn has come.
+        assert!(later <= 12, "{later} of the later queue went first: {:?}", log.entries());
         worker.stop().await;
     }
 );
@@ -335,6 +340,12 @@ backend_test!(
         let worker = Running::with(&t, &log, WorkerOptions { poll: Duration::from_secs(60), ..quick() });
         t.fairlane.tenant("acme").dispatch(act("ours", What::Succeed)).await.expect("dispatched");
         eventually("the worker has begun", async || log.count("ours 1") == 1).await;
+        eventually("it has nothing to do", async || {
+            count(&t, "select count(*) as n from fairlane_jobs").await == 0
+        })
+        .await;
+        // While there is work it looks often; a little later only once in a minute.
+        tokio::time::sleep(Duration::from_millis(500)).await;
         // Connections and a client of its own: what another process has.
         let db = Db::open(t.db.options()).await.expect("opened");
         let other = Fairlane::new(db, ClientSettings::default());
