@@ -49,6 +49,25 @@ pub struct ProductUpdated {
     pub import_id: Option<i64>,
 }
 
+/// A product was taken out of the catalogue.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProductDeleted {
+    /// The product.
+    pub product_id: i64,
+    /// The code it had.
+    pub sku: String,
+    /// The name it had.
+    pub name: String,
+    /// Its last version.
+    pub version: i64,
+    /// The user who did it, where one is known.
+    #[serde(default)]
+    pub user_id: Option<i64>,
+    /// The import whose undoing did it, where one did.
+    #[serde(default)]
+    pub import_id: Option<i64>,
+}
+
 /// A field before and after.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
@@ -68,6 +87,14 @@ impl Event for ProductCreated {
 
 impl Event for ProductUpdated {
     const NAME: &'static str = "catalog.product.updated";
+
+    fn aggregate(&self) -> Option<Aggregate> {
+        Some(product(self.product_id, self.version))
+    }
+}
+
+impl Event for ProductDeleted {
+    const NAME: &'static str = "catalog.product.deleted";
 
     fn aggregate(&self) -> Option<Aggregate> {
         Some(product(self.product_id, self.version))

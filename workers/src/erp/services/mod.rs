@@ -7,6 +7,7 @@ pub mod customers;
 pub mod invoices;
 pub mod orders;
 pub mod profiles;
+pub mod stock;
 pub mod users;
 
 use fairlane::{Error, Result};

@@ -9,19 +9,25 @@
 //! | [`orders`] | `sales_orders`, `sales_order_lines` |
 //! | [`invoices`] | `invoices`, `invoice_lines` |
 //! | [`products`] | `products`, as orders need them |
+//! | [`locations`] | `locations` |
+//! | [`batches`] | `batches` |
+//! | [`stock`] | `stock_ledgers`, `stock_movements`, `stock_levels`, `stock_reservations` |
 //! | [`sequences`] | `number_sequences` |
 //! | [`notifications`] | `notifications` |
 //! | [`deliveries`] | `notification_deliveries` |
 
+pub mod batches;
 pub mod customers;
 pub mod deliveries;
 pub mod invoices;
+pub mod locations;
 pub mod notifications;
 pub mod orders;
 pub mod people;
 pub mod products;
 pub mod profiles;
 pub mod sequences;
+pub mod stock;
 
 use chrono::{DateTime, Utc};
 use fairlane::Result;
