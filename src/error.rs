@@ -240,8 +240,9 @@ fn quota_exceeded(tenant: &str, queue: &str, scope: Scope, jobs: u64, depth: u64
         _ => String::new(),
     };
     let more = if jobs == 1 { "a job".to_owned() } else { format!("{jobs} jobs") };
+    let depth = if depth == 1 { "1 job".to_owned() } else { format!("{depth} jobs") };
     format!(
-        "tenant \"{tenant}\" has {depth} jobs waiting or running {scoped}and may have {limit}: {more} for queue \
+        "tenant \"{tenant}\" has {depth} waiting or running {scoped}and may have {limit}: {more} for queue \
          \"{queue}\" refused"
     )
 }

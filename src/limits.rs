@@ -89,6 +89,11 @@ impl LimitChange {
         payload_bytes: Some(None),
     };
 
+    /// What a key's table says: one that is lifted lets as many run as there are.
+    fn key_concurrency(self) -> Option<u32> {
+        self.concurrency.map(|limit| limit.unwrap_or(u32::MAX))
+    }
+
     /// The limit after the change.
     pub fn apply(self, limit: Limit) -> Limit {
         Limit {
@@ -127,6 +132,10 @@ impl Scope {
         [Self::Total, Self::Queue, Self::Key].into_iter().find(|scope| scope.as_str() == word)
     }
 }
+
+/// Why a key's limit is refused that it can't have: there is one row to count its jobs by, and none for their rate.
+pub(crate) const KEYS_LIMIT_RUNNING: &str =
+    "jobs that share a key are limited in how many run at the same time, and in nothing else";
 
 /// All limits of one tenant.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -209,6 +218,22 @@ impl LimitDefaults {
             *below = limit.or(*below);
         }
         limits
+    }
+}
+
+impl LimitDefaults {
+    /// How many jobs of a tenant's key may run where no row says otherwise, and the configuration does.
+    pub fn key_concurrency(&self, slug: &str, key: &str) -> Option<u32> {
+        self.tenants.get(slug)?.keys.get(key)?.key_concurrency()
+    }
+
+    /// The keys that the configuration limits: their tenants' slugs, their names, and how many of their jobs may run.
+    pub fn limited_keys(&self) -> impl Iterator<Item = (&str, &str, u32)> {
+        let keys =
+            self.tenants.iter().flat_map(|(slug, table)| table.keys.iter().map(move |key| (slug, key)));
+        keys.filter_map(|(slug, (key, change))| {
+            Some((slug.as_str(), key.as_str(), change.key_concurrency()?))
+        })
     }
 }
 

@@ -30,7 +30,7 @@ pub(crate) struct DrainArgs {
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
     workers: u32,
     /// Jobs that one worker runs at the same time (default: the worker's own)
-    #[arg(long)]
+    #[arg(long, value_parser = super::args::slots)]
     concurrency: Option<usize>,
     /// Rows of a claim and a settle of the floor (default: as many as the workers took)
     #[arg(long, value_parser = clap::value_parser!(i64).range(1..=100_000))]

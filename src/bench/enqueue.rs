@@ -25,13 +25,13 @@ pub(crate) struct EnqueueArgs {
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=20))]
     connections: u32,
     /// How long single jobs are dispatched
-    #[arg(long, default_value_t = 10.0, conflicts_with = "jobs")]
+    #[arg(long, default_value_t = 10.0, conflicts_with = "jobs", value_parser = super::args::above_zero)]
     seconds: f64,
     /// Dispatch so many single jobs instead
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=20_000_000))]
     jobs: Option<u64>,
     /// Jobs of one `dispatch_all` (0 leaves it out)
-    #[arg(long, default_value_t = 100_000)]
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(0..=20_000_000))]
     bulk: u64,
     /// What the worker process beside it does
     #[arg(long, value_enum, default_value_t)]

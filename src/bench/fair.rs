@@ -17,7 +17,7 @@ pub(crate) struct FairArgs {
     #[arg(long, value_enum)]
     scenario: Option<Scenario>,
     /// How long each phase of a scenario is watched
-    #[arg(long, default_value_t = 30.0)]
+    #[arg(long, default_value_t = 30.0, value_parser = super::args::above_zero)]
     seconds: f64,
     /// Jobs of the tenant that floods the queue
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..=20_000_000))]
@@ -68,7 +68,11 @@ pub(crate) struct Found {
 
 pub(crate) async fn measure(args: &FairArgs, bench: &Bench) -> anyhow::Result<Found> {
     let mut found = Found { seconds: args.seconds, slots: args.slots, ..Found::default() };
-    for scenario in ALL.into_iter().filter(|one| args.scenario.is_none_or(|only| only == *one)) {
+    let chosen = || ALL.into_iter().filter(|one| args.scenario.is_none_or(|only| only == *one));
+    if chosen().any(|one| matches!(one, Scenario::Equal | Scenario::Weights)) {
+        shares::check(args)?;
+    }
+    for scenario in chosen() {
         match scenario {
             Scenario::Noisy => found.noisy = Some(noisy::measure(args, bench).await?),
             Scenario::Equal => found.equal = Some(shares::equal(args, bench).await?),

@@ -20,13 +20,13 @@ const RECOVERY_INTERVALS: u32 = 6;
 #[derive(Debug, Clone, Args)]
 pub(crate) struct HorizonArgs {
     /// How long the snapshot is held
-    #[arg(long, default_value_t = 10.0)]
+    #[arg(long, default_value_t = 10.0, value_parser = super::args::above_zero)]
     minutes: f64,
     /// How long the load runs before that, for comparison
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(long, default_value_t = 1.0, value_parser = super::args::above_zero)]
     baseline_minutes: f64,
     /// Jobs a second
-    #[arg(long, default_value_t = 500.0)]
+    #[arg(long, default_value_t = 500.0, value_parser = super::args::above_zero)]
     rate: f64,
     /// Tenants they belong to
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(i64).range(1..=1000))]

@@ -14,10 +14,10 @@ use super::{Bench, machine};
 #[derive(Debug, Clone, Args)]
 pub(crate) struct IdleArgs {
     /// How long it is watched
-    #[arg(long, default_value_t = 60.0)]
+    #[arg(long, default_value_t = 60.0, value_parser = super::args::above_zero)]
     seconds: f64,
     /// How long it may settle down before
-    #[arg(long, default_value_t = 10.0)]
+    #[arg(long, default_value_t = 10.0, value_parser = super::args::from_zero)]
     settle: f64,
     #[command(flatten)]
     pub(crate) common: super::Common,

@@ -13,6 +13,7 @@ use super::processes::{Process, WorkerTask};
 use super::site::{Fill, Tenants};
 use super::spans::{busiest_window, peak, spans, worked};
 use super::{Bench, QUEUE};
+use crate::cli::Failure;
 use crate::db::query;
 use crate::sql;
 
@@ -33,16 +34,16 @@ pub(crate) struct LimitsArgs {
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=1000))]
     slots: u32,
     /// Limits of concurrency, with commas
-    #[arg(long, value_delimiter = ',', default_value = "1,4,64")]
+    #[arg(long, value_delimiter = ',', default_value = "1,4,64", value_parser = clap::value_parser!(u32).range(1..=1000))]
     caps: Vec<u32>,
     /// Limits of starts, as COUNT/SECONDS, with commas
     #[arg(long, value_delimiter = ',', default_value = "100/1,5/60", value_parser = rate)]
     rates: Vec<Rate>,
     /// How long each is watched
-    #[arg(long, default_value_t = 30.0)]
+    #[arg(long, default_value_t = 30.0, value_parser = super::args::above_zero)]
     seconds: f64,
     /// How often a worker is killed
-    #[arg(long, default_value_t = 2.0)]
+    #[arg(long, default_value_t = 2.0, value_parser = super::args::above_zero)]
     kill_every: f64,
     #[command(flatten)]
     pub(crate) common: super::Common,
@@ -121,6 +122,7 @@ struct Watched {
 }
 
 pub(crate) async fn measure(args: &LimitsArgs, bench: &Bench) -> anyhow::Result<Found> {
+    check(args)?;
     let mut caps = Vec::new();
     for cap in &args.caps {
         caps.push(cap_holds(args, bench, *cap).await?);
@@ -131,6 +133,17 @@ pub(crate) async fn measure(args: &LimitsArgs, bench: &Bench) -> anyhow::Result<
         rates.push(rate_holds(args, bench, *rate).await?);
     }
     Ok(Found { processes: args.processes, slots: args.slots, caps, cost, rates })
+}
+
+/// What would measure something else than it says.
+fn check(args: &LimitsArgs) -> anyhow::Result<()> {
+    let LimitsArgs { slots, processes, .. } = args;
+    if !slots.is_multiple_of(*processes) {
+        return Err(Failure::usage(format!("{slots} slots do not divide among {processes} processes"))
+            .hint("--slots counts those of all processes: give a multiple of --processes")
+            .into());
+    }
+    Ok(())
 }
 
 async fn cap_holds(args: &LimitsArgs, bench: &Bench, cap: u32) -> anyhow::Result<Cap> {
@@ -174,7 +187,7 @@ async fn watch(args: &LimitsArgs, bench: &Bench, seconds: f64, kills: bool) -> a
     let ledger = Ledger::open()?;
     let task = WorkerTask {
         ledger: Some(ledger.path()),
-        concurrency: Some((args.slots / args.processes).max(1) as usize),
+        concurrency: Some((args.slots / args.processes) as usize),
         lease_ms: Some(LEASE.as_millis() as u64),
         ..bench.worker()
     };

@@ -12,10 +12,12 @@
 //! | [`spans`] | what the ledger's records mean: waits, shares, peaks |
 //! | [`statements`] | how long claims take |
 //! | [`series`] | all of that over a long time |
+//! | [`args`] | numbers that make sense |
 //! | [`figures`], [`report`] | medians and percentiles; what is printed |
 //!
 //! One file a verb beside these; docs/PERFORMANCE.md says what each measures. [`simulate`] needs no database.
 
+mod args;
 pub(crate) mod drain;
 pub(crate) mod enqueue;
 pub(crate) mod fair;
@@ -42,6 +44,7 @@ mod statements;
 pub(crate) mod steady;
 
 use clap::Args;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::Output;
 use crate::db::DbOptions;
@@ -117,10 +120,12 @@ pub(crate) async fn run<T: Findings>(
             "this program was built without optimisation: its figures mean nothing (cargo run --release)",
         );
     }
+    // Before there is anything to remove; a signal that comes meanwhile is heard below.
+    let mut signals = Signals::listen()?;
     let bench = Bench { site: Site::make(named, common.keep).await?, out, rounds: common.rounds };
     let measured = tokio::select! {
         measured = async { Ok((circumstances(&bench.site).await?, measure(&bench).await?)) } => measured,
-        _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
+        signal = signals.received() => Err(anyhow::anyhow!("interrupted by {signal}")),
     };
     if let Some(kept) = bench.site.close().await {
         out.remark(&kept);
@@ -130,12 +135,31 @@ pub(crate) async fn run<T: Findings>(
     Ok(())
 }
 
+/// What ends a bench before its time. The processes it has started end when it does.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn received(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.hang_up.recv() => "SIGHUP",
+        }
+    }
+}
+
 async fn circumstances(site: &Site) -> anyhow::Result<Circumstances> {
-    Ok(Circumstances {
-        machine: machine::Machine::read(),
-        version: env!("CARGO_PKG_VERSION"),
-        database: site.version().await?,
-        settings: site.settings().await?,
-        debug_build: cfg!(debug_assertions),
-    })
+    Ok(Circumstances::on(site.version().await?, site.settings().await?))
 }

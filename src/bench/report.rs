@@ -32,6 +32,14 @@ pub(crate) struct Circumstances {
     pub(crate) debug_build: bool,
 }
 
+impl Circumstances {
+    /// This machine and program, and a database.
+    pub(crate) fn on(database: String, settings: BTreeMap<String, String>) -> Self {
+        let (machine, version) = (Machine::read(), env!("CARGO_PKG_VERSION"));
+        Self { machine, version, database, settings, debug_build: cfg!(debug_assertions) }
+    }
+}
+
 /// A table for people.
 #[derive(Debug, Clone)]
 pub(crate) struct Table {

@@ -32,19 +32,19 @@ pub(crate) struct ScaleArgs {
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(i64).range(1..=100_000))]
     many_tenants: i64,
     /// Rows of the small case
-    #[arg(long, default_value_t = 1000)]
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=20_000_000))]
     few_rows: u64,
     /// Rows of the large case
-    #[arg(long, default_value_t = 5_000_000)]
+    #[arg(long, default_value_t = 5_000_000, value_parser = clap::value_parser!(u64).range(1..=20_000_000))]
     many_rows: u64,
     /// How long each case is watched
-    #[arg(long, default_value_t = 10.0)]
+    #[arg(long, default_value_t = 10.0, value_parser = super::args::above_zero)]
     seconds: f64,
     /// Jobs of a burst into an empty queue (0 leaves the bursts out)
-    #[arg(long, default_value_t = 2000)]
+    #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u64).range(0..=1_000_000))]
     burst: u64,
     /// Jobs that the worker runs at the same time
-    #[arg(long, default_value_t = 16)]
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=1000))]
     slots: u32,
     #[command(flatten)]
     pub(crate) common: super::Common,

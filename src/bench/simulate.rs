@@ -27,13 +27,12 @@ mod steps;
 mod tests;
 mod world;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
 use clap::Args;
-use serde::Serialize;
 
-use super::report::Table;
+use super::report::{Circumstances, Report, Table};
 use crate::cli::{Exit, Failure, Output};
 use outcome::{LimitOutcome, Outcome, TenantOutcome};
 use scenario::Scenario;
@@ -51,14 +50,6 @@ pub(crate) struct SimulateArgs {
     seed: Option<u64>,
 }
 
-/// The JSON document.
-#[derive(Debug, Serialize)]
-struct Document<'a> {
-    bench: &'static str,
-    version: &'static str,
-    result: &'a Outcome,
-}
-
 /// Simulates, prints, and says by the exit code whether everything was as expected.
 pub(crate) fn run(args: &SimulateArgs, out: Output) -> anyhow::Result<Exit> {
     let scenario = load(&args.file)?;
@@ -73,8 +64,8 @@ pub(crate) fn run(args: &SimulateArgs, out: Output) -> anyhow::Result<Exit> {
             out.table(&table.columns, table.rows.into_iter())?;
         }
     } else {
-        let version = env!("CARGO_PKG_VERSION");
-        out.result(&Document { bench: "simulate", version, result: &outcome }, None, &[])?;
+        let circumstances = Circumstances::on("simulated".to_owned(), BTreeMap::new());
+        out.result(&Report { bench: "simulate", circumstances, rounds: 1, result: &outcome }, None, &[])?;
     }
     match outcome.missed.as_slice() {
         [] => Ok(Exit::Done),
@@ -89,7 +80,10 @@ pub(crate) fn run(args: &SimulateArgs, out: Output) -> anyhow::Result<Exit> {
 
 fn load(file: &Path) -> anyhow::Result<Scenario> {
     let name = file.display();
-    let text = std::fs::read_to_string(file).with_context(|| format!("the scenario {name} can't be read"))?;
+    let text = std::fs::read_to_string(file).map_err(|why| {
+        Failure::usage(format!("the scenario {name} can't be read: {why}"))
+            .hint("files to start from: examples/fair/")
+    })?;
     let scenario = reading::read(&text).map_err(|wrong| {
         Failure::usage(format!("{name}, line {}: {}", wrong.line, wrong.why))
             .hint("every key: docs/PERFORMANCE.md, simulate   files to start from: examples/fair/")

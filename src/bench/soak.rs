@@ -25,16 +25,16 @@ const LAST_JOBS: Duration = Duration::from_secs(120);
 #[derive(Debug, Clone, Args)]
 pub(crate) struct SoakArgs {
     /// How long
-    #[arg(long, default_value_t = 2.0)]
+    #[arg(long, default_value_t = 2.0, value_parser = super::args::above_zero)]
     hours: f64,
     /// Jobs a second
-    #[arg(long, default_value_t = 200.0)]
+    #[arg(long, default_value_t = 200.0, value_parser = super::args::above_zero)]
     rate: f64,
     /// Worker processes; the first is never killed, for its memory to be watched
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(2..=64))]
     workers: u32,
     /// Seconds between kills
-    #[arg(long, default_value_t = 60.0)]
+    #[arg(long, default_value_t = 60.0, value_parser = super::args::above_zero)]
     kill_every: f64,
     /// Tenants
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(i64).range(1..=1000))]

@@ -22,16 +22,16 @@ const SLEEP_MS: u64 = 1;
 #[derive(Debug, Clone, Args)]
 pub(crate) struct SteadyArgs {
     /// How long
-    #[arg(long, default_value_t = 10.0)]
+    #[arg(long, default_value_t = 10.0, value_parser = super::args::above_zero)]
     minutes: f64,
     /// Of the capacity, which is measured first
-    #[arg(long, default_value_t = 0.6)]
+    #[arg(long, default_value_t = 0.6, value_parser = super::args::load)]
     load: f64,
     /// Jobs a second, instead
-    #[arg(long)]
+    #[arg(long, value_parser = super::args::above_zero)]
     rate: Option<f64>,
     /// Jobs with which the capacity is measured
-    #[arg(long, default_value_t = 30_000)]
+    #[arg(long, default_value_t = 30_000, value_parser = clap::value_parser!(u64).range(1..=20_000_000))]
     capacity_jobs: u64,
     /// Tenants they belong to
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(i64).range(1..=1000))]

@@ -16,6 +16,9 @@ pub(super) struct Globals {
     /// The tenant; without it, lists and bulk operations see all of them
     #[arg(short, long, global = true, value_name = "SLUG")]
     pub(super) tenant: Option<String>,
+    /// Whether it was named here; else it is the environment's, and another that a verb names wins.
+    #[arg(skip)]
+    pub(super) tenant_was_named: bool,
     /// Say that all tenants are meant
     #[arg(long, global = true, conflicts_with = "tenant")]
     pub(super) all_tenants: bool,

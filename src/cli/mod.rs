@@ -206,6 +206,7 @@ fn run_with(app: App, arguments: Vec<OsString>) -> anyhow::Result<std::process::
 
 async fn dispatch(app: App, matches: ArgMatches) -> anyhow::Result<std::process::ExitCode> {
     let mut globals = Globals::from_arg_matches(&matches)?;
+    globals.tenant_was_named = globals.tenant.is_some();
     if globals.tenant.is_none() && !globals.all_tenants {
         globals.tenant = std::env::var("FAIRLANE_TENANT").ok().filter(|slug| !slug.is_empty());
     }

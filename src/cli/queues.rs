@@ -48,6 +48,9 @@ pub(super) struct Resume {
     /// All queues
     #[arg(long, conflicts_with = "queue")]
     all: bool,
+    /// Why
+    #[arg(long)]
+    reason: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -205,10 +208,10 @@ pub(super) async fn pause(verb: &Pause, session: &Session) -> anyhow::Result<Exi
 }
 
 pub(super) async fn resume(verb: &Resume, session: &Session) -> anyhow::Result<Exit> {
-    let operator = session.operator(None);
+    let operator = session.operator(verb.reason.as_deref());
     let fairlane = session.fairlane().await?;
     if let Some(slug) = tenant_alone(session, verb.queue.as_deref(), verb.all)? {
-        return tenants::resume(session, slug).await;
+        return tenants::resume(session, slug, verb.reason.as_deref()).await;
     }
     let mut resumed = Vec::new();
     for name in chosen(session, verb.queue.as_deref(), verb.all).await? {

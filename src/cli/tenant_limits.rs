@@ -12,7 +12,7 @@ use super::output::{Page, Record};
 use super::session::Session;
 use crate::admin::tenants as admin;
 use crate::config::{parse_rate, parse_size, print_size};
-use crate::limits::{Limit, LimitChange, Limits as AllLimits, Rate, Scope};
+use crate::limits::{KEYS_LIMIT_RUNNING, Limit, LimitChange, Limits as AllLimits, Rate, Scope};
 use crate::store::limits as store;
 
 pub(super) const EXAMPLES: &str = "\
@@ -32,11 +32,11 @@ within a second or two.";
 #[derive(Debug, Args)]
 pub(super) struct Limits {
     /// The tenant
-    slug: String,
+    pub(super) slug: String,
     /// Of this queue; without it and --key, of all that the tenant does
     #[arg(long, value_name = "QUEUE", conflicts_with = "key")]
     queue: Option<String>,
-    /// Of the jobs that share this concurrency key: --concurrency and --starts only
+    /// Of the jobs that share this concurrency key: --concurrency only
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
     /// Jobs that run at the same time; `none` goes back to the configuration's
@@ -113,10 +113,7 @@ impl Limits {
             burst_of(self.dispatches, self.dispatches_burst, set.dispatches, "dispatches", |count| count)?;
         let rates = starts.is_some() || dispatches.is_some();
         if self.key.is_some() && (rates || self.pending.is_some() || self.payload_bytes.is_some()) {
-            return Err(Failure::usage(
-                "jobs that share a key are limited in how many run at the same time, and in nothing else",
-            )
-            .hint("with --key there is --concurrency"));
+            return Err(Failure::usage(KEYS_LIMIT_RUNNING).hint("with --key there is --concurrency"));
         }
         Ok(LimitChange {
             concurrency: self.concurrency.map(|given| given.0),
@@ -185,7 +182,6 @@ pub(super) async fn limits(verb: &Limits, session: &Session) -> anyhow::Result<E
     let (set, _) = of_tenant().await?;
     if let Some((Scope::Queue, queue)) = named
         && !verb.force
-        && !verb.clear
         && limits_of(&set).get(Scope::Queue, queue).is_empty()
     {
         known_queue_or_force(session, queue).await?;

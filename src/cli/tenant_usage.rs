@@ -13,7 +13,7 @@ use crate::store::usage::{self, UsageRow};
 #[derive(Debug, Args)]
 pub(super) struct Usage {
     /// The tenant; without it, all of them
-    slug: Option<String>,
+    pub(super) slug: Option<String>,
     /// How many days, today included
     #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..=3660))]
     days: u16,

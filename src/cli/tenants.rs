@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::args::duration;
-use super::exit::Exit;
+use super::exit::{Exit, Failure};
 use super::output::{Page, Record, ago, counted, json as as_json};
 use super::session::Session;
 use super::{tenant_limits, tenant_usage};
@@ -57,6 +57,9 @@ pub(super) enum Tenants {
     Resume {
         /// The tenant
         slug: String,
+        /// Why
+        #[arg(long)]
+        reason: Option<String>,
     },
     /// Refuse a tenant's new jobs while those it has are worked off, until it is resumed
     Drain(Drain),
@@ -138,7 +141,30 @@ impl Record for TenantRecord {
     }
 }
 
+impl Tenants {
+    /// The tenant that is named, where it is one.
+    fn slug(&self) -> Option<&str> {
+        match self {
+            Self::List => None,
+            Self::Usage(verb) => verb.slug.as_deref(),
+            Self::Limits(verb) => Some(&verb.slug),
+            Self::Drain(verb) => Some(&verb.slug),
+            Self::Add { slug, .. }
+            | Self::Weight { slug, .. }
+            | Self::Pause { slug, .. }
+            | Self::Resume { slug, .. } => Some(slug),
+        }
+    }
+}
+
 pub(super) async fn run(verb: &Tenants, session: &Session) -> anyhow::Result<Exit> {
+    if let (Some(slug), Some(other)) = (verb.slug(), session.globals.tenant.as_deref())
+        && session.globals.tenant_was_named
+        && slug != other
+    {
+        let why = format!("two tenants are named, {slug} and -t {other}: which one is meant?");
+        return Err(Failure::usage(why).hint("leave -t out: these verbs name their tenant").into());
+    }
     match verb {
         Tenants::List => list(session).await,
         Tenants::Add { slug, name } => add(session, slug, name.as_deref().unwrap_or(slug)).await,
@@ -152,7 +178,7 @@ pub(super) async fn run(verb: &Tenants, session: &Session) -> anyhow::Result<Exi
             Ok(Exit::Done)
         }
         Tenants::Pause { slug, reason } => pause(session, slug, reason.as_deref()).await,
-        Tenants::Resume { slug } => resume(session, slug).await,
+        Tenants::Resume { slug, reason } => resume(session, slug, reason.as_deref()).await,
         Tenants::Drain(verb) => drain(verb, session).await,
         Tenants::Usage(verb) => tenant_usage::usage(verb, session).await,
     }
@@ -181,9 +207,9 @@ pub(super) async fn pause(session: &Session, slug: &str, reason: Option<&str>) -
 }
 
 /// Also `resume -t SLUG`.
-pub(super) async fn resume(session: &Session, slug: &str) -> anyhow::Result<Exit> {
+pub(super) async fn resume(session: &Session, slug: &str, reason: Option<&str>) -> anyhow::Result<Exit> {
     session.known_tenant(slug).await?;
-    let changed = admin::resume(session.fairlane().await?, slug, &session.operator(None)).await?;
+    let changed = admin::resume(session.fairlane().await?, slug, &session.operator(reason)).await?;
     said(session, slug, "resumed", changed)
 }
 

@@ -11,7 +11,7 @@ use super::error::did_you_mean;
 use super::tenants::Place;
 use super::value::Raw;
 use super::{Origin, Problem, Settings};
-use crate::limits::Scope;
+use crate::limits::{KEYS_LIMIT_RUNNING, Scope};
 
 /// The table whose keys are names of kinds.
 pub(super) const KINDS: &str = "kinds";
@@ -183,9 +183,14 @@ impl Reader<'_> {
         if place.keys().iter().any(|setting| setting.path == key) {
             return self.push(Table::Tenant(place.clone()), key, line, value);
         }
+        let path = format!("{}.{key}", place.table());
+        if place.scope == Scope::Key && super::tenants::KEYS.iter().any(|setting| setting.path == key) {
+            let hint = format!("below [{}] there is concurrency", place.table());
+            return self.problem(&path, KEYS_LIMIT_RUNNING, line, Some(hint));
+        }
         let near = did_you_mean(&key, place.keys().iter().map(|setting| setting.path));
         let hint = near.map(|near| format!("did you mean {near}?"));
-        self.problem(&format!("{}.{key}", place.table()), "unknown key", line, hint);
+        self.problem(&path, "unknown key", line, hint);
     }
 
     fn push(&mut self, table: Table, path: String, line: usize, value: &DeValue<'_>) {

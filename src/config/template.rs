@@ -62,7 +62,7 @@ fn tenants() -> String {
     let mut text = String::from("\n");
     text.push_str(&comment(
         "A tenant may get other limits than the defaults of [limits], also for one of its queues, or for the jobs \
-         that share a concurrency key (those three lines only). Every key is optional, 0 = no limit; what fairlane \
+         that share a concurrency key (that line only; without it, one at a time). Every key is optional, 0 = no limit; what fairlane \
          tenants limits sets at run time wins:",
     ));
     text.push_str("#\n# [tenants.\"acme\"]\n");
@@ -70,7 +70,7 @@ fn tenants() -> String {
     text.push_str("#\n# [tenants.\"acme\".queues.\"low\"]\n");
     text.push_str(&keys(&super::tenants::KEYS[..1]));
     text.push_str("#\n# [tenants.\"acme\".keys.\"erp-api\"]\n");
-    text.push_str(&keys(&super::tenants::KEYS[..3]));
+    text.push_str(&keys(&super::tenants::KEYS[..1]));
     text
 }
 

@@ -11,7 +11,7 @@ use crate::limits::{Limit, LimitChange, LimitDefaults, Rate, Scope, TenantDefaul
 const NUMBER: Kind = Kind::Integer { min: 0, max: i64::MAX as u64 };
 const SMALL: Kind = Kind::Integer { min: 0, max: u32::MAX as u64 };
 
-/// The keys of a `[tenants."SLUG"]` table, and of the tables of its queues; those of a key's table are the first three.
+/// The keys of a `[tenants."SLUG"]` table, and of the tables of its queues; a key's table has the first one only.
 /// What is left out leaves the default of `[limits]`.
 pub(super) const KEYS: &[Setting] = &[
     Setting::new("concurrency", SMALL, "4", "jobs that run at the same time"),
@@ -34,7 +34,7 @@ pub(super) struct Place {
 impl Place {
     /// The keys that may stand there: jobs that share a key are limited when they run, not when they come.
     pub(super) fn keys(&self) -> &'static [Setting] {
-        if self.scope == Scope::Key { &KEYS[..3] } else { KEYS }
+        if self.scope == Scope::Key { &KEYS[..1] } else { KEYS }
     }
 
     /// The place as a file writes it.
@@ -202,7 +202,12 @@ mod tests {
                 .contains("tenants.\"acme\".starts: \"fast\" is not a rate")
         );
         assert!(problem("[tenants.acme]\nstarts_burst = 5").contains("there is no starts beside it"));
-        assert!(problem("[tenants.acme.keys.x]\npending = 5").contains("unknown key"));
+        for refused in ["pending = 5", "starts = \"5/s\"", "starts = \"5/s\"\nstarts_burst = 2"] {
+            let told = problem(&format!("[tenants.acme.keys.x]\n{refused}"));
+            assert!(told.contains("keys.\"x\".") && told.contains("and in nothing else"), "{told}");
+            assert!(told.ends_with("keys.\"x\"] there is concurrency"), "{told}");
+        }
+        assert!(problem("[tenants.acme.keys.x]\npendng = 5").contains("unknown key"));
         assert!(problem("[tenants]\nacme = 5").contains("is a section, not a value"));
     }
 

@@ -21,6 +21,10 @@ struct Cap {
     running: usize,
     /// Whether the permits that are not used are just being exchanged: another process may get them.
     on_offer: bool,
+    /// Whether the latest exchange says that this process holds or wants some.
+    wanted: bool,
+    /// Whether the others believe that it does: until they have been told that it does not, they leave it a share.
+    believed: bool,
 }
 
 /// The limited scopes this process knows of.
@@ -36,14 +40,45 @@ pub(super) struct Caps {
 impl Caps {
     /// Limits a scope to the permits this process holds.
     pub(super) fn set(&mut self, tenant: i64, scope: Scope, permits: usize, running: usize) {
-        let new = Cap { permits, running, on_offer: false };
+        let new = Cap { permits, running, on_offer: false, wanted: true, believed: true };
         let cap = self.caps.entry((tenant, scope)).or_insert(new);
+        cap.believed = if cap.on_offer { cap.wanted } else { cap.believed || permits > 0 };
         (cap.permits, cap.on_offer) = (permits, false);
     }
 
-    /// Until they are set again, permits that are not used stay so.
-    pub(super) fn offer(&mut self) {
-        self.caps.values_mut().for_each(|cap| cap.on_offer = true);
+    /// Limits a scope for which nobody has been asked yet: there are no permits for it.
+    pub(super) fn begin(&mut self, tenant: i64, scope: Scope, running: usize) {
+        let new = Cap { permits: 0, running, on_offer: false, wanted: false, believed: false };
+        self.caps.entry((tenant, scope)).or_insert(new);
+    }
+
+    /// Until they are set again, permits of this scope that are not used stay so.
+    pub(super) fn offer(&mut self, tenant: i64, scope: Scope, wanted: bool) {
+        if let Some(cap) = self.caps.get_mut(&(tenant, scope)) {
+            (cap.on_offer, cap.wanted) = (true, wanted);
+            cap.believed |= wanted;
+        }
+    }
+
+    /// There are no permits any more. The others may believe that there are, and are told otherwise by the next exchange.
+    pub(super) fn forget(&mut self) {
+        self.caps.values_mut().for_each(|cap| cap.permits = 0);
+    }
+
+    /// Whether a scope is limited here.
+    pub(super) fn is_limited(&self, tenant: i64, scope: Scope) -> bool {
+        self.caps.contains_key(&(tenant, scope))
+    }
+
+    /// The limited scopes of which this process runs or holds something, or the others believe so.
+    pub(super) fn in_use(&self) -> impl Iterator<Item = (i64, Scope)> {
+        let in_use = |cap: &Cap| cap.running > 0 || cap.permits > 0 || cap.believed;
+        self.caps.iter().filter(move |(_, cap)| in_use(cap)).map(|(scope, _)| *scope)
+    }
+
+    /// Whether anything is limited.
+    pub(super) fn limit_anything(&self) -> bool {
+        self.everyone || !self.caps.is_empty()
     }
 
     /// Whether every tenant has a limit in total.

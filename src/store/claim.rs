@@ -10,6 +10,7 @@ use crate::db::{Conn, Row, Sql, query};
 use crate::error::{Error, Result};
 use crate::fair::Key;
 use crate::sql;
+use crate::store::settle::Fence;
 use crate::store::tenants::TenantNames;
 
 /// What to claim.
@@ -297,13 +298,15 @@ fn read_job(row: &Row, id: Uuid, token: Uuid, names: &TenantNames) -> Result<Cla
     })
 }
 
-/// Gives up the keys that hold only until a job is started.
-pub async fn release_start_keys(conn: &mut Conn<'_>, started: &[Uuid]) -> Result<()> {
+/// Gives up the key that holds only until a job is started, if it is still this claim's.
+pub async fn release_start_key(conn: &mut Conn<'_>, fence: Fence) -> Result<()> {
     query(sql!(
         "delete from fairlane_unique_keys where scope <> 'idempotency' and job_id in (
-            select id from fairlane_jobs where id {in:$1} and unique_mode = 'until_started')"
+            select id from fairlane_jobs
+            where id = $1 and token = $2 and state = 'executing' and unique_mode = 'until_started')"
     ))
-    .bind(started)
+    .bind(fence.id)
+    .bind(fence.token)
     .execute(conn)
     .await?;
     Ok(())

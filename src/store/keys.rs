@@ -4,11 +4,12 @@
 //! no counter that could leak. A job that finds its key taken is set aside (`suspended`) and costs no claim any more;
 //! whoever settles a job of the key lets the next one in, and a sweep does it for those who died.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::json;
 use uuid::Uuid;
 
-use crate::db::{Conn, Dialect, Row, query};
+use crate::db::{Conn, Dialect, Row, Sql, query};
 use crate::error::Result;
 use crate::fair::Key;
 use crate::sql;
@@ -31,17 +32,64 @@ impl TenantKey {
     }
 }
 
-/// How many jobs of a key may run where nobody has said otherwise; `$tenant` and `$key` name it.
-macro_rules! limit_of_key {
+/// How many jobs of a key the configuration lets run, where it says so; what is set at run time wins.
+pub type ConfiguredKeys = BTreeMap<TenantKey, u32>;
+
+/// The configured keys as rows; `$bind` is their JSON.
+macro_rules! configured {
+    (postgres, $bind:literal) => {
+        concat!(
+            "configured as materialized (
+                select * from jsonb_to_recordset(",
+            $bind,
+            "::jsonb) as c(tenant_id bigint, name text, concurrency bigint)
+             )"
+        )
+    };
+    (sqlite, $bind:literal) => {
+        concat!(
+            "configured as materialized (
+                select value ->> 'tenant_id' as tenant_id, value ->> 'name' as name, value ->> 'concurrency' as concurrency
+                from json_each(",
+            $bind,
+            ")
+             )"
+        )
+    };
+}
+
+/// The limit of `configured!` for a key.
+macro_rules! configured_limit {
     ($tenant:literal, $key:literal) => {
+        concat!(
+            "(select c.concurrency from configured c where c.tenant_id = ",
+            $tenant,
+            " and c.name = ",
+            $key,
+            ")"
+        )
+    };
+}
+
+/// How many jobs of a key may run: what somebody has set, else what the configuration says, else one. The row is read in
+/// the statement that counts, so that a change holds at once.
+macro_rules! limit_of_key {
+    ($tenant:literal, $key:literal, $configured:expr) => {
         concat!(
             "coalesce((select l.concurrency from fairlane_limits l where l.tenant_id = ",
             $tenant,
             " and l.scope = 'key' and l.name = ",
             $key,
-            "), 1)"
+            "), ",
+            $configured,
+            ", 1)"
         )
     };
+}
+
+fn rows_of(configured: &ConfiguredKeys) -> String {
+    let row = |(key, most): (&TenantKey, &u32)| json!({ "tenant_id": key.tenant_id, "name": key.key, "concurrency": most });
+    serde_json::Value::Array(configured.iter().map(row).collect()).to_string()
 }
 
 /// Locks keys until the transaction's end, always in the same order. SQLite has one writer anyway.
@@ -59,6 +107,33 @@ async fn lock(conn: &mut Conn<'_>, keys: &BTreeSet<TenantKey>) -> Result<()> {
     Ok(())
 }
 
+macro_rules! set_aside {
+    ($dialect:ident) => {
+        concat!(
+            "with ",
+            configured!($dialect, "$3"),
+            ", mine as materialized (
+                select id, tenant_id, concurrency_key, queue, priority, run_at, row_number() over (
+                    partition by tenant_id, concurrency_key order by priority, run_at, id) as place
+                from fairlane_jobs where id {in:$1}
+             ), taken as materialized (
+                select m.id from mine m
+                where m.place + (select count(*) from fairlane_jobs o
+                        where o.tenant_id = m.tenant_id and o.concurrency_key = m.concurrency_key and o.state = 'executing'
+                            and not (o.id {in:$1})) > ",
+            limit_of_key!("m.tenant_id", "m.concurrency_key", configured_limit!("m.tenant_id", "m.concurrency_key")),
+            "       or exists (select 1 from fairlane_jobs e
+                        where e.tenant_id = m.tenant_id and e.concurrency_key = m.concurrency_key and e.queue = m.queue
+                            and e.state in ('available', 'suspended') and e.kind {in:$2}
+                            and (e.priority, e.run_at, e.id) < (m.priority, m.run_at, m.id))
+             )
+             update fairlane_jobs set state = 'suspended', token = null, lease_until = null, worker_id = null,
+                started_at = null, attempt = attempt - 1, runs = runs - 1
+             where id in (select id from taken) returning id"
+        )
+    };
+}
+
 /// Sets aside those of just claimed jobs whose key is taken, or for whom an earlier one waits in the same queue; returns
 /// them. In the transaction of the claim.
 pub async fn set_aside(
@@ -66,38 +141,25 @@ pub async fn set_aside(
     claimed: &[Uuid],
     keys: &BTreeSet<TenantKey>,
     kinds: &[String],
+    configured: &ConfiguredKeys,
 ) -> Result<Vec<Uuid>> {
     lock(conn, keys).await?;
-    let rows = query(sql!(concat!(
-        "with mine as materialized (
-            select id, tenant_id, concurrency_key, queue, priority, run_at, row_number() over (
-                partition by tenant_id, concurrency_key order by priority, run_at, id) as place
-            from fairlane_jobs where id {in:$1}
-         ), taken as materialized (
-            select m.id from mine m
-            where m.place + (select count(*) from fairlane_jobs o
-                    where o.tenant_id = m.tenant_id and o.concurrency_key = m.concurrency_key and o.state = 'executing'
-                        and not (o.id {in:$1})) > ",
-        limit_of_key!("m.tenant_id", "m.concurrency_key"),
-        "       or exists (select 1 from fairlane_jobs e
-                    where e.tenant_id = m.tenant_id and e.concurrency_key = m.concurrency_key and e.queue = m.queue
-                        and e.state in ('available', 'suspended') and e.kind {in:$2}
-                        and (e.priority, e.run_at, e.id) < (m.priority, m.run_at, m.id))
-         )
-         update fairlane_jobs set state = 'suspended', token = null, lease_until = null, worker_id = null, started_at = null,
-            attempt = attempt - 1, runs = runs - 1
-         where id in (select id from taken) returning id"
-    )))
-    .bind(claimed)
-    .bind(kinds)
-    .fetch_all(conn)
-    .await?;
+    let rows = query(Sql { postgres: set_aside!(postgres), sqlite: set_aside!(sqlite) })
+        .bind(claimed)
+        .bind(kinds)
+        .bind(rows_of(configured))
+        .fetch_all(conn)
+        .await?;
     rows.iter().map(|row| row.get("id")).collect()
 }
 
 /// Lets jobs in that were set aside, as many as their keys have room for; in a transaction. Returns their places. One let
 /// in too many is set aside again by its claim.
-pub async fn let_in(conn: &mut Conn<'_>, keys: &BTreeSet<TenantKey>) -> Result<Vec<LaneHead>> {
+pub async fn let_in(
+    conn: &mut Conn<'_>,
+    keys: &BTreeSet<TenantKey>,
+    configured: &ConfiguredKeys,
+) -> Result<Vec<LaneHead>> {
     lock(conn, keys).await?;
     let mut heads = Vec::new();
     for key in keys {
@@ -108,11 +170,12 @@ pub async fn let_in(conn: &mut Conn<'_>, keys: &BTreeSet<TenantKey>) -> Result<V
                 where place + (select count(*) from fairlane_jobs
                     where tenant_id = $1 and concurrency_key = $2 and state = 'executing')
                     <= ",
-            limit_of_key!("$1", "$2"),
+            limit_of_key!("$1", "$2", "$3"),
             ") returning queue, tenant_id, priority, run_at, id, kind"
         )))
         .bind(key.tenant_id)
         .bind(key.key.as_str())
+        .bind(configured.get(key).copied())
         .fetch_all(conn)
         .await?;
         heads.extend(rows.iter().filter_map(|row| head(row).ok()));
@@ -132,21 +195,34 @@ fn head(row: &Row) -> Result<LaneHead> {
     })
 }
 
+macro_rules! with_jobs_aside {
+    ($dialect:ident) => {
+        concat!(
+            "with ",
+            configured!($dialect, "$2"),
+            " select k.tenant_id, k.concurrency_key from (
+                select distinct tenant_id, concurrency_key from fairlane_jobs
+                where state = 'suspended' and concurrency_key is not null) k
+             where (select count(*) from fairlane_jobs o
+                where o.tenant_id = k.tenant_id and o.concurrency_key = k.concurrency_key and o.state = 'executing') < ",
+            limit_of_key!("k.tenant_id", "k.concurrency_key", configured_limit!("k.tenant_id", "k.concurrency_key")),
+            " order by random() limit $1"
+        )
+    };
+}
+
 /// Keys that have room and for which jobs were set aside: for the sweep. Any of them, so that those who have to wait for an
 /// earlier job of their key can't crowd out the others.
-pub async fn with_jobs_aside(conn: &mut Conn<'_>, most: i64) -> Result<BTreeSet<TenantKey>> {
-    let rows = query(sql!(concat!(
-        "select k.tenant_id, k.concurrency_key from (
-            select distinct tenant_id, concurrency_key from fairlane_jobs
-            where state = 'suspended' and concurrency_key is not null) k
-         where (select count(*) from fairlane_jobs o
-            where o.tenant_id = k.tenant_id and o.concurrency_key = k.concurrency_key and o.state = 'executing') < ",
-        limit_of_key!("k.tenant_id", "k.concurrency_key"),
-        " order by random() limit $1"
-    )))
-    .bind(most)
-    .fetch_all(conn)
-    .await?;
+pub async fn with_jobs_aside(
+    conn: &mut Conn<'_>,
+    most: i64,
+    configured: &ConfiguredKeys,
+) -> Result<BTreeSet<TenantKey>> {
+    let rows = query(Sql { postgres: with_jobs_aside!(postgres), sqlite: with_jobs_aside!(sqlite) })
+        .bind(most)
+        .bind(rows_of(configured))
+        .fetch_all(conn)
+        .await?;
     rows.iter()
         .map(|row| Ok(TenantKey { tenant_id: row.get("tenant_id")?, key: row.get("concurrency_key")? }))
         .collect()

@@ -11,6 +11,10 @@ use crate::error::Result;
 use crate::fair::{Grant, Holding, grant};
 use crate::sql;
 
+/// Most limits of one exchange. Each tenant of it costs a lock until its commit, and PostgreSQL's table of locks, which
+/// all databases of a server share, has room for some thousands.
+pub const PAGE: usize = 200;
+
 /// What a process wants of one limit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PermitWish {
@@ -80,7 +84,7 @@ pub async fn exchange(
             .collect();
         let granted = grant(wish.limit, wish.running, wish.wanted, wish.turn_over, &others);
         let holding = Holding { permits: granted.held, wanted: wish.wanted };
-        if mine.is_none_or(|mine| mine.holding != holding || !mine.fresh) {
+        if mine.map_or(holding != Holding::default(), |mine| mine.holding != holding || !mine.fresh) {
             changed.push(NewHolding {
                 tenant_id: wish.tenant_id,
                 scope: wish.scope.as_str(),

@@ -27,6 +27,8 @@ pub struct WorkerRow {
     pub queues: String,
     /// Its slots.
     pub concurrency: i64,
+    /// The length of its leases in milliseconds, where it said so.
+    pub lease_ms: Option<i64>,
     /// running, paused, draining or stopped; on lists also lost.
     pub state: String,
     /// Slots taken when it was last seen.
@@ -53,6 +55,7 @@ impl WorkerRow {
             version: row.get("version")?,
             queues: row.get("queues")?,
             concurrency: row.get("concurrency")?,
+            lease_ms: row.get("lease_ms")?,
             state: row.get("state")?,
             running: row.get("running")?,
             started_at: row.get("started_at")?,
@@ -67,8 +70,8 @@ impl WorkerRow {
 /// Registers a process that starts.
 pub async fn register(conn: &mut Conn<'_>, worker: &WorkerRow) -> Result<()> {
     query(sql!(
-        "insert into fairlane_workers (id, name, host, pid, version, queues, concurrency, state, started_at, seen_at)
-         values ($1, $2, $3, $4, $5, $6, $7, 'running', {now}, {now})
+        "insert into fairlane_workers (id, name, host, pid, version, queues, concurrency, lease_ms, state, started_at, seen_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, 'running', {now}, {now})
          on conflict (id) do nothing"
     ))
     .bind(worker.id)
@@ -78,6 +81,7 @@ pub async fn register(conn: &mut Conn<'_>, worker: &WorkerRow) -> Result<()> {
     .bind(worker.version.as_str())
     .bind(worker.queues.as_str())
     .bind(worker.concurrency)
+    .bind(worker.lease_ms)
     .execute(conn)
     .await?;
     Ok(())
@@ -111,14 +115,14 @@ pub async fn stopped(conn: &mut Conn<'_>, id: Uuid, reason: &str) -> Result<()> 
 }
 
 /// All known processes, the newest first. One that fell silent is `lost`: when the leases of its jobs are over, when a job
-/// was taken back from it, or when it has not been seen for a lease as the configuration has it and no job of it has a
-/// longer one.
+/// was taken back from it, or when it has not been seen for one of its leases (as the configuration has them, where it did
+/// not say) and no job of it has a longer one.
 pub async fn list(conn: &mut Conn<'_>, lease: Duration) -> Result<Listing<WorkerRow>> {
     let rows = query(sql!(
-        "select cast(w.id as text) as key, w.id, w.name, w.host, w.pid, w.version, w.queues, w.concurrency, w.running,
+        "select cast(w.id as text) as key, w.id, w.name, w.host, w.pid, w.version, w.queues, w.concurrency, w.lease_ms, w.running,
             w.started_at, w.seen_at, w.stop_requested_at, w.stopped_at, w.stop_reason,
             case when w.state = 'stopped' then w.state
-                when w.seen_at < {now} - {ms:$1} and coalesce(held.until, w.seen_at) < {now} then 'lost'
+                when w.seen_at < {now} - {ms:coalesce(w.lease_ms, $1)} and coalesce(held.until, w.seen_at) < {now} then 'lost'
                 when held.until < {now} and w.seen_at < held.until then 'lost'
                 when exists (
                     select 1 from fairlane_attempts a where a.finished_at > w.seen_at and a.worker_id = w.id

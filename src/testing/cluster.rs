@@ -62,7 +62,7 @@ impl Cluster {
         let open = || async {
             match env::var(URL_VARIABLE) {
                 Ok(url) if !url.is_empty() => Self::open(Source::Url(url)).await,
-                _ => Self::open(Source::Key(target_directory())).await,
+                _ => Self::open(Source::Key(target_directory(), &[])).await,
             }
         };
         SHARED.get_or_init(open).await.clone()
@@ -70,7 +70,13 @@ impl Cluster {
 
     /// A private server shared by all processes that name the same `key`, whatever the environment says.
     pub async fn at(key: &str) -> Result<Self, Skip> {
-        Self::open(Source::Key(key.to_owned())).await
+        Self::open(Source::Key(key.to_owned(), &[])).await
+    }
+
+    /// A private server of this `cargo test` run with other settings, whatever the environment says.
+    pub async fn with_settings(settings: &'static [&'static str]) -> Result<Self, Skip> {
+        let key = format!("{} {}", target_directory(), settings.join(" "));
+        Self::open(Source::Key(key, settings)).await
     }
 
     /// The administrator's URL of database `db`. Administrators bypass row-level security.
@@ -114,7 +120,7 @@ impl Cluster {
 
 enum Source {
     Url(String),
-    Key(String),
+    Key(String, &'static [&'static str]),
 }
 
 /// The keeper's thread: opens the server, then drops databases until the last handle is gone.
@@ -141,8 +147,8 @@ async fn open_session(
 ) -> Result<(Cluster, PgConnection)> {
     let (admin_url, lease) = match source {
         Source::Url(url) => (url, None),
-        Source::Key(key) => {
-            let server = Server::locate(&key)?;
+        Source::Key(key, settings) => {
+            let server = Server::locate(&key, settings)?;
             let server = server
                 .with_context(|| format!("no server found; apt install postgresql or set {URL_VARIABLE}"))?;
             let lease = server.join().await?;
@@ -165,9 +171,17 @@ async fn open_session(
 ///
 /// # Panics
 /// If PostgreSQL is required, or a server was named by URL, and there is none.
-#[allow(clippy::panic, reason = "test support: this is how a test fails")]
 pub async fn cluster_or_skip(test: &str) -> Option<Cluster> {
-    match Cluster::shared().await {
+    or_skip(test, Cluster::shared().await)
+}
+
+/// A server of one's own, or `None` with a loud line, as [`cluster_or_skip`].
+///
+/// # Panics
+/// If PostgreSQL is required and there is none.
+#[allow(clippy::panic, reason = "test support: this is how a test fails")]
+pub fn or_skip(test: &str, found: Result<Cluster, Skip>) -> Option<Cluster> {
+    match found {
         Ok(cluster) => Some(cluster),
         Err(skip) if skip.fatal || env::var(REQUIRE_VARIABLE).is_ok_and(|value| value == "1") => {
             panic!("PostgreSQL is required by {test}: {skip}")

@@ -12,7 +12,7 @@ mod server;
 mod test_db;
 
 pub use claiming::{ClaimFrom, claim_from};
-pub use cluster::{Cluster, Skip, cluster_or_skip};
+pub use cluster::{Cluster, Skip, cluster_or_skip, or_skip};
 pub use database::{Template, TestDatabase};
 pub use pgbouncer::PgBouncer;
 pub use sandbox::{FailedJob, Sandbox};

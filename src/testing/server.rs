@@ -96,11 +96,14 @@ pub(super) struct Server {
     home: PathBuf,
     bin: PathBuf,
     user: Option<ServerUser>,
+    /// Settings beside the usual ones.
+    settings: &'static [&'static str],
 }
 
 impl Server {
-    /// Finds the binaries and the folder for `key`; `None` when PostgreSQL is not installed.
-    pub(super) fn locate(key: &str) -> Result<Option<Self>> {
+    /// Finds the binaries and the folder for `key`; `None` when PostgreSQL is not installed. A server with other settings
+    /// needs another key.
+    pub(super) fn locate(key: &str, settings: &'static [&'static str]) -> Result<Option<Self>> {
         let Some(bin) = installed_binaries() else { return Ok(None) };
         let (user, uid) = (ServerUser::find()?, own_uid()?);
         let hash: String = Sha256::digest(key).iter().take(6).map(|byte| format!("{byte:02x}")).collect();
@@ -119,7 +122,7 @@ impl Server {
             "{} belongs to another user: remove it",
             home.display()
         );
-        Ok(Some(Self { home, bin, user }))
+        Ok(Some(Self { home, bin, user, settings }))
     }
 
     /// The administrative URL of this server.
@@ -191,7 +194,8 @@ impl Server {
         let mut command = command_as(self.user, "sh", &self.run());
         command.arg("-c").arg(include_str!("watchdog.sh")).arg("fairlane-watchdog");
         command.arg(self.bin.join("postgres")).arg("-D").arg(self.data()).arg("-k").arg(self.run());
-        command.args(SETTINGS.iter().flat_map(|setting| ["-c", setting])).stdin(watchdog);
+        let settings = SETTINGS.iter().chain(self.settings);
+        command.args(settings.flat_map(|setting| ["-c", setting])).stdin(watchdog);
         command.spawn().context("cannot start sh")?;
         Ok(())
     }

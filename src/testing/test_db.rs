@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tempfile::TempDir;
 
-use super::cluster::cluster_or_skip;
+use super::cluster::{Cluster, cluster_or_skip};
 use super::database::TestDatabase;
 use crate::client::{ClientSettings, Fairlane};
 use crate::db::{Db, DbOptions, Synchronous};
@@ -47,6 +47,11 @@ impl TestDb {
     /// A fresh PostgreSQL database; `None` where there is no server, which is said on standard error.
     pub async fn postgres(test: &str, lines: fn() -> Vec<MigrationLine>) -> anyhow::Result<Option<Self>> {
         let Some(cluster) = cluster_or_skip(test).await else { return Ok(None) };
+        Self::on(&cluster, lines).await.map(Some)
+    }
+
+    /// A fresh database on a server.
+    pub async fn on(cluster: &Cluster, lines: fn() -> Vec<MigrationLine>) -> anyhow::Result<Self> {
         let template = cluster
             .template(&version(with_engine(lines)), async |url: String| {
                 let options = options(&url);
@@ -55,7 +60,7 @@ impl TestDb {
             })
             .await?;
         let database = cluster.database(&template).await?;
-        Ok(Some(Self::open(database.url_as(TEST_LOGIN), Place::Postgres(database)).await?))
+        Self::open(database.url_as(TEST_LOGIN), Place::Postgres(database)).await
     }
 
     async fn open(url: String, place: Place) -> anyhow::Result<Self> {

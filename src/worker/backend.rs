@@ -17,17 +17,17 @@ use tokio::sync::{mpsc, watch};
 use tower::layer::util::Identity;
 use uuid::Uuid;
 
-use super::claiming::StartTime;
 use super::in_flight::StopCause;
 use crate::context::Run;
 use crate::store::claim::Claimed;
+use crate::store::starts::StartWindow;
 
 /// A claimed job on its way to the executor.
 pub(crate) struct Lease {
     pub(crate) claimed: Claimed,
     pub(crate) run: Arc<Run>,
     /// When it may start, where its tenant has a rate.
-    pub(crate) start: Option<StartTime>,
+    pub(crate) start: Option<StartWindow>,
     /// Tells the handler when to stop.
     pub(crate) stop: watch::Receiver<Option<StopCause>>,
 }

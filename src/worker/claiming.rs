@@ -4,8 +4,8 @@
 //! transaction: rates are locked first (a locked one is passed over), keys after the claim. A lane that is not known to have
 //! jobs with keys gives none of them: nothing with a key is ever claimed without a look at it.
 
-use std::collections::{BTreeSet, HashMap};
-use std::time::{Duration, Instant};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
 
 use uuid::Uuid;
 
@@ -49,79 +49,88 @@ pub(super) async fn claim_lanes(process: &Process, takes: &mut Vec<Take>) -> Res
     let limited = lock_rates(&mut tx.conn(), process, takes, &rates, &mut catch).await?;
     catch.jobs = claim_now(&mut tx.conn(), process, takes).await?;
     set_aside(&mut tx.conn(), process, &mut catch).await?;
-    use_rates(&mut tx.conn(), &limited, &mut catch).await?;
+    use_rates(&mut tx.conn(), process, &limited, &mut catch).await?;
     tx.commit().await?;
     Ok(catch)
 }
 
-/// A rate of one lane.
-struct LaneRate {
-    lane: LaneId,
+/// A rate, and the planned lanes that share it in their order: the first queue first.
+struct LimitedRate {
+    tenant: i64,
     scope: Scope,
     name: String,
     rate: Rate,
+    lanes: Vec<LaneId>,
 }
 
-impl LaneRate {
+impl LimitedRate {
     fn held(&self) -> HeldRate<'_> {
-        HeldRate { tenant_id: self.lane.tenant, scope: self.scope, name: &self.name, rate: self.rate }
+        HeldRate { tenant_id: self.tenant, scope: self.scope, name: &self.name, rate: self.rate }
+    }
+
+    /// Who waits when it is used up: of a total all queues of the tenant, also those that nobody has asked for. Otherwise
+    /// one that comes a moment later would have the next start before a queue that is in front of it.
+    fn lanes_at_rest(&self, process: &Process) -> Vec<LaneId> {
+        match self.scope {
+            Scope::Total => {
+                let lane = |queue| LaneId { queue, tenant: self.tenant };
+                (0..process.options.queues.len()).map(lane).collect()
+            }
+            Scope::Queue | Scope::Key => self.lanes.clone(),
+        }
     }
 }
 
-fn rates_of(process: &Process, takes: &[Take]) -> Vec<LaneRate> {
+/// In the order in which everybody locks them, so that two processes never wait for each other.
+fn rates_of(process: &Process, takes: &[Take]) -> Vec<LimitedRate> {
     let terms = process.terms();
-    let mut rates = Vec::new();
-    for take in takes {
-        let lane = take.lane;
-        let queue = &process.options.queues[lane.queue];
-        let limits = terms.of(lane.tenant);
+    let mut rates: BTreeMap<(i64, Scope, String), LimitedRate> = BTreeMap::new();
+    for lane in takes.iter().map(|take| take.lane) {
+        let (tenant, queue) = (lane.tenant, &process.options.queues[lane.queue]);
+        let limits = terms.of(tenant);
         let total = limits.total.starts.map(|rate| (Scope::Total, String::new(), rate));
         let of_queue = limits.queues.get(queue).and_then(|limit| limit.starts);
         let of_queue = of_queue.map(|rate| (Scope::Queue, queue.clone(), rate));
-        rates.extend(total.into_iter().chain(of_queue).map(|(scope, name, rate)| LaneRate {
-            lane,
-            scope,
-            name,
-            rate,
-        }));
+        for (scope, name, rate) in total.into_iter().chain(of_queue) {
+            let new = || LimitedRate { tenant, scope, name: name.clone(), rate, lanes: Vec::new() };
+            rates.entry((tenant, scope, name.clone())).or_insert_with(new).lanes.push(lane);
+        }
     }
-    // Always in the same order, so that two processes never wait for each other.
-    rates.sort_by(|a, b| {
-        (a.lane.tenant, a.scope as u8, &a.name).cmp(&(b.lane.tenant, b.scope as u8, &b.name))
-    });
+    let mut rates: Vec<LimitedRate> = rates.into_values().collect();
+    rates.iter_mut().for_each(|rate| rate.lanes.sort_by_key(|lane| lane.queue));
     rates
 }
 
-/// Locks the rates and narrows the takes to them. A rate of a tenant's total that two of its lanes share is given to the
-/// first of them, in this claim.
+/// Locks the rates and narrows the takes to them. What a tenant's queues share goes to the first of them, and what that
+/// leaves to the next.
 async fn lock_rates<'r>(
     conn: &mut Conn<'_>,
     process: &Process,
     takes: &mut Vec<Take>,
-    rates: &'r [LaneRate],
+    rates: &'r [LimitedRate],
     catch: &mut Catch,
-) -> Result<Vec<(&'r LaneRate, Starts)>> {
-    let mut limited: Vec<(&LaneRate, Starts)> = Vec::new();
+) -> Result<Vec<(&'r LimitedRate, Starts)>> {
+    let mut limited: Vec<(&LimitedRate, Starts)> = Vec::new();
     for rate in rates {
-        let shared = limited.iter().any(|(other, _)| {
-            other.lane.tenant == rate.lane.tenant && other.scope == rate.scope && other.name == rate.name
-        });
-        let starts = if shared { None } else { starts::lock(conn, &rate.held()).await? };
-        let (count, wait) = match &starts {
+        let starts = starts::lock(conn, &rate.held()).await?;
+        let (mut left, wait) = match &starts {
             Some(starts) => (starts.count(), starts.wait(0)),
             None => (0, RATE_TAKEN),
         };
-        let Some(take) = takes.iter_mut().find(|take| take.lane == rate.lane) else { continue };
-        if count < take.count {
-            process.scheduler().narrow(take, count);
+        if left == 0 {
+            catch.resting.extend(rate.lanes_at_rest(process).into_iter().map(|lane| (lane, wait)));
         }
-        if count == 0 {
-            catch.resting.push((rate.lane, wait));
+        for lane in &rate.lanes {
+            let Some(take) = takes.iter_mut().find(|take| take.lane == *lane) else { continue };
+            if left < take.count {
+                process.scheduler().narrow(take, left);
+            }
+            left -= take.count;
         }
         limited.extend(starts.map(|starts| (rate, starts)));
     }
     takes.retain(|take| take.count > 0);
-    limited.retain(|(rate, _)| takes.iter().any(|take| take.lane == rate.lane));
+    limited.retain(|(rate, _)| takes.iter().any(|take| rate.lanes.contains(&take.lane)));
     Ok(limited)
 }
 
@@ -182,43 +191,38 @@ async fn set_aside(conn: &mut Conn<'_>, process: &Process, catch: &mut Catch) ->
     }
     let keys: BTreeSet<TenantKey> = keyed.iter().filter_map(|job| TenantKey::of(job)).collect();
     let ids: Vec<Uuid> = keyed.iter().map(|job| job.id).collect();
-    catch.aside = keys::set_aside(conn, &ids, &keys, &process.kinds).await?;
+    let configured = process.configured_keys(conn, &keys).await?;
+    catch.aside = keys::set_aside(conn, &ids, &keys, &process.kinds, &configured).await?;
     Ok(())
 }
 
 /// Uses the starts up for what was really claimed, and says when each job may start.
-async fn use_rates(conn: &mut Conn<'_>, limited: &[(&LaneRate, Starts)], catch: &mut Catch) -> Result<()> {
+async fn use_rates(
+    conn: &mut Conn<'_>,
+    process: &Process,
+    limited: &[(&LimitedRate, Starts)],
+    catch: &mut Catch,
+) -> Result<()> {
     for (rate, starts) in limited {
-        let started: Vec<Uuid> = catch
+        let mut started: Vec<&Claimed> = catch
             .jobs
             .iter()
             .filter_map(|job| job.as_ref().ok())
-            .filter(|job| job.tenant_id == rate.lane.tenant && !catch.aside.contains(&job.id))
+            .filter(|job| job.tenant_id == rate.tenant && !catch.aside.contains(&job.id))
             .filter(|job| rate.scope == Scope::Total || job.queue == rate.name)
-            .map(|job| job.id)
             .collect();
-        for (place, id) in started.iter().enumerate() {
+        started.sort_by_key(|job| process.queue(&job.queue));
+        let used = started.len();
+        for (place, job) in started.into_iter().enumerate() {
             let window = starts.window(place);
-            let both = catch.windows.get(id).map_or(window, |other| window.and(*other));
-            catch.windows.insert(*id, both);
+            let both = catch.windows.get(&job.id).map_or(window, |other| window.and(*other));
+            catch.windows.insert(job.id, both);
         }
-        if !started.is_empty() {
-            starts::used(conn, &rate.held(), starts, started.len()).await?;
+        if used > 0 {
+            starts::used(conn, &rate.held(), starts, used).await?;
         }
-        catch.resting.push((rate.lane, starts.wait(started.len())));
+        let wait = starts.wait(used);
+        catch.resting.extend(rate.lanes_at_rest(process).into_iter().map(|lane| (lane, wait)));
     }
     Ok(())
-}
-
-/// A window on this process's clock.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct StartTime {
-    pub(crate) after: Instant,
-    pub(crate) within: Instant,
-}
-
-impl StartTime {
-    pub(super) fn of(window: StartWindow, claimed_at: Instant) -> Self {
-        Self { after: claimed_at + window.after, within: claimed_at + window.within }
-    }
 }

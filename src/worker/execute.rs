@@ -11,6 +11,7 @@ use std::task::{Context as TaskContext, Poll};
 use std::time::{Duration, Instant};
 
 use apalis_core::task::Task;
+use futures::future::OptionFuture;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
@@ -19,7 +20,7 @@ use tracing::{Instrument, Span, debug, info_span, warn};
 
 use super::attempt_limits::AttemptLimits;
 use super::backend::Lease;
-use super::gate::Gate;
+use super::gate::{Gate, start_key};
 use super::in_flight::StopCause;
 use super::process::Process;
 use super::settle::Settlement;
@@ -172,17 +173,28 @@ async fn run_handler(
     mut stop: watch::Receiver<Option<StopCause>>,
 ) -> AttemptResult {
     let future = (handler.run)(claimed.payload.clone(), run.clone());
+    let within = place.gate.start.map(|start| start.within);
     let (gate, begun) = (place.gate, run.clone());
+    let (key, keeper) = start_key(claimed);
     let gated = async move {
         let Some(_slot) = gate.pass().await else { return AttemptResult::Interrupted };
+        if let Some(key) = key
+            && (!key.give_up().await || within.is_some_and(|within| Instant::now() > within))
+        {
+            // Nobody is there any more, or the release took so long that the start would stand too close to the next one.
+            return AttemptResult::Interrupted;
+        }
         begun.begin();
         let result = in_run(begun.clone(), future).await;
         begun.end();
         result
     };
     let mut task = AbortOnDropHandle::new(place.handlers_run_on.spawn(gated.instrument(Span::current())));
+    let fence = Fence { id: claimed.id, token: claimed.token };
+    let releasing = OptionFuture::from(keeper.map(|keeper| Box::pin(keeper.keep(place.db, fence))));
     let result = tokio::select! {
         joined = &mut task => return returned(joined),
+        Some(never) = releasing => match never {},
         limit = overrun(&run, timeout) => AttemptResult::TimedOut(limit),
         cause = stop_cause(&mut stop) => stopped_by(cause),
     };

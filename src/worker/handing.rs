@@ -9,7 +9,7 @@ use tracing::warn;
 use uuid::Uuid;
 
 use super::backend::Lease;
-use super::claiming::{Catch, StartTime};
+use super::claiming::Catch;
 use super::pause::Pause;
 use super::process::Process;
 use super::run::new_run;
@@ -17,9 +17,10 @@ use super::settle::Settlement;
 use crate::fair::{ClaimedJob, LaneId, Take};
 use crate::outcome::{Failure, Next};
 use crate::store;
-use crate::store::claim::{self, Claimed, Unreadable};
+use crate::store::claim::{Claimed, Unreadable};
 use crate::store::keys::TenantKey;
 use crate::store::settle::Fence;
+use crate::store::starts::StartWindow;
 
 /// Hands what was claimed to the executor: noted at once, given over while the database works on the next claim.
 pub(super) struct Hand {
@@ -63,8 +64,7 @@ impl Hand {
             process.give_back(Fence { id: job.id, token: job.token });
         }
         // In flight from here on: renewed by the heartbeat, waited for by the drain.
-        let start =
-            |job: &Claimed| catch.windows.get(&job.id).map(|window| StartTime::of(*window, claimed_at));
+        let start = |job: &Claimed| catch.windows.get(&job.id).copied();
         self.noted.extend(leased.into_iter().map(|job| lease(&process, start(&job), job, claimed_at)));
     }
 
@@ -73,7 +73,6 @@ impl Hand {
         if self.noted.is_empty() {
             return;
         }
-        self.release_start_keys(&self.noted).await;
         let events: Vec<Uuid> = self.noted.iter().filter_map(|lease| lease.claimed.event_id).collect();
         let payloads = self.event_payloads(&events).await;
         for mut lease in self.noted.drain(..) {
@@ -88,23 +87,6 @@ impl Hand {
     pub(super) fn give_back(&mut self) {
         for lease in self.noted.drain(..) {
             self.process.give_back(Fence { id: lease.claimed.id, token: lease.claimed.token });
-        }
-    }
-
-    /// Keys that hold until the job is started; a failure costs their early release, not the job.
-    async fn release_start_keys(&self, leases: &[Lease]) {
-        let jobs = leases.iter().map(|lease| &lease.claimed);
-        let started: Vec<Uuid> = jobs.filter(|job| job.holds_start_key).map(|job| job.id).collect();
-        if started.is_empty() {
-            return;
-        }
-        let released = async {
-            let mut tx = self.process.db.single().await?;
-            claim::release_start_keys(&mut tx.conn(), &started).await?;
-            tx.commit().await
-        };
-        if let Err(error) = released.await {
-            warn!(%error, "unique keys that hold until the start were not released");
         }
     }
 
@@ -127,7 +109,7 @@ impl Hand {
     }
 }
 
-fn lease(process: &Process, start: Option<StartTime>, claimed: Claimed, claimed_at: Instant) -> Lease {
+fn lease(process: &Process, start: Option<StartWindow>, claimed: Claimed, claimed_at: Instant) -> Lease {
     let run = new_run(&process.fairlane, &claimed, process.options.lease, process.draining.clone());
     let run = Arc::new(run);
     let stop = process.hold(&run, TenantKey::of(&claimed), claimed_at);

@@ -4,6 +4,7 @@
 //! lookout.rs    which lanes have work, and what else wants doing
 //! source.rs     claim loop: free slots -> fair::Scheduler -> store::claim -> leases
 //! claiming.rs   one claim, with the rates and keys that only the database can keep
+//! keys.rs       keys that jobs share: their configured limits, and who comes next
 //! handing.rs    what was claimed on its way to the executor
 //! terms.rs      limits and weights of tenants; the permits this process holds
 //! suspects.rs   jobs whose process died under them run alone, within their tenants' limits
@@ -33,6 +34,7 @@ mod handing;
 mod heartbeat;
 pub(crate) mod hooks;
 mod in_flight;
+mod keys;
 mod limits;
 mod lookout;
 mod options;

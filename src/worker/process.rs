@@ -1,6 +1,6 @@
 //! What the loops of one worker process share.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 use std::time::{Duration, Instant};
@@ -19,10 +19,10 @@ use super::options::WorkerOptions;
 use super::pause::Pause;
 use super::settle::Settlement;
 use super::terms::Terms;
-use crate::client::{Fairlane, Hint};
+use crate::client::Fairlane;
 use crate::context::Run;
 use crate::db::Db;
-use crate::fair::{Head, LaneId, Scheduler, SchedulerSettings};
+use crate::fair::{Scheduler, SchedulerSettings};
 use crate::outcome::Next;
 use crate::registry::{KindHandler, Served};
 use crate::store::keys::TenantKey;
@@ -176,6 +176,7 @@ impl Process {
             version: env!("CARGO_PKG_VERSION").into(),
             queues: self.options.queues.join(","),
             concurrency: i64::try_from(self.options.concurrency).unwrap_or(i64::MAX),
+            lease_ms: i64::try_from(self.options.lease.as_millis()).ok(),
             state: "running".into(),
             running: 0,
             started_at: now,
@@ -236,27 +237,6 @@ impl Process {
     pub(crate) fn returned(&self, fence: &Fence) {
         self.scheduler().returned(fence.id, self.now());
         self.work.notify_one();
-    }
-
-    /// Lets the next jobs of these keys in, and tells this and other workers about them.
-    pub(crate) async fn let_in(&self, keys: &BTreeSet<TenantKey>) -> crate::Result<()> {
-        let mut tx = self.db.begin().await?;
-        let heads = store::keys::let_in(&mut tx.conn(), keys).await?;
-        tx.commit().await?;
-        let mut hints = BTreeSet::new();
-        for head in heads {
-            if let Some(queue) = self.queue(&head.queue) {
-                let lane = LaneId { queue, tenant: head.tenant_id };
-                let head = Head { key: head.key, kind: &head.kind, keyed: true };
-                self.scheduler().seen(lane, head, self.now());
-            }
-            hints.insert(Hint::queue(head.queue));
-        }
-        if !hints.is_empty() {
-            self.work.notify_one();
-            self.fairlane.wake(hints);
-        }
-        Ok(())
     }
 
     /// Notes a claimed job; the receiver tells its handler when to stop.

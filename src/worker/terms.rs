@@ -105,7 +105,7 @@ pub(super) fn distrust_old_permits(process: &Process) {
     let asked = Duration::from_millis(process.permits_asked_at.load(Ordering::Relaxed));
     let lease = process.options.lease;
     if process.now().saturating_sub(asked) > lease.saturating_add(lease / 4) {
-        process.scheduler().forget_permits(process.now());
+        process.scheduler().forget_permits();
     }
 }
 
@@ -127,12 +127,24 @@ impl PermitDesk {
     /// One round; returns when the next one is due.
     async fn round(&mut self) -> Result<Duration> {
         self.follow_changes().await?;
-        let demands = self.process.scheduler().demands();
-        if demands.is_empty() {
+        let asked = self.process.now();
+        let (claimants, holds_any) = {
+            let scheduler = self.process.scheduler();
+            (scheduler.claimants(), scheduler.holds_any())
+        };
+        if !holds_any {
+            self.process.permits_asked_at.store(millis(asked), Ordering::Relaxed);
+        }
+        for page in claimants.chunks(permits::PAGE) {
+            self.exchange(page).await?;
+        }
+        // Whatever is held was asked for in this round.
+        self.process.permits_asked_at.store(millis(asked), Ordering::Relaxed);
+        let scheduler = self.process.scheduler();
+        if !scheduler.limits_anything() {
             return Ok(Duration::from_secs(3600));
         }
-        self.exchange(&demands).await?;
-        let work_waits = self.process.scheduler().parked().next().is_some();
+        let work_waits = scheduler.parked().next().is_some();
         Ok(PermitTurns::pause(work_waits).min(self.process.options.lease / 2))
     }
 
@@ -155,8 +167,10 @@ impl PermitDesk {
         Ok(())
     }
 
-    async fn exchange(&mut self, demands: &[Demand]) -> Result<()> {
+    /// Exchanges the permits of some scopes, in a transaction of their own: those of the others go on being used.
+    async fn exchange(&mut self, scopes: &[(i64, Scope)]) -> Result<()> {
         let process = self.process.clone();
+        let demands = process.scheduler().demands(scopes);
         let wishes: Vec<(Demand, PermitWish)> =
             demands.iter().filter_map(|demand| Some((*demand, self.wish(demand)?))).collect();
         if wishes.is_empty() {
@@ -167,7 +181,6 @@ impl PermitDesk {
         let asked = process.now();
         let grants = permits::exchange(&mut tx.conn(), process.id, process.options.lease, &rows).await?;
         tx.commit().await?;
-        process.permits_asked_at.store(millis(asked), Ordering::Relaxed);
         let mut scheduler = process.scheduler();
         for ((demand, _), grant) in wishes.iter().zip(grants) {
             self.turns.granted(demand.tenant, demand.scope, grant, asked);

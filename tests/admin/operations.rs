@@ -79,6 +79,7 @@ backend_test!(
             version: "0".into(),
             queues: queues.into(),
             concurrency: 1,
+            lease_ms: None,
             state: "running".into(),
             running: 0,
             started_at: Utc::now(),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use fairlane::fair::Key;
 use fairlane::limits::{LimitChange, Scope};
 use fairlane::store::claim::{ClaimRequest, Claimed, LaneClaim};
-use fairlane::store::keys::{self, TenantKey};
+use fairlane::store::keys::{self, ConfiguredKeys, TenantKey};
 use fairlane::testing::{ClaimFrom, TestDb, claim_from};
 use fairlane::{Context, Job, JobResult, Tenant, backend_test, store};
 use serde::{Deserialize, Serialize};
@@ -13,6 +13,9 @@ use uuid::Uuid;
 
 use crate::quotas::limit;
 use crate::support::*;
+
+/// Nothing is configured.
+const NONE: ConfiguredKeys = ConfiguredKeys::new();
 
 /// A job of one account.
 #[derive(Debug, Serialize, Deserialize)]
@@ -55,13 +58,17 @@ fn keys_of(jobs: &[Claimed]) -> BTreeSet<TenantKey> {
 
 /// Claims as a worker does: what finds its key taken is set aside in the same transaction.
 async fn claim_keyed(t: &TestDb, most: usize) -> Vec<Claimed> {
+    claim_configured(t, most, &NONE).await
+}
+
+async fn claim_configured(t: &TestDb, most: usize, configured: &ConfiguredKeys) -> Vec<Claimed> {
     let kinds = kinds();
     let from = ClaimFrom { limit: most, ..request(&kinds) };
     write(t, async |conn| {
         let claimed = claim_from(conn, &from).await?;
         let mut claimed: Vec<Claimed> = claimed.into_iter().map(|job| job.expect("a readable job")).collect();
         let ids: Vec<Uuid> = claimed.iter().map(|job| job.id).collect();
-        let aside = keys::set_aside(conn, &ids, &keys_of(&claimed), &kinds).await?;
+        let aside = keys::set_aside(conn, &ids, &keys_of(&claimed), &kinds, configured).await?;
         claimed.retain(|job| !aside.contains(&job.id));
         Ok(claimed)
     })
@@ -73,7 +80,11 @@ async fn complete(t: &TestDb, job: &Claimed) {
 }
 
 async fn let_in(t: &TestDb, keys: &BTreeSet<TenantKey>) -> Vec<Uuid> {
-    let heads = write(t, async |conn| keys::let_in(conn, keys).await).await;
+    let_in_configured(t, keys, &NONE).await
+}
+
+async fn let_in_configured(t: &TestDb, keys: &BTreeSet<TenantKey>, configured: &ConfiguredKeys) -> Vec<Uuid> {
+    let heads = write(t, async |conn| keys::let_in(conn, keys, configured).await).await;
     heads.iter().map(|head| head.key.id).collect()
 }
 
@@ -142,6 +153,30 @@ backend_test!(
 );
 
 backend_test!(
+    async fn a_configured_limit_of_a_key_holds_until_somebody_sets_another(t: TestDb) {
+        let acme = acme(&t);
+        let key = TenantKey { tenant_id: acme.id().await.unwrap(), key: "a-1".into() };
+        let globex = TenantKey { tenant_id: key.tenant_id + 1000, key: "a-1".into() };
+        let three = ConfiguredKeys::from([(key.clone(), 3), (globex, 7)]);
+        let queued = dispatch_keyed(&acme, "a-1", 6).await;
+        let other = dispatch_keyed(&acme, "a-2", 2).await;
+        let claimed = claim_configured(&t, 20, &three).await;
+        assert_eq!(ids(&claimed), [&queued[..3], &other[..1]].concat(), "three of one key, one of the other");
+        complete(&t, &claimed[0]).await;
+        let key = BTreeSet::from([key]);
+        let waiting = write(&t, async |conn| keys::with_jobs_aside(conn, 10, &three).await).await;
+        assert_eq!(waiting, key, "the sweep goes by it too");
+        assert_eq!(let_in_configured(&t, &key, &three).await, [queued[3]]);
+        let two = LimitChange { concurrency: Some(Some(2)), ..LimitChange::default() };
+        limit(&t, Scope::Key, "a-1", two).await;
+        assert!(claim_configured(&t, 20, &three).await.is_empty(), "what is set at run time wins");
+        let none = LimitChange { concurrency: Some(None), ..LimitChange::default() };
+        limit(&t, Scope::Key, "a-1", none).await;
+        assert_eq!(let_in_configured(&t, &key, &three).await, [queued[3]], "and goes again");
+    }
+);
+
+backend_test!(
     async fn nobody_is_let_in_while_the_key_is_taken(t: TestDb) {
         dispatch_keyed(&acme(&t), "a-1", 3).await;
         let claimed = claim_keyed(&t, 10).await;
@@ -174,7 +209,7 @@ backend_test!(
                     let earlier = fairlane::sql!("update fairlane_jobs set suspect = $2 where id = $1");
                     fairlane::db::query(earlier).bind(queued[0]).bind(false).execute(conn).await?;
                 }
-                keys::set_aside(conn, &ids(&claimed), &keys_of(&claimed), &kinds).await
+                keys::set_aside(conn, &ids(&claimed), &keys_of(&claimed), &kinds, &NONE).await
             })
             .await;
             assert_eq!(aside, [queued[1]], "suspect: {suspect}");
@@ -191,7 +226,8 @@ backend_test!(
         dispatch_keyed(&acme, "a-3", 2).await;
         let claimed = claim_keyed(&t, 10).await;
         assert_eq!(claimed.len(), 3);
-        let waiting = async |most| write(&t, async |conn| keys::with_jobs_aside(conn, most).await).await;
+        let waiting =
+            async |most| write(&t, async |conn| keys::with_jobs_aside(conn, most, &NONE).await).await;
         assert_eq!(waiting(10).await, BTreeSet::new(), "whoever runs lets the next one in");
         for job in claimed.iter().filter(|job| job.concurrency_key.as_deref() != Some("a-3")) {
             complete(&t, job).await;
@@ -250,7 +286,7 @@ backend_test!(
         let claimed = claim_keyed(&t, 10).await;
         t.db.shift_clock(chrono::Duration::seconds(31));
         write(&t, async |conn| store::rescue::rescue(conn, LEASE).await).await;
-        let waiting = write(&t, async |conn| keys::with_jobs_aside(conn, 10).await).await;
+        let waiting = write(&t, async |conn| keys::with_jobs_aside(conn, 10, &NONE).await).await;
         assert_eq!(waiting, keys_of(&claimed));
         assert_eq!(let_in(&t, &waiting).await, [queued[1]]);
         assert_eq!(places(&t, queued[0]).await, ["available"], "and the killed one waits again");

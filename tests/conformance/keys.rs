@@ -89,7 +89,13 @@ backend_test!(
         assert_eq!(unique(&t, Unique::UntilStarted).await.id, first.id);
         let job = claim(&t, 1).await.pop().unwrap();
         assert!(job.holds_start_key);
-        write(&t, async |conn| store::claim::release_start_keys(conn, &[job.id]).await).await;
+        write(&t, async |conn| store::claim::release_start_key(conn, wrong_fence(&job)).await).await;
+        assert_eq!(
+            unique(&t, Unique::UntilStarted).await.id,
+            first.id,
+            "another claim's start is not this one"
+        );
+        write(&t, async |conn| store::claim::release_start_key(conn, fence(&job)).await).await;
         let second = unique(&t, Unique::UntilStarted).await;
         assert!(!second.duplicate);
         complete(&t, &job).await;
@@ -102,7 +108,7 @@ backend_test!(
         let first = unique(&t, Unique::UntilDone).await;
         let job = claim(&t, 1).await.pop().unwrap();
         assert!(!job.holds_start_key);
-        write(&t, async |conn| store::claim::release_start_keys(conn, &[job.id]).await).await;
+        write(&t, async |conn| store::claim::release_start_key(conn, fence(&job)).await).await;
         assert_eq!(unique(&t, Unique::UntilDone).await.id, first.id);
     }
 );

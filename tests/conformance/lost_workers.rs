@@ -8,7 +8,7 @@ use fairlane::store::workers;
 use fairlane::testing::{ClaimFrom, TestDb};
 use uuid::Uuid;
 
-use crate::rescuing::register;
+use crate::rescuing::{register, register_with};
 use crate::support::*;
 
 const SHORT: Duration = Duration::from_secs(2);
@@ -43,6 +43,19 @@ backend_test!(
         write(&t, async |conn| workers::stopped(conn, worker, "interrupted").await).await;
         seconds_pass(&t, 3600).await;
         assert_eq!(state(&t).await, "stopped", "its last word");
+    }
+);
+
+backend_test!(
+    async fn an_idle_worker_is_judged_by_its_own_lease_however_the_configuration_has_it(t: TestDb) {
+        register_with(&t, Some(2_000)).await;
+        seconds_pass(&t, 1).await;
+        assert_eq!(state(&t).await, "running");
+        seconds_pass(&t, 2).await;
+        assert_eq!(state(&t).await, "lost");
+        t.execute("update fairlane_workers set lease_ms = 600000").await;
+        seconds_pass(&t, 500).await;
+        assert_eq!(state(&t).await, "running");
     }
 );
 

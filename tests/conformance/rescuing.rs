@@ -24,6 +24,11 @@ async fn claim_as(t: &TestDb, worker_id: Uuid, suspects: bool) -> Claimed {
 }
 
 pub(crate) async fn register(t: &TestDb) -> Uuid {
+    register_with(t, None).await
+}
+
+/// Registers a worker that says how long its leases are.
+pub(crate) async fn register_with(t: &TestDb, lease_ms: Option<i64>) -> Uuid {
     let now = chrono::Utc::now();
     let worker = WorkerRow {
         id: Uuid::now_v7(),
@@ -33,6 +38,7 @@ pub(crate) async fn register(t: &TestDb) -> Uuid {
         version: "0".into(),
         queues: QUEUE.into(),
         concurrency: 1,
+        lease_ms,
         state: "running".into(),
         running: 0,
         started_at: now,

@@ -103,6 +103,7 @@ fn worker(name: &str, queues: &str) -> WorkerRow {
         version: "0.1.0".into(),
         queues: queues.into(),
         concurrency: 8,
+        lease_ms: None,
         state: "running".into(),
         running: 0,
         started_at: now,

@@ -1,11 +1,11 @@
 //! How a worker starts, pauses and stops.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use fairlane::backend_test;
 use fairlane::store;
 use fairlane::testing::TestDb;
 use fairlane::worker::{StopReason, Worker, WorkerOptions};
+use fairlane::{Unique, backend_test};
 
 use crate::kinds::{Log, What, act, registry};
 use crate::support::{count, eventually, quick};
@@ -191,5 +191,34 @@ backend_test!(
         assert_eq!(count(&t, "select count(*) as n from fairlane_events").await, 0);
         assert_eq!(count(&t, "select count(*) as n from fairlane_job_history").await, 0);
         assert_eq!(count(&t, "select count(*) as n from fairlane_jobs where state = 'executing'").await, 1);
+    }
+);
+
+backend_test!(
+    async fn a_job_that_was_claimed_and_waits_for_a_slot_keeps_its_key_until_it_starts(t: TestDb) {
+        let acme = t.fairlane.tenant("acme");
+        let log = Log::default();
+        // So short that more is claimed ahead of the only slot.
+        acme.dispatch_all((0..60).map(|_| act("short", What::Succeed))).await.unwrap();
+        let options = WorkerOptions { concurrency: 1, ..quick() };
+        let worker = Worker::new(&t.fairlane).serve(registry(), log.clone()).options(options);
+        let control = worker.control();
+        let running = tokio::spawn(worker.run_until(std::future::pending()));
+        eventually("short jobs run", async || log.count("short 1") == 60).await;
+        let unique = || acme.dispatch(act("unique", What::Succeed)).unique("order-7", Unique::UntilStarted);
+        let blocker = acme.dispatch(act("blocker", What::UntilStopping)).timeout(Duration::from_secs(60));
+        blocker.await.unwrap();
+        let first = unique().await.unwrap();
+        let claimed = "select count(*) as n from fairlane_jobs where state = 'executing'";
+        eventually("it is claimed", async || count(&t, claimed).await == 2).await;
+        let since = Instant::now();
+        while since.elapsed() < Duration::from_millis(300) {
+            assert_eq!(unique().await.unwrap().id, first.id, "{:?}", log.entries());
+        }
+        control.stop(StopReason::Interrupted);
+        running.await.unwrap().unwrap();
+        // The blocker's end left it a slot, unless it had been given back just then.
+        let started = log.count("unique 1") == 1;
+        assert_eq!(unique().await.unwrap().id != first.id, started, "its key went with its start");
     }
 );

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fairlane::db::Db;
-use fairlane::limits::{LimitChange, Rate, Scope};
+use fairlane::limits::{LimitChange, LimitDefaults, Rate, Scope, TenantDefaults};
 use fairlane::store::{limits, tenants};
 use fairlane::testing::TestDb;
 use fairlane::worker::{StopReason, Worker, WorkerOptions};
@@ -266,6 +266,61 @@ backend_test!(
 );
 
 backend_test!(
+    async fn a_rate_that_queues_share_goes_to_the_first_of_them(t: TestDb) {
+        limit_total(&t, "acme", starts(40, Duration::from_secs(1))).await;
+        let acme = t.fairlane.tenant("acme");
+        // So few that slots are left for the later queue in the same claims.
+        let mut tx = t.db.begin().await.expect("begun");
+        let id = acme.id().await.expect("a tenant");
+        limits::set(&mut tx.conn(), id, Scope::Queue, "high", concurrency(2)).await.expect("set");
+        tx.commit().await.expect("committed");
+        acme.dispatch_all((0..40).map(|_| act("later", What::Succeed))).await.expect("dispatched");
+        acme.dispatch_all((0..20).map(|_| Urgent {})).await.expect("dispatched");
+        let log = Log::default();
+        let worker = Running::start(&t, &log);
+        eventually("the urgent jobs have run", async || log.count("urgent") == 20).await;
+        let later = log.count("later 1");
+        // Before the first permits are there, and while they are exchanged, its turn has come.
+        assert!(later <= 12, "{later} of the later queue went first: {:?}", log.entries());
+        worker.stop().await;
+    }
+);
+
+/// How many jobs of an account ran at the same time, at most.
+fn most_at_once(log: &Log, account: &str) -> usize {
+    let (mut running, mut most) = (0, 0);
+    for entry in log.entries().iter().filter(|entry| entry.starts_with(account)) {
+        if entry.ends_with("begins") {
+            running += 1;
+        } else {
+            running -= 1;
+        }
+        most = most.max(running);
+    }
+    most
+}
+
+backend_test!(
+    async fn the_configuration_says_how_many_jobs_of_a_key_run_together(t: TestDb) {
+        let key = LimitChange { concurrency: Some(Some(2)), ..LimitChange::default() };
+        let acme = TenantDefaults { keys: [("a-1".to_owned(), key)].into(), ..TenantDefaults::default() };
+        let tenants = [("acme".to_owned(), acme)].into();
+        let limits = LimitDefaults { tenants, ..LimitDefaults::default() };
+        let fairlane = Fairlane::new(t.db.clone(), ClientSettings { limits, ..ClientSettings::default() });
+        for number in 0..8 {
+            for account in ["a-1", "a-2"] {
+                fairlane.tenant("acme").dispatch(keyed(account, number, Some(20))).await.expect("dispatched");
+            }
+        }
+        let log = Log::default();
+        let options = WorkerOptions { stop_when_empty: true, ..quick() };
+        let worker = Worker::new(&fairlane).serve(all_kinds(), log.clone()).options(options);
+        assert_eq!(worker.run_until(std::future::pending()).await.expect("ran"), StopReason::Empty);
+        assert_eq!((most_at_once(&log, "a-1"), most_at_once(&log, "a-2")), (2, 1), "{:?}", log.entries());
+    }
+);
+
+backend_test!(
     async fn a_wake_up_starts_a_job_with_a_key_at_once(t: TestDb) {
         let log = Log::default();
         let worker = Running::with(&t, &log, WorkerOptions { poll: Duration::from_secs(60), ..quick() });
@@ -285,6 +340,12 @@ backend_test!(
         let worker = Running::with(&t, &log, WorkerOptions { poll: Duration::from_secs(60), ..quick() });
         t.fairlane.tenant("acme").dispatch(act("ours", What::Succeed)).await.expect("dispatched");
         eventually("the worker has begun", async || log.count("ours 1") == 1).await;
+        eventually("it has nothing to do", async || {
+            count(&t, "select count(*) as n from fairlane_jobs").await == 0
+        })
+        .await;
+        // While there is work it looks often; a little later only once in a minute.
+        tokio::time::sleep(Duration::from_millis(500)).await;
         // Connections and a client of its own: what another process has.
         let db = Db::open(t.db.options()).await.expect("opened");
         let other = Fairlane::new(db, ClientSettings::default());

@@ -153,6 +153,71 @@ backend_test!(migrations: lines;
     }
 );
 
+backend_test!(migrations: lines;
+    async fn a_bench_that_is_interrupted_removes_its_database(t: TestDb) {
+        let site = Site::new(t).await;
+        let database = site.t.observer_url();
+        for signal in ["INT", "TERM", "HUP"] {
+            let args = ["bench", "idle", "--seconds", "600", "--rounds", "1", "-d", &database];
+            let child = site.fairlane(&args).stderr(Stdio::piped()).spawn().unwrap();
+            let pid = child.id();
+            until(async || left_behind(&site, pid).await == 1).await;
+            let sent = std::process::Command::new("kill").arg(format!("-{signal}")).arg(pid.to_string()).status();
+            assert!(sent.unwrap().success());
+            let output = child.wait_with_output().unwrap();
+            let errors = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(1), "SIG{signal}: {errors}");
+            assert!(errors.contains(&format!("interrupted by SIG{signal}")), "{errors}");
+            assert_eq!(left_behind(&site, pid).await, 0, "SIG{signal}");
+        }
+    }
+);
+
+async fn until(condition: impl AsyncFn() -> bool) {
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while !condition().await {
+        assert!(std::time::Instant::now() < deadline, "waited in vain");
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+}
+
+#[test]
+fn a_bench_is_not_told_what_makes_no_sense() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = format!("sqlite:{}", folder.path().join("none.db").display());
+    for (args, part) in [
+        ("drain --concurrency 0", "from 1 to 1000"),
+        ("enqueue --seconds 0", "above 0"),
+        ("enqueue --jobs 0", "1..=20000000"),
+        ("limits --caps 0", "1..=1000"),
+        ("limits --seconds nan", "above 0"),
+        ("limits --kill-every 0", "above 0"),
+        ("limits --slots 1 --processes 8", "1 slots do not divide among 8 processes"),
+        ("fair --slots 6 --scenario equal", "6 slots do not divide among 4 processes"),
+        ("fair --seconds 1e300", "above 0"),
+        ("scale --slots 0", "1..=1000"),
+        ("steady --load 0", "part of the capacity"),
+        ("steady --minutes 0", "above 0"),
+        ("horizon --minutes 0", "above 0"),
+        ("horizon --baseline-minutes -1", ""),
+        ("soak --hours 0", "above 0"),
+        ("soak --rate 0", "above 0"),
+        ("idle --settle -1", ""),
+    ] {
+        let args: Vec<&str> = ["bench"].into_iter().chain(args.split(' ')).chain(["-d", &database]).collect();
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_fairlane"))
+            .args(&args)
+            .env_remove("FAIRLANE_REQUIRE_PG")
+            .env_remove("FAIRLANE_REQUIRE_SUPERVISOR")
+            .output()
+            .unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {errors}");
+        assert!(errors.contains(part), "{args:?}: {errors}");
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "and nothing is left");
+}
+
 #[test]
 fn a_part_without_a_task_says_what_it_is() {
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_fairlane"))
@@ -192,6 +257,8 @@ fn a_simulation_needs_no_database_and_repeats_itself_to_the_last_byte() {
         &report["result"],
         &["/jobs", "/worker_seconds", "/slots_used", "/tenants/0/share", "/limits/0/peak", "/limits/0/used"],
     );
+    assert_eq!((&report["rounds"], &report["circumstances"]["database"]), (&1.into(), &"simulated".into()));
+    positive(&report["circumstances"], &["/machine/cores"]);
     assert_eq!(simulate(file, &["--seed", "7", "-o", "json"]).1, json);
     let (_, table, _) = simulate(file, &[]);
     assert!(table.contains("limited\ttotal\t2\t2\t"), "{table}");
@@ -212,6 +279,9 @@ fn a_simulation_ends_with_8_when_a_bound_is_missed_and_with_2_when_the_file_make
     let (code, _, errors) = simulate(file.to_str().unwrap(), &[]);
     assert_eq!(code, Some(2), "{errors}");
     assert!(errors.contains("line 8: unknown key `per_minute`"), "{errors}");
+    let (code, _, errors) = simulate(folder.path().join("none.toml").to_str().unwrap(), &[]);
+    assert_eq!(code, Some(2), "{errors}");
+    assert!(errors.contains("none.toml can't be read"), "{errors}");
 }
 
 #[test]

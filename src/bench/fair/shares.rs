@@ -12,9 +12,12 @@ use crate::bench::report::Table;
 use crate::bench::site::{Fill, Tenants};
 use crate::bench::spans::{Span, largest_lag, spans, worked, worst_jain};
 use crate::bench::{Bench, QUEUE};
+use crate::cli::Failure;
 use crate::db::query;
 use crate::sql;
 
+/// In how many processes worker time is divided.
+const PROCESSES: [u32; 2] = [1, 4];
 const SHORT_MS: u64 = 20;
 const LONG_MS: u64 = 1000;
 /// Worker time is compared in windows of ten seconds.
@@ -68,9 +71,21 @@ impl Watched {
     }
 }
 
+/// What would measure something else than it says.
+pub(super) fn check(args: &FairArgs) -> anyhow::Result<()> {
+    match PROCESSES.into_iter().find(|workers| !args.slots.is_multiple_of(*workers)) {
+        Some(workers) => {
+            Err(Failure::usage(format!("{} slots do not divide among {workers} processes", args.slots))
+                .hint("equal and weights run in one process and in four: give a multiple of 4")
+                .into())
+        }
+        None => Ok(()),
+    }
+}
+
 async fn watch(args: &FairArgs, bench: &Bench, workers: u32) -> anyhow::Result<Watched> {
     let ledger = Ledger::open()?;
-    let slots = Some((args.slots / workers).max(1) as usize);
+    let slots = Some((args.slots / workers) as usize);
     let task = WorkerTask { ledger: Some(ledger.path()), concurrency: slots, ..bench.worker() };
     let running = bench.start_workers(workers, &task).await?;
     let first = ledger.until(|records| records.first().map(|record| record.at)).await;
@@ -96,7 +111,7 @@ pub(super) async fn equal(args: &FairArgs, bench: &Bench) -> anyhow::Result<Vec<
     let (long, short) = (bench.site.add_tenants(5).await?, bench.site.add_tenants(5).await?);
     let tenants: Vec<i64> = (long.first..long.first + 10).collect();
     let mut found = Vec::new();
-    for workers in [1, 4] {
+    for workers in PROCESSES {
         let (mut jains, mut used) = (Vec::new(), Vec::new());
         for round in 1..=bench.rounds {
             bench.remark(&format!("equal, round {round}: {workers} worker(s)"));
@@ -126,7 +141,7 @@ pub(super) async fn weights(args: &FairArgs, bench: &Bench) -> anyhow::Result<Ve
         tx.commit().await?;
     }
     let mut found = Vec::new();
-    for workers in [1, 4] {
+    for workers in PROCESSES {
         let mut rounds = Vec::new();
         for round in 1..=bench.rounds {
             bench.remark(&format!("weights, round {round}: {workers} worker(s)"));

@@ -107,7 +107,7 @@ pub(super) struct ExpectTable {
     pub(super) jain_window: Option<f64>,
     pub(super) share_error: Option<f64>,
     pub(super) slots_used: Option<f64>,
-    pub(super) limit_used: Option<f64>,
+    pub(super) limit_used: Option<Spanned<f64>>,
     pub(super) lag_jobs: Option<f64>,
 }
 

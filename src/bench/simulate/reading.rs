@@ -64,12 +64,17 @@ fn check(file: File) -> Checked<Scenario> {
         );
         return Err((file.time.span(), why));
     }
+    if let Some(bound) = &file.expect.limit_used
+        && groups.iter().all(|group| group.limits.is_empty())
+    {
+        return Err((bound.span(), "limit_used expects something of limits, and no tenant has one".into()));
+    }
     let expect = Expect {
         jain: file.expect.jain,
         jain_window: file.expect.jain_window,
         share_error: file.expect.share_error,
         slots_used: file.expect.slots_used,
-        limit_used: file.expect.limit_used,
+        limit_used: file.expect.limit_used.map(Spanned::into_inner),
         lag_jobs: file.expect.lag_jobs,
     };
     Ok(Scenario {
@@ -218,6 +223,9 @@ fn work(work: &Spanned<WorkTable>, worker: &Worker, kinds: &[Kind], time: Durati
             work.span(),
             format!("backlog and burst must be at most {MOST_AT_ONCE}, burst at least 1"),
         ));
+    }
+    if table.backlog.unwrap_or(0) == 0 && per_second == 0.0 {
+        return Err((work.span(), "this work brings no job: give it a backlog, per_second or both".into()));
     }
     if !(0..=9).contains(&table.priority.unwrap_or(5)) {
         return Err((work.span(), "priority must be from 0 (first) to 9 (last)".into()));

@@ -165,7 +165,8 @@ impl World<'_> {
     pub(super) fn begin_round(&mut self, process: usize) {
         let one = &mut self.processes[process];
         one.desk.alarm += 1;
-        let demands = one.scheduler.demands();
+        let claimants = one.scheduler.claimants();
+        let demands = one.scheduler.demands(&claimants);
         let turns = &one.desk.turns;
         let wish = |demand: Demand| {
             let of_demand = |limit: &&super::record::LimitAccount| {
@@ -176,6 +177,10 @@ impl World<'_> {
         };
         let wishes: Vec<_> = demands.into_iter().filter_map(wish).collect();
         if wishes.is_empty() {
+            let alarm = one.desk.alarm;
+            if one.scheduler.limits_anything() {
+                self.after(PermitTurns::pause(false), Event::Alarm(process, alarm));
+            }
             return;
         }
         (one.desk.wishes, one.desk.began) = (Some(wishes), self.now);

@@ -133,6 +133,13 @@ fn a_bound_on_what_is_not_defined_counts_as_missed() {
 }
 
 #[test]
+fn a_bound_on_limits_that_nobody_has_is_refused() {
+    let text = format!("{}[expect]\nlimit_used = 0.5\n", SMALL.replace("limit = 3\n", ""));
+    let wrong = reading::read(&text).unwrap_err();
+    assert_eq!((wrong.line, wrong.why.contains("no tenant has one")), (17, true), "{wrong:?}");
+}
+
+#[test]
 fn what_a_file_is_refused_for_is_told_with_its_line() {
     for (was, is, line, part) in [
         ("time = \"5s\"", "tim = \"5s\"", 2, "unknown key `tim`"),
@@ -148,6 +155,8 @@ fn what_a_file_is_refused_for_is_told_with_its_line() {
         ("per_second = 40", "per_second = 1e-300", 13, "per_second must be"),
         ("per_second = 40", "per_second = nan", 13, "per_second must be"),
         ("backlog = 300", "backlog = 9_000_000_000_000", 8, "backlog and burst"),
+        ("backlog = 300", "burst = 3", 8, "this work brings no job"),
+        ("backlog = 300", "backlog = 0", 8, "this work brings no job"),
         ("limit = 3", "count = 9_000_000_000", 1, "9000000001 tenants"),
         ("random = true", "random = ", 16, ""),
     ] {

@@ -1,6 +1,6 @@
 //! Limited tenants: what this process may run of them, and what it could use.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use super::Scheduler;
@@ -54,13 +54,21 @@ impl Scheduler {
 
     /// From now on these scopes are limited, and no others. One that was not limited before has no permits yet.
     pub fn keep_limits(&mut self, limited: &[(i64, Scope)], now: Duration) {
-        let known: Vec<(i64, Scope)> = self.caps.all().map(|(tenant, scope, _)| (tenant, scope)).collect();
-        for (tenant, scope) in known.iter().filter(|scope| !limited.contains(scope)) {
+        let limited: BTreeSet<(i64, Scope)> = limited.iter().copied().collect();
+        let known: BTreeSet<(i64, Scope)> =
+            self.caps.all().map(|(tenant, scope, _)| (tenant, scope)).collect();
+        for (tenant, scope) in known.difference(&limited) {
             self.set_permits(*tenant, *scope, None, now);
         }
-        for (tenant, scope) in limited.iter().filter(|scope| !known.contains(scope)) {
-            self.set_permits(*tenant, *scope, Some(0), now);
+        let held = self.held_by_lane();
+        for (tenant, scope) in limited.difference(&known) {
+            self.caps.begin(*tenant, *scope, self.within(&held, *tenant, *scope));
         }
+    }
+
+    /// Whether there is anything to exchange permits for, now or later.
+    pub fn limits_anything(&self) -> bool {
+        self.caps.limit_anything()
     }
 
     /// Whether this process may hold permits.
@@ -68,57 +76,80 @@ impl Scheduler {
         self.caps.all().next().is_some()
     }
 
-    /// The database has not been heard of for so long that its permits may be over: nothing limited starts.
-    pub fn forget_permits(&mut self, now: Duration) {
-        let known: Vec<(i64, Scope)> = self.caps.all().map(|(tenant, scope, _)| (tenant, scope)).collect();
-        for (tenant, scope) in known {
-            self.set_permits(tenant, scope, Some(0), now);
-        }
+    /// Whether it holds one.
+    pub fn holds_any(&self) -> bool {
+        self.caps.all().any(|(_, _, permits)| permits > 0)
     }
 
-    /// What this process could use of each limited scope, and of the total of tenants that wait for their first permit.
+    /// The database has not been heard of for so long that its permits may be over: nothing limited starts.
+    pub fn forget_permits(&mut self) {
+        self.caps.forget();
+    }
+
+    /// The limited scopes for which permits are to be exchanged: those with work that waits, the total of tenants that wait
+    /// for their first permit, and those of which something runs or is held here. Who is idle costs nothing, however many
+    /// are limited.
+    pub fn claimants(&self) -> Vec<(i64, Scope)> {
+        let mut claimants: BTreeSet<(i64, Scope)> = self.caps.in_use().collect();
+        claimants.extend(self.parked().map(|id| (id.tenant, Scope::Total)));
+        let ready = self.lanes.iter().filter(|(_, lane)| lane.ready).map(|(id, _)| *id);
+        for id in ready.chain(self.suspects.iter().copied()) {
+            claimants
+                .extend(scopes_of(id).into_iter().filter(|scope| self.caps.is_limited(scope.0, scope.1)));
+        }
+        claimants.into_iter().collect()
+    }
+
+    /// What this process could use of these scopes.
     ///
-    /// With this, permits that are not used are on offer: until they are set again nothing starts on them, or a job would
-    /// run on a permit that the exchange has just given to another process.
-    pub fn demands(&mut self) -> Vec<Demand> {
-        self.caps.offer();
-        let mut waiting: BTreeMap<(i64, Scope), bool> =
-            self.caps.all().map(|(tenant, scope, _)| ((tenant, scope), false)).collect();
-        for id in &self.parked {
-            waiting.entry((id.tenant, Scope::Total)).or_insert(true);
-        }
-        for (id, _) in self.lanes.iter().filter(|(_, lane)| lane.ready) {
-            for scope in [Scope::Total, Scope::Queue(id.queue)] {
-                if let Some(waits) = waiting.get_mut(&(id.tenant, scope)) {
-                    *waits = true;
-                }
-            }
-        }
-        let of_suspects = self.scopes_of_suspects(&mut waiting);
+    /// With this, their permits that are not used are on offer: until they are set again nothing starts on them, or a job
+    /// would run on a permit that the exchange has just given to another process.
+    pub fn demands(&mut self, scopes: &[(i64, Scope)]) -> Vec<Demand> {
+        let held = self.held_by_lane();
+        let of_suspects: BTreeSet<(i64, Scope)> =
+            self.suspects.iter().flat_map(|lane| scopes_of(*lane)).collect();
         let free = self.settings.slots.saturating_sub(self.running);
-        let demand = |((tenant, scope), waits)| {
-            let running = self.held(tenant, scope);
-            let more = match waits {
+        let mut demands = Vec::with_capacity(scopes.len());
+        for (tenant, scope) in scopes.iter().copied() {
+            let running = self.within(&held, tenant, scope);
+            let more = match self.has_work_within(tenant, scope) {
                 true => free.max(1),
                 // It runs alone: there is never more than one.
                 false => usize::from(of_suspects.contains(&(tenant, scope))),
             };
-            Demand { tenant, scope, running, wanted: running + more }
-        };
-        waiting.into_iter().map(demand).collect()
+            let wanted = running + more;
+            self.caps.offer(tenant, scope, wanted > 0);
+            demands.push(Demand { tenant, scope, running, wanted });
+        }
+        demands
     }
 
-    /// The limited scopes in which suspects wait; the total of a tenant that waits for its first permit is one of them.
-    fn scopes_of_suspects(&self, waiting: &mut BTreeMap<(i64, Scope), bool>) -> BTreeSet<(i64, Scope)> {
-        let mut scopes = BTreeSet::new();
-        for id in &self.suspects {
-            if self.caps.unused(*id) == 0 {
-                waiting.entry((id.tenant, Scope::Total)).or_insert(false);
-            }
-            let of_lane = [(id.tenant, Scope::Total), (id.tenant, Scope::Queue(id.queue))];
-            scopes.extend(of_lane.into_iter().filter(|scope| waiting.contains_key(scope)));
+    fn has_work_within(&self, tenant: i64, scope: Scope) -> bool {
+        let waits = |queue: usize| {
+            let id = LaneId { queue, tenant };
+            self.parked.contains(&id) || self.lanes.get(&id).is_some_and(|lane| lane.ready)
+        };
+        match scope {
+            Scope::Total => (0..self.settings.queues).any(waits),
+            Scope::Queue(queue) => waits(queue),
         }
-        scopes
+    }
+
+    fn held_by_lane(&self) -> HashMap<LaneId, usize> {
+        let mut held: HashMap<LaneId, usize> =
+            self.asked.iter().map(|(lane, asked)| (*lane, asked.count)).collect();
+        for job in self.jobs.values() {
+            *held.entry(job.lane).or_default() += 1;
+        }
+        held
+    }
+
+    fn within(&self, held: &HashMap<LaneId, usize>, tenant: i64, scope: Scope) -> usize {
+        let of_queue = |queue: usize| held.get(&LaneId { queue, tenant }).copied().unwrap_or(0);
+        match scope {
+            Scope::Total => (0..self.settings.queues).map(of_queue).sum(),
+            Scope::Queue(queue) => of_queue(queue),
+        }
     }
 
     pub(super) fn unpark(&mut self, tenant: i64, now: Duration) {
@@ -129,4 +160,8 @@ impl Scheduler {
             }
         }
     }
+}
+
+fn scopes_of(lane: LaneId) -> [(i64, Scope); 2] {
+    [(lane.tenant, Scope::Total), (lane.tenant, Scope::Queue(lane.queue))]
 }

@@ -212,3 +212,22 @@ fn a_job_that_ends_on_a_permit_of_another_process_says_so() {
         assert_eq!(wanted_elsewhere, job.lane.tenant == 1);
     }
 }
+
+#[test]
+fn permits_are_exchanged_for_those_with_work_and_for_the_idle_once_more_and_no_longer() {
+    let mut world = World::new();
+    let limited: Vec<(i64, Scope)> = (1..=1000).map(|tenant| (tenant, Scope::Total)).collect();
+    world.scheduler.keep_limits(&limited, world.now);
+    assert_eq!(world.scheduler.claimants(), []);
+    let one = [(7, Scope::Total)];
+    world.scheduler.hinted(urgent(7), 5, world.now);
+    assert_eq!(world.scheduler.claimants(), one);
+    assert!(world.scheduler.demands(&one)[0].wanted > 0);
+    world.set_permits(7, Scope::Total, Some(1));
+    world.plan(8);
+    world.claim(0, None);
+    assert_eq!(world.scheduler.claimants(), one, "the claim brought nothing, and a permit is held");
+    assert_eq!(world.scheduler.demands(&one)[0].wanted, 0);
+    world.set_permits(7, Scope::Total, Some(0));
+    assert_eq!(world.scheduler.claimants(), []);
+}

@@ -99,6 +99,9 @@ fn a_limit_of_an_unknown_queue_is_set_only_by_force_and_can_be_cleared() {
     cli.run(&[&line[..], &["--force"]].concat()).expect(0);
     cli.run(&[&line[..6], &["7"]].concat()).expect(0).says("7");
     cli.run(&["tenants", "limits", "acme", "--queue", "lwo", "--clear"]).expect(0).says("queue lwo");
+    cli.run(&["tenants", "limits", "acme", "--queue", "lwo", "--clear"])
+        .expect(3)
+        .says("did you mean \"low\"");
     std::fs::write(cli.path("fairlane.toml"), "[tenants.acme.queues.lwo]\npending = 7\n").unwrap();
     cli.run(&line).expect(0);
     cli.run(&["tenants", "limits", "globex", "--queue", "lwo", "--pending", "5"]).expect(3);
@@ -119,13 +122,42 @@ fn a_limit_of_the_configuration_holds_until_another_is_set() {
     assert_eq!(all[1], "total::pending 1 \"file fairlane.toml:4\"");
     assert_eq!(all[3], "queue:low:pending 7 \"file fairlane.toml:6\"");
     cli.enqueue("acme", "x.y", &[]);
-    cli.run(&["enqueue", "x.y", "-t", "acme", "--force"]).expect(4).says("may have 1").says("--pending N");
+    cli.run(&["enqueue", "x.y", "-t", "acme", "--force"])
+        .expect(4)
+        .says("has 1 job waiting")
+        .says("may have 1")
+        .says("--pending N");
     cli.enqueue("globex", "x.y", &[]);
     cli.enqueue("globex", "x.y", &[]);
     limits(&cli, &["--pending", "2"]);
     cli.enqueue("acme", "x.y", &[]);
     let shown = cli.run(&["config", "show", "--origin"]).expect(0);
     assert!(shown.out.contains("tenants.\"acme\".queues.\"low\".pending"), "{shown:?}");
+}
+
+#[test]
+fn a_key_is_limited_by_its_table_in_how_many_run_and_in_nothing_else() {
+    let cli = Cli::with_tenants();
+    std::fs::write(cli.path("fairlane.toml"), "[tenants.acme.keys.erp]\nconcurrency = 3\n").unwrap();
+    assert_eq!(limits(&cli, &["--key", "erp"]), ["key:erp:concurrency 3 \"file fairlane.toml:2\""]);
+    std::fs::write(cli.path("fairlane.toml"), "[tenants.acme.keys.erp]\nstarts = \"5/s\"\n").unwrap();
+    let nothing_else = "in how many run at the same time, and in nothing else";
+    cli.run(&["config", "check"]).expect(2).says(nothing_else);
+    std::fs::write(cli.path("fairlane.toml"), "").unwrap();
+    cli.run(&["tenants", "limits", "acme", "--key", "erp", "--starts", "5/s"]).expect(2).says(nothing_else);
+}
+
+#[test]
+fn a_tenant_that_is_named_twice_must_be_the_same() {
+    let cli = Cli::with_tenants();
+    for verb in ["limits", "pause", "resume", "drain", "usage"] {
+        cli.run(&["tenants", verb, "acme", "-t", "globex"]).expect(2).says("acme and -t globex");
+        cli.run(&["tenants", verb, "acme", "-t", "acme"]).expect(0);
+    }
+    // The environment's is only the usual one.
+    let output =
+        cli.command(&["tenants", "limits", "acme"]).env("FAIRLANE_TENANT", "globex").output().unwrap();
+    assert!(output.status.success(), "{output:?}");
 }
 
 #[test]
@@ -171,11 +203,11 @@ fn a_tenant_is_weighed_paused_and_resumed_by_either_spelling() {
     cli.run(&["tenants", "pause", "acme", "--reason", "move"]).expect(0).says("paused");
     assert_eq!(acme()["pause_reason"], "move");
     cli.run(&["pause", "-t", "acme"]).expect(0).says("Nothing to do");
-    cli.run(&["resume", "-t", "acme"]).expect(0).says("resumed");
+    cli.run(&["resume", "-t", "acme", "--reason", "moved"]).expect(0).says("resumed");
     cli.run(&["tenants", "resume", "acme"]).expect(0).says("Nothing to do");
     assert!(acme()["paused_at"].is_null());
     let deeds = audited(&cli);
-    for deed in ["tenant.weight acme paid", "tenant.pause acme move", "tenant.resume acme -"] {
+    for deed in ["tenant.weight acme paid", "tenant.pause acme move", "tenant.resume acme moved"] {
         assert_eq!(deeds.iter().filter(|line| *line == deed).count(), 1, "{deeds:?}");
     }
 }

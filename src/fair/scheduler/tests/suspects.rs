@@ -64,16 +64,21 @@ fn a_permit_is_kept_for_one_among_its_tenants_own_jobs() {
     assert_eq!(planned(&world), 3, "no suspect, no permit kept");
 }
 
+fn demanded(world: &mut World) -> Vec<Demand> {
+    let claimants = world.scheduler.claimants();
+    world.scheduler.demands(&claimants)
+}
+
 #[test]
 fn a_permit_is_asked_for_where_only_a_suspect_waits() {
     let mut world = World::new();
     world.set_permits(1, Scope::Total, Some(0));
     world.scheduler.suspects_wait(vec![LATER], world.now);
-    let demands = world.scheduler.demands();
+    let demands = demanded(&mut world);
     assert_eq!(demands, [Demand { tenant: 1, scope: Scope::Total, running: 0, wanted: 1 }]);
     assert_eq!(world.scheduler.parked().collect::<Vec<_>>(), [LATER]);
     world.scheduler.suspects_wait(Vec::new(), world.now);
-    assert_eq!(world.scheduler.demands()[0].wanted, 0);
+    assert_eq!(demanded(&mut world)[0].wanted, 0);
 }
 
 #[test]
@@ -81,7 +86,7 @@ fn a_first_permit_is_asked_for_where_everyone_is_limited() {
     let mut world = World::new();
     world.scheduler.limit_everyone(true);
     assert_eq!(world.scheduler.suspects_wait(vec![LATER], world.now), SuspectChance::Later);
-    let demands = world.scheduler.demands();
+    let demands = demanded(&mut world);
     assert_eq!(demands, [Demand { tenant: 1, scope: Scope::Total, running: 0, wanted: 1 }]);
 }
 
@@ -90,7 +95,7 @@ fn permits_on_offer_are_waited_for_a_moment() {
     let mut world = World::new();
     world.set_permits(1, Scope::Total, Some(1));
     world.scheduler.suspects_wait(vec![LATER], world.now);
-    world.scheduler.demands();
+    demanded(&mut world);
     assert!(matches!(world.scheduler.suspects_wait(vec![LATER], world.now), SuspectChance::In(_)));
     assert_eq!(world.scheduler.plan_suspect(world.now), None);
     world.set_permits(1, Scope::Total, Some(1));

@@ -191,7 +191,8 @@ impl World {
 
     /// Other processes get what is not used, but for a few; a plan that is made meanwhile takes none of it.
     pub(super) fn exchange(&mut self, kept: usize) {
-        let demands = self.scheduler.demands();
+        let claimants = self.scheduler.claimants();
+        let demands = self.scheduler.demands(&claimants);
         for demand in &demands {
             if let Some(permits) = self.limits.get_mut(&(demand.tenant, demand.scope)) {
                 *permits = demand.running;
