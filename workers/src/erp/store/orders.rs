@@ -231,11 +231,7 @@ pub async fn lock(conn: &mut Conn<'_>, tenant: i64, id: i64) -> Result<Option<Or
 
 /// The order with this number inside the database.
 pub async fn find(conn: &mut Conn<'_>, tenant: i64, id: i64) -> Result<Option<Order>> {
-    let row = query(sql!(orders!("and o.id = $2"))
-    .bind(tenant)
-    .bind(id)
-    .fetch_optional(conn)
-    .await?;
+    let row = query(sql!(orders!("and o.id = $2"))).bind(tenant).bind(id).fetch_optional(conn).await?;
     row.as_ref().map(Order::read).transpose()
 }
 
@@ -251,11 +247,8 @@ pub async fn id_of(conn: &mut Conn<'_>, tenant: i64, number: &str) -> Result<Opt
 
 /// The newest orders.
 pub async fn list(conn: &mut Conn<'_>, tenant: i64, limit: i64) -> Result<Vec<Order>> {
-    let rows = query(sql!(orders!("order by o.id desc limit $2"))
-    .bind(tenant)
-    .bind(limit)
-    .fetch_all(conn)
-    .await?;
+    let rows =
+        query(sql!(orders!("order by o.id desc limit $2"))).bind(tenant).bind(limit).fetch_all(conn).await?;
     rows.iter().map(Order::read).collect()
 }
 
