@@ -16,9 +16,12 @@ pub mod store;
 use fairlane::Registry;
 use fairlane::store::migrate::MigrationLine;
 
-use events::{InvoiceGenerated, OrderApproved};
+use events::{GoodsReceived, InvoiceGenerated, OrderApproved, OrderFulfilled, StockMovementRecorded};
 use jobs::process_bulk_import::ProcessBulkImport;
-use listeners::{GenerateInvoiceFromOrder, SendInvoiceToCustomer};
+use jobs::scan_expiring_stock::ScanExpiringStock;
+use listeners::{
+    CheckStockLevel, GenerateInvoiceFromOrder, PostGoodsReceipt, SendInvoiceToCustomer, UpdateInventoryOnSale,
+};
 pub use state::Erp;
 
 /// The domain on one page.
@@ -27,6 +30,10 @@ pub fn registry() -> Registry<Erp> {
         .job::<ProcessBulkImport>()
         .on::<OrderApproved, GenerateInvoiceFromOrder>()
         .on::<InvoiceGenerated, SendInvoiceToCustomer>()
+        .job::<ScanExpiringStock>()
+        .on::<StockMovementRecorded, CheckStockLevel>()
+        .on::<OrderFulfilled, UpdateInventoryOnSale>()
+        .on::<GoodsReceived, PostGoodsReceipt>()
 }
 
 /// The ERP's tables: line `erp`, after the engine's.

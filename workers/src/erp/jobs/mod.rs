@@ -1,3 +1,4 @@
 //! The ERP domain's jobs.
 
 pub mod process_bulk_import;
+pub mod scan_expiring_stock;

@@ -5,7 +5,9 @@
 
 pub mod customers;
 pub mod invoices;
+pub mod locations;
 pub mod orders;
+pub mod products;
 pub mod profiles;
 pub mod stock;
 pub mod users;

@@ -8,14 +8,16 @@
 //! | [`customers`] | `customers` |
 //! | [`orders`] | `sales_orders`, `sales_order_lines` |
 //! | [`invoices`] | `invoices`, `invoice_lines` |
-//! | [`products`] | `products`, as orders need them |
+//! | [`products`] | `products` |
 //! | [`locations`] | `locations` |
 //! | [`batches`] | `batches` |
 //! | [`stock`] | `stock_ledgers`, `stock_movements`, `stock_levels`, `stock_reservations` |
+//! | [`alerts`] | `stock_alerts` |
 //! | [`sequences`] | `number_sequences` |
 //! | [`notifications`] | `notifications` |
 //! | [`deliveries`] | `notification_deliveries` |
 
+pub mod alerts;
 pub mod batches;
 pub mod customers;
 pub mod deliveries;
