@@ -16,17 +16,31 @@ pub mod store;
 use fairlane::Registry;
 use fairlane::store::migrate::MigrationLine;
 
-use events::{InvoiceGenerated, OrderApproved};
+use events::{
+    CustomerCreated, InvoiceGenerated, InvoicePaymentReceived, LeadConverted, OrderApproved, OrderCreated,
+    OrderFulfilled,
+};
 use jobs::process_bulk_import::ProcessBulkImport;
-use listeners::{GenerateInvoiceFromOrder, SendInvoiceToCustomer};
+use jobs::{RecomputeCustomerStatistics, ScanOverdueInvoices};
+use listeners::{
+    CreateCustomerFromLead, GenerateInvoiceFromOrder, SendInvoiceToCustomer, UpdateCustomerStatistics,
+};
 pub use state::Erp;
 
 /// The domain on one page.
 pub fn registry() -> Registry<Erp> {
     Registry::new()
         .job::<ProcessBulkImport>()
+        .job::<RecomputeCustomerStatistics>()
+        .job::<ScanOverdueInvoices>()
         .on::<OrderApproved, GenerateInvoiceFromOrder>()
         .on::<InvoiceGenerated, SendInvoiceToCustomer>()
+        .on::<LeadConverted, CreateCustomerFromLead>()
+        .on::<CustomerCreated, UpdateCustomerStatistics>()
+        .on::<OrderCreated, UpdateCustomerStatistics>()
+        .on::<OrderFulfilled, UpdateCustomerStatistics>()
+        .on::<InvoiceGenerated, UpdateCustomerStatistics>()
+        .on::<InvoicePaymentReceived, UpdateCustomerStatistics>()
 }
 
 /// The ERP's tables: line `erp`, after the engine's.

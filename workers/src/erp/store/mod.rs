@@ -8,6 +8,14 @@
 //! | [`customers`] | `customers` |
 //! | [`orders`] | `sales_orders`, `sales_order_lines` |
 //! | [`invoices`] | `invoices`, `invoice_lines` |
+//! | [`payments`] | `payments` |
+//! | [`reminders`] | `invoice_reminders`: which overdue invoices were told of |
+//! | [`statistics`] | `customer_statistics` |
+//! | [`leads`] | `leads` |
+//! | [`vendors`] | `vendors` |
+//! | [`purchase_orders`] | `purchase_orders`, `purchase_order_lines` |
+//! | [`receipts`] | `goods_receipts`, `goods_receipt_lines` |
+//! | [`figures`] | the counts of `fairlane stats` |
 //! | [`products`] | `products`, as orders need them |
 //! | [`sequences`] | `number_sequences` |
 //! | [`notifications`] | `notifications` |
@@ -15,13 +23,21 @@
 
 pub mod customers;
 pub mod deliveries;
+pub mod figures;
 pub mod invoices;
+pub mod leads;
 pub mod notifications;
 pub mod orders;
+pub mod payments;
 pub mod people;
 pub mod products;
 pub mod profiles;
+pub mod purchase_orders;
+pub mod receipts;
+pub mod reminders;
 pub mod sequences;
+pub mod statistics;
+pub mod vendors;
 
 use chrono::{DateTime, Utc};
 use fairlane::Result;
