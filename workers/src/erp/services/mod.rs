@@ -13,6 +13,7 @@ pub mod purchase_orders;
 pub mod receipts;
 pub mod scanners;
 pub mod statistics;
+pub mod stock;
 pub mod users;
 pub mod vendors;
 

@@ -17,15 +17,20 @@
 //! | [`receipts`] | `goods_receipts`, `goods_receipt_lines` |
 //! | [`figures`] | the counts of `fairlane stats` |
 //! | [`products`] | `products`, as orders need them |
+//! | [`locations`] | `locations` |
+//! | [`batches`] | `batches` |
+//! | [`stock`] | `stock_ledgers`, `stock_movements`, `stock_levels`, `stock_reservations` |
 //! | [`sequences`] | `number_sequences` |
 //! | [`notifications`] | `notifications` |
 //! | [`deliveries`] | `notification_deliveries` |
 
+pub mod batches;
 pub mod customers;
 pub mod deliveries;
 pub mod figures;
 pub mod invoices;
 pub mod leads;
+pub mod locations;
 pub mod notifications;
 pub mod orders;
 pub mod payments;
@@ -37,6 +42,7 @@ pub mod receipts;
 pub mod reminders;
 pub mod sequences;
 pub mod statistics;
+pub mod stock;
 pub mod vendors;
 
 use chrono::{DateTime, Utc};
