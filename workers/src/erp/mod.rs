@@ -17,13 +17,15 @@ use fairlane::Registry;
 use fairlane::store::migrate::MigrationLine;
 
 use events::{
-    CustomerCreated, InvoiceGenerated, InvoicePaymentReceived, LeadConverted, OrderApproved, OrderCreated,
-    OrderFulfilled,
+    CustomerCreated, GoodsReceived, InvoiceGenerated, InvoicePaymentReceived, LeadConverted, OrderApproved,
+    OrderCreated, OrderFulfilled, StockMovementRecorded,
 };
 use jobs::process_bulk_import::ProcessBulkImport;
+use jobs::scan_expiring_stock::ScanExpiringStock;
 use jobs::{RecomputeCustomerStatistics, ScanOverdueInvoices};
 use listeners::{
-    CreateCustomerFromLead, GenerateInvoiceFromOrder, SendInvoiceToCustomer, UpdateCustomerStatistics,
+    CheckStockLevel, CreateCustomerFromLead, GenerateInvoiceFromOrder, PostGoodsReceipt,
+    SendInvoiceToCustomer, UpdateCustomerStatistics, UpdateInventoryOnSale,
 };
 pub use state::Erp;
 
@@ -33,6 +35,7 @@ pub fn registry() -> Registry<Erp> {
         .job::<ProcessBulkImport>()
         .job::<RecomputeCustomerStatistics>()
         .job::<ScanOverdueInvoices>()
+        .job::<ScanExpiringStock>()
         .on::<OrderApproved, GenerateInvoiceFromOrder>()
         .on::<InvoiceGenerated, SendInvoiceToCustomer>()
         .on::<LeadConverted, CreateCustomerFromLead>()
@@ -41,6 +44,9 @@ pub fn registry() -> Registry<Erp> {
         .on::<OrderFulfilled, UpdateCustomerStatistics>()
         .on::<InvoiceGenerated, UpdateCustomerStatistics>()
         .on::<InvoicePaymentReceived, UpdateCustomerStatistics>()
+        .on::<StockMovementRecorded, CheckStockLevel>()
+        .on::<OrderFulfilled, UpdateInventoryOnSale>()
+        .on::<GoodsReceived, PostGoodsReceipt>()
 }
 
 /// The ERP's tables: line `erp`, after the engine's.

@@ -67,26 +67,13 @@ async fn kept(tenant: &Tenant, customer: &str) -> Statistics {
 
 async fn cancel(tenant: &Tenant, order: i64) -> fairlane::Result<()> {
     let mut tx = tenant.begin().await?;
-    let order = orders::cancel(&mut tx, tenant, order).await?;
-    statistics::refresh(&mut tx, tenant, order.customer_id).await?;
+    orders::cancel(&mut tx, tenant, order).await?;
     tx.commit().await
 }
 
 async fn enter(tenant: &Tenant, customer: &str) -> i64 {
     let mut tx = tenant.begin().await.unwrap();
     let order = orders::create(&mut tx, tenant, customer, &tiles()).await.unwrap();
-    let event = fairlane_workers::erp::events::OrderCreated {
-        order_id: order.id,
-        number: order.number.clone(),
-        version: order.version,
-        customer_id: order.customer_id,
-        customer_name: order.customer_name.clone(),
-        currency: order.currency.clone(),
-        total: order.total,
-        ordered_at: order.ordered_at,
-        user_id: None,
-    };
-    tenant.publish(event).in_tx(&mut tx).await.unwrap();
     tx.commit().await.unwrap();
     order.id
 }

@@ -17,13 +17,16 @@
 //! | [`receipts`] | `goods_receipts`, `goods_receipt_lines` |
 //! | [`figures`] | the counts of `fairlane stats` |
 //! | [`products`] | `products`, as orders need them |
+//! | [`products`] | `products` |
 //! | [`locations`] | `locations` |
 //! | [`batches`] | `batches` |
 //! | [`stock`] | `stock_ledgers`, `stock_movements`, `stock_levels`, `stock_reservations` |
+//! | [`alerts`] | `stock_alerts` |
 //! | [`sequences`] | `number_sequences` |
 //! | [`notifications`] | `notifications` |
 //! | [`deliveries`] | `notification_deliveries` |
 
+pub mod alerts;
 pub mod batches;
 pub mod customers;
 pub mod deliveries;
