@@ -16,17 +16,31 @@ pub mod store;
 use fairlane::Registry;
 use fairlane::store::migrate::MigrationLine;
 
-use events::{InvoiceGenerated, OrderApproved};
+use events::{
+    InvoiceGenerated, InvoicePaymentReceived, LowStockDetected, OrderApproved, OrderFulfilled,
+    PurchaseOrderApproved, StockExpiring,
+};
+use jobs::SendMail;
 use jobs::process_bulk_import::ProcessBulkImport;
-use listeners::{GenerateInvoiceFromOrder, SendInvoiceToCustomer};
+use listeners::{
+    GenerateInvoiceFromOrder, NotifyOrderStatus, NotifyPurchaseOrderApproval, SendInvoiceToCustomer,
+    SendLowStockNotification, SendPaymentConfirmation, SendStockExpiryAlert,
+};
 pub use state::Erp;
 
 /// The domain on one page.
 pub fn registry() -> Registry<Erp> {
     Registry::new()
         .job::<ProcessBulkImport>()
+        .job::<SendMail>()
         .on::<OrderApproved, GenerateInvoiceFromOrder>()
+        .on::<OrderApproved, NotifyOrderStatus>()
+        .on::<OrderFulfilled, NotifyOrderStatus>()
         .on::<InvoiceGenerated, SendInvoiceToCustomer>()
+        .on::<InvoicePaymentReceived, SendPaymentConfirmation>()
+        .on::<LowStockDetected, SendLowStockNotification>()
+        .on::<StockExpiring, SendStockExpiryAlert>()
+        .on::<PurchaseOrderApproved, NotifyPurchaseOrderApproval>()
 }
 
 /// The ERP's tables: line `erp`, after the engine's.

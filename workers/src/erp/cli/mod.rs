@@ -6,8 +6,11 @@ mod import;
 mod import_follow;
 mod imports;
 mod invoice;
+mod notifications;
 mod order;
 mod people;
+mod template;
+mod user_mail;
 
 use std::process::ExitCode;
 
@@ -20,6 +23,7 @@ use futures::future::BoxFuture;
 pub use bench_import::BenchImportCommand;
 pub use import::ImportCommand;
 pub use imports::ImportsCommand;
+pub use notifications::NotificationsCommand;
 
 /// `fairlane erp ...`: every verb needs a tenant (`-t`).
 #[derive(Debug)]
@@ -42,12 +46,15 @@ enum Noun {
     /// Invoices, made when an order is approved
     #[command(subcommand)]
     Invoice(invoice::Invoice),
-    /// Users and what they may do
+    /// Users: what they may do, and what they want to be told
     #[command(subcommand)]
     User(people::User),
     /// The tenant's name, time zone and currency
     #[command(subcommand)]
     Profile(people::Profile),
+    /// The words of mails
+    #[command(subcommand)]
+    Template(template::Template),
 }
 
 impl DomainCommand for ErpCommand {
@@ -65,6 +72,7 @@ impl DomainCommand for ErpCommand {
                 Noun::Invoice(verb) => invoice::run(&verb, &tenant, &env).await?,
                 Noun::User(verb) => people::run_user(&verb, &tenant, &env).await?,
                 Noun::Profile(verb) => people::run_profile(&verb, &tenant, &env).await?,
+                Noun::Template(verb) => template::run(&verb, &tenant, &env).await?,
             }
             Ok(ExitCode::SUCCESS)
         })

@@ -4,7 +4,9 @@
 //! and nothing ever was.
 
 pub mod customers;
+pub mod deliveries;
 pub mod invoices;
+pub mod mail_templates;
 pub mod orders;
 pub mod profiles;
 pub mod users;

@@ -10,15 +10,21 @@
 //! | [`invoices`] | `invoices`, `invoice_lines` |
 //! | [`products`] | `products`, as orders need them |
 //! | [`sequences`] | `number_sequences` |
-//! | [`notifications`] | `notifications` |
-//! | [`deliveries`] | `notification_deliveries` |
+//! | [`notifications`] | `notification_messages`, `notifications` |
+//! | [`deliveries`], [`delivery_lists`] | `notification_deliveries` |
+//! | [`preferences`] | `notification_preferences`, `mail_suppressions` |
+//! | [`mail_templates`] | `mail_templates` |
 
 pub mod customers;
 pub mod deliveries;
+mod delivery;
+pub mod delivery_lists;
 pub mod invoices;
+pub mod mail_templates;
 pub mod notifications;
 pub mod orders;
 pub mod people;
+pub mod preferences;
 pub mod products;
 pub mod profiles;
 pub mod sequences;
