@@ -24,7 +24,8 @@ pub(super) fn to_html(mjml: &str) -> Result<String, String> {
         return Err(format!("its elements are nested more than {DEEPEST} deep"));
     }
     // The default loader of includes finds nothing.
-    let document = mrml::parse_with_options(mjml, &ParserOptions::default()).map_err(|why| explain(&why, mjml))?;
+    let document =
+        mrml::parse_with_options(mjml, &ParserOptions::default()).map_err(|why| explain(&why, mjml))?;
     let options = RenderOptions { fonts: HashMap::new(), disable_comments: true, ..RenderOptions::default() };
     document.element.render(&options).map_err(|why| why.to_string())
 }
