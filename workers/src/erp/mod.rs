@@ -17,15 +17,18 @@ use fairlane::Registry;
 use fairlane::store::migrate::MigrationLine;
 
 use events::{
-    CustomerCreated, GoodsReceived, InvoiceGenerated, InvoicePaymentReceived, LeadConverted, OrderApproved,
-    OrderCreated, OrderFulfilled, StockMovementRecorded,
+    CustomerCreated, GoodsReceived, InvoiceGenerated, InvoiceOverdue, InvoicePaymentReceived, LeadConverted,
+    LowStockDetected, OrderApproved, OrderCreated, OrderFulfilled, PurchaseOrderApproved, StockExpiring,
+    StockMovementRecorded,
 };
 use jobs::process_bulk_import::ProcessBulkImport;
 use jobs::scan_expiring_stock::ScanExpiringStock;
-use jobs::{RecomputeCustomerStatistics, ScanOverdueInvoices};
+use jobs::{RecomputeCustomerStatistics, ScanOverdueInvoices, SendMail};
 use listeners::{
-    CheckStockLevel, CreateCustomerFromLead, GenerateInvoiceFromOrder, PostGoodsReceipt,
-    SendInvoiceToCustomer, UpdateCustomerStatistics, UpdateInventoryOnSale,
+    CheckStockLevel, CreateCustomerFromLead, GenerateInvoiceFromOrder, NotifyOrderStatus,
+    NotifyPurchaseOrderApproval, PostGoodsReceipt, SendInvoiceToCustomer, SendLowStockNotification,
+    SendOverdueReminder, SendPaymentConfirmation, SendStockExpiryAlert, UpdateCustomerStatistics,
+    UpdateInventoryOnSale,
 };
 pub use state::Erp;
 
@@ -36,17 +39,25 @@ pub fn registry() -> Registry<Erp> {
         .job::<RecomputeCustomerStatistics>()
         .job::<ScanOverdueInvoices>()
         .job::<ScanExpiringStock>()
-        .on::<OrderApproved, GenerateInvoiceFromOrder>()
-        .on::<InvoiceGenerated, SendInvoiceToCustomer>()
-        .on::<LeadConverted, CreateCustomerFromLead>()
+        .job::<SendMail>()
         .on::<CustomerCreated, UpdateCustomerStatistics>()
+        .on::<LeadConverted, CreateCustomerFromLead>()
         .on::<OrderCreated, UpdateCustomerStatistics>()
-        .on::<OrderFulfilled, UpdateCustomerStatistics>()
-        .on::<InvoiceGenerated, UpdateCustomerStatistics>()
-        .on::<InvoicePaymentReceived, UpdateCustomerStatistics>()
-        .on::<StockMovementRecorded, CheckStockLevel>()
+        .on::<OrderApproved, GenerateInvoiceFromOrder>()
+        .on::<OrderApproved, NotifyOrderStatus>()
         .on::<OrderFulfilled, UpdateInventoryOnSale>()
+        .on::<OrderFulfilled, UpdateCustomerStatistics>()
+        .on::<OrderFulfilled, NotifyOrderStatus>()
+        .on::<InvoiceGenerated, SendInvoiceToCustomer>()
+        .on::<InvoiceGenerated, UpdateCustomerStatistics>()
+        .on::<InvoicePaymentReceived, SendPaymentConfirmation>()
+        .on::<InvoicePaymentReceived, UpdateCustomerStatistics>()
+        .on::<InvoiceOverdue, SendOverdueReminder>()
+        .on::<PurchaseOrderApproved, NotifyPurchaseOrderApproval>()
         .on::<GoodsReceived, PostGoodsReceipt>()
+        .on::<StockMovementRecorded, CheckStockLevel>()
+        .on::<LowStockDetected, SendLowStockNotification>()
+        .on::<StockExpiring, SendStockExpiryAlert>()
 }
 
 /// The ERP's tables: line `erp`, after the engine's.

@@ -6,10 +6,10 @@ use fairlane::{Tenant, backend_test};
 use fairlane_workers::erp::events::InvoiceOverdue;
 use fairlane_workers::erp::jobs::ScanOverdueInvoices;
 use fairlane_workers::erp::services::profiles::{self, ProfileChange};
-use fairlane_workers::erp::services::scanners;
+use fairlane_workers::erp::services::{scanners, users};
 use fairlane_workers::erp::store;
 
-use crate::shop::{billed, pay, stored, work};
+use crate::shop::{billed, deliver_again, pay, stored, work};
 use crate::support::shop::{count, lines, shop};
 
 async fn scan(t: &TestDb, tenant: &Tenant) -> Vec<(i64, i64)> {
@@ -71,6 +71,25 @@ backend_test!(migrations: lines;
         pay(&acme, &invoice.number, "B-1", "121.69").await.unwrap();
         set_clock(&t, invoice.due_on + chrono::Days::new(31), 12).await;
         assert_eq!(scan(&t, &acme).await, [(7, 12)]);
+    }
+);
+
+backend_test!(migrations: lines;
+    async fn who_sees_invoices_is_reminded_once_a_stage_however_often_it_is_told(t: TestDb) {
+        let acme = shop(&t).await;
+        let (_, invoice) = billed(&acme).await;
+        let mut tx = acme.begin().await.unwrap();
+        users::ensure(&mut tx, &acme, "Fin", "fin@example.com", &["billing.view"]).await.unwrap();
+        users::ensure(&mut tx, &acme, "Store", "store@example.com", &["inventory.alerts"]).await.unwrap();
+        tx.commit().await.unwrap();
+        let reminders = "select count(*) as n from notifications where type = 'ReminderNotification'";
+        for (days, told) in [(1, 1), (7, 2)] {
+            set_clock(&t, invoice.due_on + chrono::Days::new(days), 12).await;
+            scan(&t, &acme).await;
+            deliver_again(&t).await;
+            work(&t).await;
+            assert_eq!(count(&t, reminders).await, told);
+        }
     }
 );
 

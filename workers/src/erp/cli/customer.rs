@@ -8,10 +8,12 @@ use serde_json::json;
 
 use super::{Limit, reading};
 use crate::erp::mail::check_address;
+use crate::erp::money::exact;
 use crate::erp::services::customers::{self, CustomerChange, NewCustomer};
 use crate::erp::services::statistics;
 use crate::erp::store;
 use crate::erp::store::customers::Customer as Row;
+use crate::erp::store::profiles::Profile;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Customer {
@@ -157,7 +159,8 @@ async fn stats(code: &str, recompute: bool, tenant: &Tenant, env: &CommandEnv) -
     let mut tx = reading(tenant).await?;
     let conn = &mut tx.conn();
     let customer = store::customers::by_code(conn, id, code).await?;
-    let currency = store::profiles::find(conn, id).await?.currency;
+    let Profile { currency, decimals, .. } = store::profiles::find(conn, id).await?;
+    let money = |amount| format!("{} {currency}", exact(amount, decimals));
     let Some((figures, computed_at)) = store::statistics::find(conn, id, customer.id).await? else {
         let why = format!("customer {code} has no statistics yet");
         let hint =
@@ -169,11 +172,11 @@ async fn stats(code: &str, recompute: bool, tenant: &Tenant, env: &CommandEnv) -
         format!("Customer {} ({}), computed {}", customer.code, customer.name, ago(computed_at, Utc::now())),
         format!("Orders       {}, the last {}", figures.total_orders, day(figures.last_order_at)),
         format!(
-            "Spent        {} {currency}, the last payment {}",
-            figures.total_spent,
+            "Spent        {}, the last payment {}",
+            money(figures.total_spent),
             day(figures.last_payment_at)
         ),
-        format!("Outstanding  {} {currency}", figures.outstanding_balance),
+        format!("Outstanding  {}", money(figures.outstanding_balance)),
     ];
     let result = json!({
         "customer": customer.code, "currency": currency, "total_orders": figures.total_orders,

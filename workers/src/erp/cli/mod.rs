@@ -10,6 +10,7 @@ mod imports;
 mod invoice;
 mod lead;
 mod location;
+mod notifications;
 mod order;
 mod payment;
 mod people;
@@ -18,6 +19,8 @@ mod purchase_order;
 mod scanners;
 mod stats;
 mod stock;
+mod template;
+mod user_mail;
 mod vendor;
 
 use std::process::ExitCode;
@@ -33,9 +36,8 @@ use super::store::people::find_by_email;
 pub use bench_import::BenchImportCommand;
 pub use import::ImportCommand;
 pub use imports::ImportsCommand;
+pub use notifications::NotificationsCommand;
 pub use stats::StatsCommand;
-
-use super::store::people as users;
 
 /// `fairlane erp ...`: every verb but `events` needs a tenant (`-t`).
 #[derive(Debug)]
@@ -87,12 +89,15 @@ enum Noun {
     /// Warehouses, shops, and the places goods come from and go to
     #[command(subcommand)]
     Location(location::Location),
-    /// Users and what they may do
+    /// Users: what they may do, and what they want to be told
     #[command(subcommand)]
     User(people::User),
     /// The tenant's name, time zone and currency
     #[command(subcommand)]
     Profile(people::Profile),
+    /// The words of mails
+    #[command(subcommand)]
+    Template(template::Template),
 }
 
 impl DomainCommand for ErpCommand {
@@ -125,6 +130,7 @@ impl DomainCommand for ErpCommand {
                 Noun::Location(verb) => location::run(&verb, &tenant, &env).await?,
                 Noun::User(verb) => people::run_user(&verb, &tenant, &env).await?,
                 Noun::Profile(verb) => people::run_profile(&verb, &tenant, &env).await?,
+                Noun::Template(verb) => template::run(&verb, &tenant, &env).await?,
             }
             Ok(ExitCode::SUCCESS)
         })
@@ -153,11 +159,4 @@ async fn reading(tenant: &Tenant) -> fairlane::Result<Tx> {
         Dialect::Postgres => db.begin_for(tenant.id().await?).await,
         Dialect::Sqlite => db.read().await,
     }
-}
-
-/// The number of the user with this address, where one is named.
-async fn user_of(tx: &mut Transaction, tenant: i64, email: Option<&str>) -> fairlane::Result<Option<i64>> {
-    let Some(email) = email else { return Ok(None) };
-    let user = users::find_by_email(&mut tx.conn(), tenant, email).await?;
-    user.map(Some).ok_or_else(|| Error::NotFound { what: "user", name: email.to_owned() })
 }

@@ -82,7 +82,9 @@ impl Story {
     /// What the queue has made of it.
     pub(super) async fn stock_line(&self, since: Instant) -> anyhow::Result<String> {
         let row = query(sql!(
-            "select a.quantity, p.name from stock_alerts a join products p on p.tenant_id = a.tenant_id and p.id = a.product_id
+            "select a.quantity, p.name, (select count(*) from notifications n where n.tenant_id = $1
+                 and n.type = 'LowStockNotification') as told
+             from stock_alerts a join products p on p.tenant_id = a.tenant_id and p.id = a.product_id
              where a.tenant_id = $1 and p.sku = $2 and a.kind = 'low' and a.closed_at is null"
         ))
         .bind(self.tenant.id().await?)
@@ -96,8 +98,9 @@ impl Story {
             );
         };
         let (left, name): (Decimal, String) = (row.get("quantity")?, row.get("name")?);
+        let told: i64 = row.get("told")?;
         let result =
-            format!("{BOUGHT} {name} received, {TAKEN} taken: {} left, an alert is open", left.normalize());
+            format!("{BOUGHT} {name} received, {TAKEN} taken: {} left, {told} told", left.normalize());
         Ok(done("low stock", &result, since))
     }
 }

@@ -7,7 +7,10 @@ use rust_decimal::Decimal;
 
 use super::done;
 use super::story::Story;
+use crate::erp::money::exact;
 use crate::erp::services::payments::{self, NewPayment};
+use crate::erp::store::profiles::Profile;
+use crate::erp::store::statistics::Statistics;
 use crate::erp::store::{customers, invoices, profiles, statistics};
 
 /// The customer that pays something.
@@ -44,12 +47,16 @@ impl Story {
         paid: Option<String>,
         since: Instant,
     ) -> anyhow::Result<String> {
-        let figures = self.figures().await?;
-        Ok(match (paid, figures) {
-            (Some(invoice), Some((figures, currency))) => {
+        Ok(match (paid, self.figures().await?) {
+            (Some(invoice), Some((figures, Profile { currency, decimals, .. }))) => {
+                let money = |amount| format!("{} {currency}", exact(amount, decimals));
                 let result = format!(
-                    "100 {currency} paid on {invoice}: {} has {} order, {} {currency} paid, {} {currency} open",
-                    PAYS.1, figures.total_orders, figures.total_spent, figures.outstanding_balance
+                    "{} paid on {invoice}: {} has {} order, {} paid, {} open",
+                    money(Decimal::from(100)),
+                    PAYS.1,
+                    figures.total_orders,
+                    money(figures.total_spent),
+                    money(figures.outstanding_balance)
                 );
                 done("customer statistics", &result, since)
             }
@@ -57,12 +64,12 @@ impl Story {
         })
     }
 
-    async fn figures(&self) -> Result<Option<(statistics::Statistics, String)>> {
+    async fn figures(&self) -> Result<Option<(Statistics, Profile)>> {
         let id = self.tenant.id().await?;
         let mut tx = self.reading().await?;
         let conn = &mut tx.conn();
         let customer = customers::by_code(conn, id, PAYS.0).await?;
-        let currency = profiles::find(conn, id).await?.currency;
-        Ok(statistics::find(conn, id, customer.id).await?.map(|(figures, _)| (figures, currency)))
+        let profile = profiles::find(conn, id).await?;
+        Ok(statistics::find(conn, id, customer.id).await?.map(|(figures, _)| (figures, profile)))
     }
 }
