@@ -16,11 +16,19 @@ pub mod store;
 use fairlane::Registry;
 use fairlane::store::migrate::MigrationLine;
 
-use events::{GoodsReceived, InvoiceGenerated, OrderApproved, OrderFulfilled, StockMovementRecorded};
+use events::{
+    CustomerCreated, GoodsReceived, InvoiceGenerated, InvoiceOverdue, InvoicePaymentReceived, LeadConverted,
+    LowStockDetected, OrderApproved, OrderCreated, OrderFulfilled, PurchaseOrderApproved, StockExpiring,
+    StockMovementRecorded,
+};
 use jobs::process_bulk_import::ProcessBulkImport;
 use jobs::scan_expiring_stock::ScanExpiringStock;
+use jobs::{RecomputeCustomerStatistics, ScanOverdueInvoices, SendMail};
 use listeners::{
-    CheckStockLevel, GenerateInvoiceFromOrder, PostGoodsReceipt, SendInvoiceToCustomer, UpdateInventoryOnSale,
+    CheckStockLevel, CreateCustomerFromLead, GenerateInvoiceFromOrder, NotifyOrderStatus,
+    NotifyPurchaseOrderApproval, PostGoodsReceipt, SendInvoiceToCustomer, SendLowStockNotification,
+    SendOverdueReminder, SendPaymentConfirmation, SendStockExpiryAlert, UpdateCustomerStatistics,
+    UpdateInventoryOnSale,
 };
 pub use state::Erp;
 
@@ -28,12 +36,28 @@ pub use state::Erp;
 pub fn registry() -> Registry<Erp> {
     Registry::new()
         .job::<ProcessBulkImport>()
-        .on::<OrderApproved, GenerateInvoiceFromOrder>()
-        .on::<InvoiceGenerated, SendInvoiceToCustomer>()
+        .job::<RecomputeCustomerStatistics>()
+        .job::<ScanOverdueInvoices>()
         .job::<ScanExpiringStock>()
-        .on::<StockMovementRecorded, CheckStockLevel>()
+        .job::<SendMail>()
+        .on::<CustomerCreated, UpdateCustomerStatistics>()
+        .on::<LeadConverted, CreateCustomerFromLead>()
+        .on::<OrderCreated, UpdateCustomerStatistics>()
+        .on::<OrderApproved, GenerateInvoiceFromOrder>()
+        .on::<OrderApproved, NotifyOrderStatus>()
         .on::<OrderFulfilled, UpdateInventoryOnSale>()
+        .on::<OrderFulfilled, UpdateCustomerStatistics>()
+        .on::<OrderFulfilled, NotifyOrderStatus>()
+        .on::<InvoiceGenerated, SendInvoiceToCustomer>()
+        .on::<InvoiceGenerated, UpdateCustomerStatistics>()
+        .on::<InvoicePaymentReceived, SendPaymentConfirmation>()
+        .on::<InvoicePaymentReceived, UpdateCustomerStatistics>()
+        .on::<InvoiceOverdue, SendOverdueReminder>()
+        .on::<PurchaseOrderApproved, NotifyPurchaseOrderApproval>()
         .on::<GoodsReceived, PostGoodsReceipt>()
+        .on::<StockMovementRecorded, CheckStockLevel>()
+        .on::<LowStockDetected, SendLowStockNotification>()
+        .on::<StockExpiring, SendStockExpiryAlert>()
 }
 
 /// The ERP's tables: line `erp`, after the engine's.

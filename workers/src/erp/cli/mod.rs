@@ -1,16 +1,27 @@
-//! The verbs a person tries the ERP with: `fairlane erp customer|order|invoice|stock|product|location|user|profile ...`.
+//! The verbs a person tries the ERP with: `fairlane erp customer|order|invoice|payment|po|stock ...`.
 
 mod bench_import;
 mod customer;
+mod events;
+mod goods;
 mod import;
 mod import_follow;
 mod imports;
 mod invoice;
+mod lead;
 mod location;
+mod notifications;
 mod order;
+mod payment;
 mod people;
 mod product;
+mod purchase_order;
+mod scanners;
+mod stats;
 mod stock;
+mod template;
+mod user_mail;
+mod vendor;
 
 use std::process::ExitCode;
 
@@ -25,8 +36,10 @@ use super::store::people::find_by_email;
 pub use bench_import::BenchImportCommand;
 pub use import::ImportCommand;
 pub use imports::ImportsCommand;
+pub use notifications::NotificationsCommand;
+pub use stats::StatsCommand;
 
-/// `fairlane erp ...`: every verb needs a tenant (`-t`).
+/// `fairlane erp ...`: every verb but `events` needs a tenant (`-t`).
 #[derive(Debug)]
 pub struct ErpCommand;
 
@@ -47,6 +60,26 @@ enum Noun {
     /// Invoices, made when an order is approved
     #[command(subcommand)]
     Invoice(invoice::Invoice),
+    /// Payments of invoices, and refunds
+    #[command(subcommand)]
+    Payment(payment::Payment),
+    /// Leads: people who may become customers
+    #[command(subcommand)]
+    Lead(lead::Lead),
+    /// Vendors: whom the tenant buys from
+    #[command(subcommand)]
+    Vendor(vendor::Vendor),
+    /// Purchase orders: enter, submit, approve, cancel
+    #[command(subcommand)]
+    Po(purchase_order::PurchaseOrder),
+    /// Goods that arrive of purchase orders
+    #[command(subcommand)]
+    Goods(goods::Goods),
+    /// Jobs that look every day for overdue invoices and expiring stock
+    #[command(subcommand)]
+    Scanners(scanners::Scanners),
+    /// All events of the ERP, and who listens to them
+    Events,
     /// What is there and what moves: levels, movements, counts, transfers, alerts
     #[command(subcommand)]
     Stock(stock::Stock),
@@ -56,32 +89,48 @@ enum Noun {
     /// Warehouses, shops, and the places goods come from and go to
     #[command(subcommand)]
     Location(location::Location),
-    /// Users and what they may do
+    /// Users: what they may do, and what they want to be told
     #[command(subcommand)]
     User(people::User),
     /// The tenant's name, time zone and currency
     #[command(subcommand)]
     Profile(people::Profile),
+    /// The words of mails
+    #[command(subcommand)]
+    Template(template::Template),
 }
 
 impl DomainCommand for ErpCommand {
     fn command(&self) -> clap::Command {
-        let command = clap::Command::new("erp").about("Customers, orders and invoices of the ERP");
+        let command = clap::Command::new("erp").about("The ERP: customers, orders, invoices, purchasing");
         ErpArgs::augment_args(command)
     }
 
     fn run(&self, matches: ArgMatches, env: CommandEnv) -> BoxFuture<'static, anyhow::Result<ExitCode>> {
         Box::pin(async move {
+            let noun = ErpArgs::from_arg_matches(&matches)?.noun;
+            if let Noun::Events = noun {
+                events::run(&env)?;
+                return Ok(ExitCode::SUCCESS);
+            }
             let tenant = env.fairlane.tenant(env.required_tenant()?);
-            match ErpArgs::from_arg_matches(&matches)?.noun {
+            match noun {
+                Noun::Events => {}
                 Noun::Customer(verb) => customer::run(&verb, &tenant, &env).await?,
                 Noun::Order(verb) => order::run(&verb, &tenant, &env).await?,
                 Noun::Invoice(verb) => invoice::run(&verb, &tenant, &env).await?,
+                Noun::Payment(verb) => payment::run(&verb, &tenant, &env).await?,
+                Noun::Lead(verb) => lead::run(&verb, &tenant, &env).await?,
+                Noun::Vendor(verb) => vendor::run(&verb, &tenant, &env).await?,
+                Noun::Po(verb) => purchase_order::run(&verb, &tenant, &env).await?,
+                Noun::Goods(verb) => goods::run(&verb, &tenant, &env).await?,
+                Noun::Scanners(verb) => scanners::run(&verb, &tenant, &env).await?,
                 Noun::Stock(verb) => stock::run(&verb, &tenant, &env).await?,
                 Noun::Product(verb) => product::run(&verb, &tenant, &env).await?,
                 Noun::Location(verb) => location::run(&verb, &tenant, &env).await?,
                 Noun::User(verb) => people::run_user(&verb, &tenant, &env).await?,
                 Noun::Profile(verb) => people::run_profile(&verb, &tenant, &env).await?,
+                Noun::Template(verb) => template::run(&verb, &tenant, &env).await?,
             }
             Ok(ExitCode::SUCCESS)
         })

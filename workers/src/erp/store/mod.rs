@@ -8,28 +8,50 @@
 //! | [`customers`] | `customers` |
 //! | [`orders`] | `sales_orders`, `sales_order_lines` |
 //! | [`invoices`] | `invoices`, `invoice_lines` |
+//! | [`payments`] | `payments` |
+//! | [`reminders`] | `invoice_reminders`: which overdue invoices were told of |
+//! | [`statistics`] | `customer_statistics` |
+//! | [`leads`] | `leads` |
+//! | [`vendors`] | `vendors` |
+//! | [`purchase_orders`] | `purchase_orders`, `purchase_order_lines` |
+//! | [`receipts`] | `goods_receipts`, `goods_receipt_lines` |
+//! | [`figures`] | the counts of `fairlane stats` |
 //! | [`products`] | `products` |
 //! | [`locations`] | `locations` |
 //! | [`batches`] | `batches` |
 //! | [`stock`] | `stock_ledgers`, `stock_movements`, `stock_levels`, `stock_reservations` |
 //! | [`alerts`] | `stock_alerts` |
 //! | [`sequences`] | `number_sequences` |
-//! | [`notifications`] | `notifications` |
-//! | [`deliveries`] | `notification_deliveries` |
+//! | [`notifications`] | `notification_messages`, `notifications` |
+//! | [`deliveries`], [`delivery_lists`] | `notification_deliveries` |
+//! | [`preferences`] | `notification_preferences`, `mail_suppressions` |
+//! | [`mail_templates`] | `mail_templates` |
 
 pub mod alerts;
 pub mod batches;
 pub mod customers;
 pub mod deliveries;
+mod delivery;
+pub mod delivery_lists;
+pub mod figures;
 pub mod invoices;
+pub mod leads;
 pub mod locations;
+pub mod mail_templates;
 pub mod notifications;
 pub mod orders;
+pub mod payments;
 pub mod people;
+pub mod preferences;
 pub mod products;
 pub mod profiles;
+pub mod purchase_orders;
+pub mod receipts;
+pub mod reminders;
 pub mod sequences;
+pub mod statistics;
 pub mod stock;
+pub mod vendors;
 
 use chrono::{DateTime, Utc};
 use fairlane::Result;
