@@ -18,6 +18,7 @@ use fairlane::store::migrate::MigrationLine;
 
 use events::{InvoiceGenerated, OrderApproved};
 use jobs::process_bulk_import::ProcessBulkImport;
+use jobs::process_bulk_import::undo::UndoBulkImport;
 use listeners::{GenerateInvoiceFromOrder, SendInvoiceToCustomer};
 pub use state::Erp;
 
@@ -25,6 +26,7 @@ pub use state::Erp;
 pub fn registry() -> Registry<Erp> {
     Registry::new()
         .job::<ProcessBulkImport>()
+        .job::<UndoBulkImport>()
         .on::<OrderApproved, GenerateInvoiceFromOrder>()
         .on::<InvoiceGenerated, SendInvoiceToCustomer>()
 }

@@ -1,4 +1,5 @@
-//! `fairlane import FILE`: hands a file in, or tries it out; `--follow` stays until it is done.
+//! `fairlane import FILE`: hands a file in, or tries it out; `--follow` stays until it is done. `fairlane import maps` lists
+//! the ready-made maps.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -12,9 +13,12 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::import_follow::follow;
+use super::import_maps;
 use crate::erp::jobs::process_bulk_import::dry_run::{self, DryRun, DryRunError};
+use crate::erp::jobs::process_bulk_import::import_type::ImportType;
 use crate::erp::jobs::process_bulk_import::log::ImportLog;
-use crate::erp::jobs::process_bulk_import::options::{ImportOptions, MaxFailed, Mode};
+use crate::erp::jobs::process_bulk_import::options::{Duplicates, ImportOptions, MaxFailed, Mode};
+use crate::erp::jobs::process_bulk_import::run::ImportPlan;
 use crate::erp::jobs::process_bulk_import::submit::{Inspected, Submission, SubmitError, inspect, submit};
 use crate::erp::jobs::process_bulk_import::tabular::date::DateFormat;
 use crate::erp::jobs::process_bulk_import::tabular::number::DecimalMark;
@@ -30,21 +34,31 @@ pub struct ImportCommand;
 
 #[derive(Debug, Args)]
 struct ImportArgs {
-    /// The file: delimited text of any encoding
+    /// The file: delimited text of any encoding, or a workbook (.xlsx, .xls, .ods)
     file: PathBuf,
     // The id of the global --as (who does it), which gives way here.
     /// What the rows are
     #[arg(id = "actor", long = "as", value_name = "TYPE", value_parser = clap::builder::PossibleValuesParser::new(IMPORT_TYPES))]
     import_type: String,
-    /// A field and the column it is read from; columns named like their field need none
-    #[arg(long = "map", value_name = "FIELD=COLUMN")]
-    mapping: Vec<Pair>,
-    /// A ready-made mapping: shopify, woocommerce, odoo, erpnext, openboxes
+    /// A field and the column it is read from, or a ready-made map by its name (`import maps` lists them)
+    #[arg(long = "map", value_name = "FIELD=COLUMN|NAME")]
+    mapping: Vec<Map>,
+    /// A ready-made map, as --map NAME
     #[arg(long)]
     preset: Option<String>,
-    /// upsert creates and changes, create refuses what exists, update leaves out what does not
-    #[arg(long, default_value = "upsert", value_name = "MODE")]
-    mode: Mode,
+    /// upsert creates and changes, create refuses what exists, update leaves out what does not; of an inventory count
+    /// says what is there, delta what came or went
+    #[arg(long, value_name = "MODE")]
+    mode: Option<Mode>,
+    /// What becomes of a row whose key an earlier row has: last-wins or error
+    #[arg(long, default_value = "last-wins", value_name = "RULE")]
+    duplicates: Duplicates,
+    /// Where the stock is of rows that name no location; else the tenant's first one
+    #[arg(long, value_name = "CODE")]
+    location: Option<String>,
+    /// The sheet of a workbook, by name or number; else the first one that is shown
+    #[arg(long, value_name = "SHEET")]
+    sheet: Option<String>,
     /// Say what would happen and store nothing
     #[arg(long, conflicts_with = "follow")]
     dry_run: bool,
@@ -74,22 +88,23 @@ struct ImportArgs {
     follow: bool,
 }
 
-/// `name=Product Name`.
+/// `name=Product Name`, or the name of a ready-made map.
 #[derive(Debug, Clone)]
-struct Pair {
-    field: String,
-    column: String,
+enum Map {
+    Pair { field: String, column: String },
+    Named(String),
 }
 
-impl FromStr for Pair {
+impl FromStr for Map {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.split_once('=') {
             Some((field, column)) if !field.trim().is_empty() && !column.trim().is_empty() => {
-                Ok(Self { field: field.trim().to_owned(), column: column.trim().to_owned() })
+                Ok(Self::Pair { field: field.trim().to_owned(), column: column.trim().to_owned() })
             }
-            _ => Err("write FIELD=COLUMN, such as name=\"Product Name\"".to_owned()),
+            None if !text.trim().is_empty() => Ok(Self::Named(text.trim().to_owned())),
+            _ => Err("write FIELD=COLUMN, such as name=\"Product Name\", or the name of a map".to_owned()),
         }
     }
 }
@@ -102,10 +117,16 @@ impl DomainCommand for ImportCommand {
              `imports show` has it, with --dry-run {counts, refusals, gives_up, file, mapping}.",
         );
         ImportArgs::augment_args(command)
+            .subcommand(import_maps::command())
+            .args_conflicts_with_subcommands(true)
+            .subcommand_negates_reqs(true)
     }
 
     fn run(&self, matches: ArgMatches, env: CommandEnv) -> BoxFuture<'static, anyhow::Result<ExitCode>> {
         Box::pin(async move {
+            if let Some(("maps", matches)) = matches.subcommand() {
+                return import_maps::list(matches, &env);
+            }
             let args = ImportArgs::from_arg_matches(&matches)?;
             let tenant = env.fairlane.tenant(env.required_tenant()?);
             let settings = ImportSettings::read(&env.config)?;
@@ -118,21 +139,42 @@ impl DomainCommand for ImportCommand {
 }
 
 impl ImportArgs {
+    /// The mode that is said, or the type's own.
+    fn mode(&self) -> Mode {
+        let own = with_import_type!(
+            self.import_type.as_str(),
+            T => <T as ImportType>::MODES.first().copied(),
+            else None
+        );
+        self.mode.or(own).unwrap_or_default()
+    }
+
     fn submission(&self) -> Submission<'_> {
         let header = self.header_line.map(|line| match line {
             0 => HeaderChoice::None,
             line => HeaderChoice::Line(line),
         });
+        let pairs = self.mapping.iter().filter_map(|map| match map {
+            Map::Pair { field, column } => Some((field.clone(), column.clone())),
+            Map::Named(_) => None,
+        });
+        let named = self.mapping.iter().find_map(|map| match map {
+            Map::Named(name) => Some(name.clone()),
+            Map::Pair { .. } => None,
+        });
         Submission {
             path: &self.file,
-            mode: self.mode,
-            mapping: self.mapping.iter().map(|pair| (pair.field.clone(), pair.column.clone())).collect(),
-            preset: self.preset.clone(),
+            mode: self.mode(),
+            mapping: pairs.collect(),
+            preset: self.preset.clone().or(named),
             options: ImportOptions {
                 file: Overrides { encoding: self.encoding, delimiter: self.delimiter, header },
                 decimal_mark: self.decimal,
                 date_format: self.date_format,
                 max_failed: self.max_failed,
+                duplicates: self.duplicates,
+                location: self.location.clone(),
+                sheet: self.sheet.clone(),
             },
             again: self.again,
             user_id: None,
@@ -185,8 +227,13 @@ async fn try_out(
         T => {
             let inspected =
                 inspect::<T>(settings, &submission).map_err(|error| explain(error, args, tenant))?;
-            let plan = inspected.plan(settings, args.mode);
-            let dry = dry_run::run::<T>(tenant, &args.file, &plan, args.max_failed).await;
+            let plan = ImportPlan {
+                duplicates: args.duplicates,
+                location: args.location.clone(),
+                ..inspected.plan(settings, args.mode())
+            };
+            let path = inspected.path(&args.file);
+            let dry = dry_run::run::<T>(tenant, path, &plan, args.max_failed).await;
             (inspected, dry.map_err(explain_dry)?)
         },
         else return Err(explain(unknown_type(name), args, tenant))
@@ -251,6 +298,15 @@ pub(super) fn ending(log: &ImportLog, tenant: &Tenant) -> Vec<String> {
     if let Some(failure) = &log.failure {
         lines.push(format!("because: {failure}"));
     }
+    if let Some(undo) = &log.undo {
+        lines.push(format!(
+            "undoing it: {}, {} as before, {} left because they were touched since{}",
+            undo.status,
+            undo.undone,
+            undo.conflicts,
+            undo.failure.as_deref().map(|why| format!(" ({why})")).unwrap_or_default()
+        ));
+    }
     if counts.failed > 0 {
         lines.push(format!(
             "the refused rows, to be corrected and imported: fairlane imports errors {} -t {} --csv failed.csv",
@@ -290,7 +346,17 @@ fn explain(error: SubmitError, args: &ImportArgs, tenant: &Tenant) -> anyhow::Er
 
 /// A file that can't be read at all is no matter of how it is written.
 fn detection(error: &SubmitError) -> Option<&'static str> {
-    let unread = matches!(error, SubmitError::Table(TabularError::Io(_)));
+    let unread = matches!(
+        error,
+        SubmitError::Table(
+            TabularError::Io(_)
+                | TabularError::Protected
+                | TabularError::DamagedWorkbook { .. }
+                | TabularError::TooMuchUnpacked { .. }
+                | TabularError::NoSheet { .. }
+        ) | SubmitError::UnknownMode { .. }
+            | SubmitError::NoWorkbook
+    );
     (!unread).then_some("--encoding, --delimiter and --header-line say what detection gets wrong")
 }
 

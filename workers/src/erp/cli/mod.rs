@@ -4,6 +4,8 @@ mod bench_import;
 mod customer;
 mod import;
 mod import_follow;
+mod import_maps;
+mod import_undo;
 mod imports;
 mod invoice;
 mod order;
