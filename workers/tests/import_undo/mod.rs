@@ -25,7 +25,8 @@ const BEFORE: &str = "sku,barcode,name,category,price,reorder_level,active\nA,40
 
 /// An order line names the product E.
 async fn order(t: &TestDb) {
-    t.execute("insert into customers (tenant_id, code, name) select id, 'C-1', 'Ada' from fairlane_tenants").await;
+    t.execute("insert into customers (tenant_id, code, name) select id, 'C-1', 'Ada' from fairlane_tenants")
+        .await;
     t.execute(
         "insert into sales_orders (tenant_id, number, customer_id, currency, decimals, net, tax, total)
          select tenant_id, 'SO-1', id, 'EUR', 2, '0', '0', '0' from customers",

@@ -3,6 +3,7 @@
 mod bench_import;
 mod customer;
 mod import;
+mod import_args;
 mod import_follow;
 mod import_maps;
 mod import_undo;

@@ -1,6 +1,7 @@
 //! Importing products: by SKU, else by barcode, else by handle and option values.
 
 mod changes;
+mod keys;
 mod presets;
 mod store;
 
@@ -14,6 +15,7 @@ use serde_json::Value;
 
 use changes::differences;
 pub(super) use changes::{change, set};
+use keys::{handle_key, keys, title_of_handle};
 
 use super::changes::ChangeSql;
 use super::import_type::{
@@ -324,37 +326,5 @@ impl Product {
         .into_iter()
         .filter_map(|(column, value)| Some((column.to_owned(), value?)))
         .collect()
-    }
-}
-
-fn keys(sku: Option<&String>, barcode: Option<&String>, handle_key: Option<&String>) -> Vec<Key> {
-    [(SKU, sku), (BARCODE, barcode), (HANDLE, handle_key)]
-        .into_iter()
-        .filter_map(|(field, value)| Some(Key { field, value: value?.clone() }))
-        .collect()
-}
-
-/// Handle and options in one text; a bar inside them is written `\|`, so that no two products share a key.
-fn handle_key(handle: &str, options: [Option<&str>; 3]) -> String {
-    let mut key = escape(handle);
-    for option in options {
-        key.push('|');
-        key.push_str(&escape(option.unwrap_or_default()));
-    }
-    key
-}
-
-fn escape(part: &str) -> String {
-    part.replace('\\', "\\\\").replace('|', "\\|")
-}
-
-fn title_of_handle(handle: Option<&str>, own: Option<String>, memory: &mut LastTitle) -> Option<String> {
-    match (handle, own) {
-        (Some(handle), Some(title)) => {
-            *memory = LastTitle { handle: handle.to_owned(), title: title.clone() };
-            Some(title)
-        }
-        (Some(handle), None) if memory.handle == handle => Some(memory.title.clone()),
-        (_, own) => own,
     }
 }
