@@ -4,10 +4,12 @@
 //! the sheet is record n of the table, blank ones included: what the errors call a line is the sheet's row.
 //!
 //! Before calamine sees a packed workbook everything in it is unpacked into nothing and counted, because what its
-//! directory says of sizes may be a lie. .xlsx is streamed; .xls and .ods are read into memory by calamine.
+//! directory says of sizes may be a lie. .xlsx is streamed; .xls and .ods are read into memory by calamine, an .xls once it
+//! is known what it comes to.
 
 mod cell;
 mod guard;
+mod old;
 
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom, Write};
@@ -93,7 +95,11 @@ pub fn table_of(
     let writer = Counted::new(&mut output, limits);
     let name = match kind {
         WorkbookKind::Xlsx => write_xlsx(BufReader::new(file), sheet, writer)?,
-        WorkbookKind::Xls => write_xls(file, sheet, writer)?,
+        WorkbookKind::Xls => {
+            old::check(&mut file, limits)?;
+            file.seek(SeekFrom::Start(0))?;
+            write_xls(file, sheet, writer)?
+        }
         WorkbookKind::Ods => {
             let mut ods = Ods::new(BufReader::new(file)).map_err(ods_error)?;
             let name = choose(ods.sheets_metadata(), sheet)?;

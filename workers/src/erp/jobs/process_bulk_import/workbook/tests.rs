@@ -106,10 +106,12 @@ fn damaged_workbooks_and_other_archives_are_clear_errors() {
     assert!(table_of(file.path(), None, LIMITS).unwrap().is_none());
 }
 
-/// The old format with nothing in it but the two streams of a protected workbook.
-fn protected() -> Vec<u8> {
+/// The old format with one stream.
+fn old(name: &str, stream: &[u8]) -> Vec<u8> {
     const SECTOR: usize = 512;
     let (free, end, special) = (0xFFFF_FFFF_u32, 0xFFFF_FFFE_u32, 0xFFFF_FFFD_u32);
+    // Long enough not to be a short stream.
+    let sectors = stream.len().max(4096).div_ceil(SECTOR);
     let mut header = vec![0_u8; SECTOR];
     header[..8].copy_from_slice(&[0xD0, 0xCF, 0x11, 0xE0, 0xA1, 0xB1, 0x1A, 0xE1]);
     header[24..34].copy_from_slice(&[0x3E, 0, 3, 0, 0xFE, 0xFF, 9, 0, 6, 0]);
@@ -122,8 +124,11 @@ fn protected() -> Vec<u8> {
     let mut table = vec![0xFF_u8; SECTOR];
     put(&mut table, 0, special);
     put(&mut table, 4, end);
+    for at in 0..sectors {
+        put(&mut table, 8 + at * 4, if at + 1 == sectors { end } else { at as u32 + 3 });
+    }
     let mut directory = vec![0_u8; SECTOR];
-    for (at, (name, kind)) in [("Root Entry", 5_u8), ("EncryptedPackage", 2)].into_iter().enumerate() {
+    for (at, (name, kind)) in [("Root Entry", 5_u8), (name, 2)].into_iter().enumerate() {
         let entry = &mut directory[at * 128..(at + 1) * 128];
         let units: Vec<u8> = name.encode_utf16().flat_map(u16::to_le_bytes).collect();
         entry[..units.len()].copy_from_slice(&units);
@@ -132,14 +137,36 @@ fn protected() -> Vec<u8> {
         entry[67] = 1;
         [68, 72].into_iter().for_each(|place| put(entry, place, free));
         put(entry, 76, if at == 0 { 1 } else { free });
-        put(entry, 116, end);
+        put(entry, 116, if at == 0 { end } else { 2 });
+        put(entry, 120, if at == 0 { 0 } else { (sectors * SECTOR) as u32 });
     }
-    [header, table, directory].concat()
+    let mut padded = stream.to_vec();
+    padded.resize(sectors * SECTOR, 0);
+    [header, table, directory, padded].concat()
+}
+
+#[test]
+fn two_cells_far_apart_in_an_old_workbook_are_refused_before_room_is_made_for_all_between() {
+    let number = |row: u16, column: u16| {
+        let place = [row.to_le_bytes(), column.to_le_bytes(), [0, 0]].concat();
+        [&[0x03, 0x02, 14, 0][..], &place, &[0; 8]].concat()
+    };
+    let sheet =
+        [&[0x09, 0x08, 4, 0, 0, 6, 0x10, 0][..], &number(0, 0), &number(65_535, 255), &[0x0A, 0, 0, 0]]
+            .concat();
+    let error = table(&old("Workbook", &sheet), None, LIMITS).unwrap_err();
+    assert_eq!(error.code(), "too_much_unpacked");
+    // So is one that only says it is that large.
+    let claims =
+        [&[0x00, 0x02, 14, 0][..], &0_u32.to_le_bytes(), &u32::MAX.to_le_bytes(), &[0, 0, 255, 0, 0, 0]]
+            .concat();
+    let error = table(&old("Workbook", &claims), None, LIMITS).unwrap_err();
+    assert_eq!(error.code(), "too_much_unpacked");
 }
 
 #[test]
 fn a_protected_workbook_is_one_clear_error() {
-    let error = table(&protected(), None, LIMITS).unwrap_err();
+    let error = table(&old("EncryptedPackage", &[]), None, LIMITS).unwrap_err();
     assert_eq!(error.code(), "workbook_protected");
     assert!(error.to_string().contains("password"), "{error}");
 }
