@@ -13,7 +13,7 @@ use crate::erp::jobs::process_bulk_import::tabular::number::DecimalMark;
 use crate::erp::jobs::process_bulk_import::tabular::{Delimiter, HeaderChoice, Overrides, TextEncoding};
 use crate::erp::jobs::process_bulk_import::types::{IMPORT_TYPES, with_import_type};
 
-/// What `fairlane import` is told.
+// No doc comment: it would become the command's own text.
 #[derive(Debug, Args)]
 pub(super) struct ImportArgs {
     /// The file: delimited text of any encoding, or a workbook (.xlsx, .xls, .ods)
