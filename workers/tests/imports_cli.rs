@@ -97,6 +97,27 @@ backend_test!(migrations: lines;
     }
 );
 
+backend_test!(migrations: lines;
+    async fn an_import_is_tried_out_undone_and_not_undone_twice_and_maps_are_listed(t: TestDb) {
+        let site = Site::new(t).await;
+        let id = hand_in(&site, "products.csv", "sku,name\nA,Bolt\nB,Nut\n");
+        site.run(&["work", "--stop-when-empty"]);
+        let trial = site.run(&["imports", "undo", &id, "-t", "acme", "--dry-run"]);
+        assert!(trial.contains("2 taken away") && trial.contains("nothing was changed"), "{trial}");
+        assert_eq!(site.count("select count(*) as n from products").await, 2);
+        site.run(&["imports", "undo", &id, "-t", "acme"]);
+        site.run(&["work", "--stop-when-empty"]);
+        assert_eq!(site.count("select count(*) as n from products").await, 0);
+        let (code, _, err) = ended(&site, &["imports", "undo", &id, "-t", "acme"]);
+        assert!(code == 4 && err.contains("undone already"), "{code} {err}");
+        let maps = site.run(&["import", "maps", "inventory", "-o", "id"]);
+        assert!(maps.contains("inventory/openboxes") && !maps.contains("products/"), "{maps}");
+        let count = ["import", "products.csv", "--as", "products", "-t", "acme", "--mode", "count"];
+        let (code, _, err) = ended(&site, &count);
+        assert!(code == 2 && err.contains("have no mode count; use upsert"), "{code} {err}");
+    }
+);
+
 #[tokio::test]
 async fn what_is_no_file_is_refused_at_once_with_a_hint_that_fits() {
     let site = Site::new(fairlane::testing::TestDb::sqlite(lines).await.unwrap()).await;

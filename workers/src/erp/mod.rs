@@ -22,6 +22,7 @@ use events::{
     StockMovementRecorded,
 };
 use jobs::process_bulk_import::ProcessBulkImport;
+use jobs::process_bulk_import::undo::UndoBulkImport;
 use jobs::scan_expiring_stock::ScanExpiringStock;
 use jobs::{RecomputeCustomerStatistics, ScanOverdueInvoices, SendMail};
 use listeners::{
@@ -36,6 +37,7 @@ pub use state::Erp;
 pub fn registry() -> Registry<Erp> {
     Registry::new()
         .job::<ProcessBulkImport>()
+        .job::<UndoBulkImport>()
         .job::<RecomputeCustomerStatistics>()
         .job::<ScanOverdueInvoices>()
         .job::<ScanExpiringStock>()
