@@ -13,6 +13,7 @@ fn main() -> ExitCode {
         .command(erp::cli::ImportsCommand)
         .command(erp::cli::BenchImportCommand)
         .command(erp::cli::ErpCommand)
+        .command(erp::cli::StatsCommand)
         .command(erp::demo::DemoCommand)
         .domain(async |setup: Setup| Ok((erp::registry(), Erp::from_config(&setup.config)?))))
 }

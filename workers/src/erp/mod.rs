@@ -16,11 +16,16 @@ pub mod store;
 use fairlane::Registry;
 use fairlane::store::migrate::MigrationLine;
 
-use events::{GoodsReceived, InvoiceGenerated, OrderApproved, OrderFulfilled, StockMovementRecorded};
+use events::{
+    CustomerCreated, GoodsReceived, InvoiceGenerated, InvoicePaymentReceived, LeadConverted, OrderApproved,
+    OrderCreated, OrderFulfilled, StockMovementRecorded,
+};
 use jobs::process_bulk_import::ProcessBulkImport;
 use jobs::scan_expiring_stock::ScanExpiringStock;
+use jobs::{RecomputeCustomerStatistics, ScanOverdueInvoices};
 use listeners::{
-    CheckStockLevel, GenerateInvoiceFromOrder, PostGoodsReceipt, SendInvoiceToCustomer, UpdateInventoryOnSale,
+    CheckStockLevel, CreateCustomerFromLead, GenerateInvoiceFromOrder, PostGoodsReceipt,
+    SendInvoiceToCustomer, UpdateCustomerStatistics, UpdateInventoryOnSale,
 };
 pub use state::Erp;
 
@@ -28,12 +33,20 @@ pub use state::Erp;
 pub fn registry() -> Registry<Erp> {
     Registry::new()
         .job::<ProcessBulkImport>()
+        .job::<RecomputeCustomerStatistics>()
+        .job::<ScanOverdueInvoices>()
         .on::<OrderApproved, GenerateInvoiceFromOrder>()
         .on::<InvoiceGenerated, SendInvoiceToCustomer>()
         .job::<ScanExpiringStock>()
         .on::<StockMovementRecorded, CheckStockLevel>()
         .on::<OrderFulfilled, UpdateInventoryOnSale>()
         .on::<GoodsReceived, PostGoodsReceipt>()
+        .on::<LeadConverted, CreateCustomerFromLead>()
+        .on::<CustomerCreated, UpdateCustomerStatistics>()
+        .on::<OrderCreated, UpdateCustomerStatistics>()
+        .on::<OrderFulfilled, UpdateCustomerStatistics>()
+        .on::<InvoiceGenerated, UpdateCustomerStatistics>()
+        .on::<InvoicePaymentReceived, UpdateCustomerStatistics>()
 }
 
 /// The ERP's tables: line `erp`, after the engine's.

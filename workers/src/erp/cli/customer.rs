@@ -1,12 +1,15 @@
-//! `erp customer list|add|set-email`.
+//! `erp customer list|add|update|set-email|stats`.
 
-use clap::Subcommand;
+use chrono::{DateTime, Utc};
+use clap::{Args, Subcommand};
 use fairlane::Tenant;
-use fairlane::cli::{CommandEnv, Page, Record};
+use fairlane::cli::{CommandEnv, Exit, Failure, Page, Record, ago, printable};
+use serde_json::json;
 
 use super::{Limit, reading};
 use crate::erp::mail::check_address;
-use crate::erp::services::customers::{self, NewCustomer};
+use crate::erp::services::customers::{self, CustomerChange, NewCustomer};
+use crate::erp::services::statistics;
 use crate::erp::store;
 use crate::erp::store::customers::Customer as Row;
 
@@ -37,6 +40,21 @@ pub(super) enum Customer {
         #[arg(long, default_value_t = 30, value_name = "DAYS")]
         terms: u32,
     },
+    /// Change a customer; what is not named stays
+    Update {
+        /// The customer's code
+        code: String,
+        #[command(flatten)]
+        change: Change,
+    },
+    /// Show what a customer has ordered and paid
+    Stats {
+        /// The customer's code
+        code: String,
+        /// Compute it anew first, instead of showing what was computed last
+        #[arg(long)]
+        recompute: bool,
+    },
     /// Change where a customer's mails go; an empty address takes it away
     SetEmail {
         /// The customer's code
@@ -44,6 +62,28 @@ pub(super) enum Customer {
         /// The new address
         address: String,
     },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Change {
+    /// Its name
+    #[arg(long)]
+    name: Option<String>,
+    /// Where its mails go; an empty address takes it away
+    #[arg(long)]
+    email: Option<String>,
+    /// Its telephone number; an empty one takes it away
+    #[arg(long)]
+    phone: Option<String>,
+    /// Days it has to pay
+    #[arg(long, value_name = "DAYS")]
+    terms: Option<u32>,
+    /// Whether it may order
+    #[arg(long)]
+    active: Option<bool>,
+    /// Only if it still has this version
+    #[arg(long, value_name = "VERSION")]
+    if_version: Option<i64>,
 }
 
 impl Record for Row {
@@ -82,6 +122,20 @@ pub(super) async fn run(verb: &Customer, tenant: &Tenant, env: &CommandEnv) -> a
             tx.commit().await?;
             show(&added, "added", env)?;
         }
+        Customer::Update { code, change } => {
+            let new = CustomerChange {
+                name: change.name.clone(),
+                email: change.email.clone(),
+                phone: change.phone.clone(),
+                terms_days: change.terms,
+                active: change.active,
+            };
+            let mut tx = tenant.begin().await?;
+            let changed = customers::update(&mut tx, tenant, code, &new, change.if_version).await?;
+            tx.commit().await?;
+            show(&changed, "changed", env)?;
+        }
+        Customer::Stats { code, recompute } => stats(code, *recompute, tenant, env).await?,
         Customer::SetEmail { code, address } => {
             let mut tx = tenant.begin().await?;
             let changed = customers::set_email(&mut tx, tenant, code, address).await?;
@@ -90,6 +144,44 @@ pub(super) async fn run(verb: &Customer, tenant: &Tenant, env: &CommandEnv) -> a
         }
     }
     Ok(())
+}
+
+async fn stats(code: &str, recompute: bool, tenant: &Tenant, env: &CommandEnv) -> anyhow::Result<()> {
+    let id = tenant.id().await?;
+    if recompute {
+        let mut tx = tenant.begin().await?;
+        let customer = store::customers::by_code(&mut tx.conn(), id, code).await?;
+        statistics::recompute(&mut tx.conn(), id, customer.id).await?;
+        tx.commit().await?;
+    }
+    let mut tx = reading(tenant).await?;
+    let conn = &mut tx.conn();
+    let customer = store::customers::by_code(conn, id, code).await?;
+    let currency = store::profiles::find(conn, id).await?.currency;
+    let Some((figures, computed_at)) = store::statistics::find(conn, id, customer.id).await? else {
+        let why = format!("customer {code} has no statistics yet");
+        let hint =
+            format!("compute them: fairlane erp customer stats {code} --recompute -t {}", tenant.slug());
+        return Err(Failure::new(Exit::NotFound, why).hint(hint).into());
+    };
+    let day = |at: Option<DateTime<Utc>>| at.map_or("never".to_owned(), |at| ago(at, Utc::now()));
+    let lines = [
+        format!("Customer {} ({}), computed {}", customer.code, customer.name, ago(computed_at, Utc::now())),
+        format!("Orders       {}, the last {}", figures.total_orders, day(figures.last_order_at)),
+        format!(
+            "Spent        {} {currency}, the last payment {}",
+            figures.total_spent,
+            day(figures.last_payment_at)
+        ),
+        format!("Outstanding  {} {currency}", figures.outstanding_balance),
+    ];
+    let result = json!({
+        "customer": customer.code, "currency": currency, "total_orders": figures.total_orders,
+        "total_spent": figures.total_spent, "outstanding_balance": figures.outstanding_balance,
+        "last_order_at": figures.last_order_at, "last_payment_at": figures.last_payment_at,
+        "computed_at": computed_at,
+    });
+    Ok(env.output.result(&result, Some(code), &lines.map(|line| printable(&line)))?)
 }
 
 fn show(customer: &Row, what: &str, env: &CommandEnv) -> anyhow::Result<()> {

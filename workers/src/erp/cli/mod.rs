@@ -1,27 +1,38 @@
-//! The verbs a person tries the ERP with: `fairlane erp customer|order|invoice|user|profile ...`.
+//! The verbs a person tries the ERP with: `fairlane erp customer|order|invoice|payment|po ...`.
 
 mod bench_import;
 mod customer;
+mod events;
+mod goods;
 mod import;
 mod import_follow;
 mod imports;
 mod invoice;
+mod lead;
 mod order;
+mod payment;
 mod people;
+mod purchase_order;
+mod scanners;
+mod stats;
+mod vendor;
 
 use std::process::ExitCode;
 
 use clap::{ArgMatches, Args, FromArgMatches, Subcommand};
-use fairlane::Tenant;
 use fairlane::cli::{CommandEnv, DomainCommand};
 use fairlane::db::{Dialect, Tx};
+use fairlane::{Error, Tenant, Transaction};
 use futures::future::BoxFuture;
 
 pub use bench_import::BenchImportCommand;
 pub use import::ImportCommand;
 pub use imports::ImportsCommand;
+pub use stats::StatsCommand;
 
-/// `fairlane erp ...`: every verb needs a tenant (`-t`).
+use super::store::people as users;
+
+/// `fairlane erp ...`: every verb but `events` needs a tenant (`-t`).
 #[derive(Debug)]
 pub struct ErpCommand;
 
@@ -42,6 +53,26 @@ enum Noun {
     /// Invoices, made when an order is approved
     #[command(subcommand)]
     Invoice(invoice::Invoice),
+    /// Payments of invoices, and refunds
+    #[command(subcommand)]
+    Payment(payment::Payment),
+    /// Leads: people who may become customers
+    #[command(subcommand)]
+    Lead(lead::Lead),
+    /// Vendors: whom the tenant buys from
+    #[command(subcommand)]
+    Vendor(vendor::Vendor),
+    /// Purchase orders: enter, submit, approve, cancel
+    #[command(subcommand)]
+    Po(purchase_order::PurchaseOrder),
+    /// Goods that arrive of purchase orders
+    #[command(subcommand)]
+    Goods(goods::Goods),
+    /// Jobs that look every day for overdue invoices and expiring stock
+    #[command(subcommand)]
+    Scanners(scanners::Scanners),
+    /// All events of the ERP, and who listens to them
+    Events,
     /// Users and what they may do
     #[command(subcommand)]
     User(people::User),
@@ -52,17 +83,29 @@ enum Noun {
 
 impl DomainCommand for ErpCommand {
     fn command(&self) -> clap::Command {
-        let command = clap::Command::new("erp").about("Customers, orders and invoices of the ERP");
+        let command = clap::Command::new("erp").about("The ERP: customers, orders, invoices, purchasing");
         ErpArgs::augment_args(command)
     }
 
     fn run(&self, matches: ArgMatches, env: CommandEnv) -> BoxFuture<'static, anyhow::Result<ExitCode>> {
         Box::pin(async move {
+            let noun = ErpArgs::from_arg_matches(&matches)?.noun;
+            if let Noun::Events = noun {
+                events::run(&env)?;
+                return Ok(ExitCode::SUCCESS);
+            }
             let tenant = env.fairlane.tenant(env.required_tenant()?);
-            match ErpArgs::from_arg_matches(&matches)?.noun {
+            match noun {
+                Noun::Events => {}
                 Noun::Customer(verb) => customer::run(&verb, &tenant, &env).await?,
                 Noun::Order(verb) => order::run(&verb, &tenant, &env).await?,
                 Noun::Invoice(verb) => invoice::run(&verb, &tenant, &env).await?,
+                Noun::Payment(verb) => payment::run(&verb, &tenant, &env).await?,
+                Noun::Lead(verb) => lead::run(&verb, &tenant, &env).await?,
+                Noun::Vendor(verb) => vendor::run(&verb, &tenant, &env).await?,
+                Noun::Po(verb) => purchase_order::run(&verb, &tenant, &env).await?,
+                Noun::Goods(verb) => goods::run(&verb, &tenant, &env).await?,
+                Noun::Scanners(verb) => scanners::run(&verb, &tenant, &env).await?,
                 Noun::User(verb) => people::run_user(&verb, &tenant, &env).await?,
                 Noun::Profile(verb) => people::run_profile(&verb, &tenant, &env).await?,
             }
@@ -86,4 +129,11 @@ async fn reading(tenant: &Tenant) -> fairlane::Result<Tx> {
         Dialect::Postgres => db.begin_for(tenant.id().await?).await,
         Dialect::Sqlite => db.read().await,
     }
+}
+
+/// The number of the user with this address, where one is named.
+async fn user_of(tx: &mut Transaction, tenant: i64, email: Option<&str>) -> fairlane::Result<Option<i64>> {
+    let Some(email) = email else { return Ok(None) };
+    let user = users::find_by_email(&mut tx.conn(), tenant, email).await?;
+    user.map(Some).ok_or_else(|| Error::NotFound { what: "user", name: email.to_owned() })
 }

@@ -3,6 +3,7 @@
 use clap::Subcommand;
 use fairlane::Tenant;
 use fairlane::cli::CommandEnv;
+use rust_decimal::Decimal;
 use serde_json::json;
 
 use super::reading;
@@ -44,6 +45,9 @@ pub(super) enum Profile {
         /// The decimals of the currency
         #[arg(long, default_value_t = 2, requires = "currency", value_name = "NUMBER")]
         decimals: u32,
+        /// How much more than ordered may arrive, in percent of a line's quantity
+        #[arg(long, value_name = "PERCENT")]
+        over_delivery: Option<Decimal>,
     },
 }
 
@@ -66,11 +70,14 @@ pub(super) async fn run_profile(verb: &Profile, tenant: &Tenant, env: &CommandEn
             let mut tx = reading(tenant).await?;
             store::profiles::find(&mut tx.conn(), id).await?
         }
-        Profile::Set { name, timezone, currency, decimals } => {
+        Profile::Set { name, timezone, currency, decimals, over_delivery } => {
             let currency = currency.clone().map(|code| (code, *decimals));
             let change = ProfileChange { name: name.clone(), timezone: timezone.clone(), currency };
             let mut tx = tenant.begin().await?;
             let profile = profiles::change(&mut tx, tenant, &change).await?;
+            if let Some(percent) = over_delivery {
+                profiles::set_over_delivery(&mut tx, tenant, *percent).await?;
+            }
             tx.commit().await?;
             profile
         }

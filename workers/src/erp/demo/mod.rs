@@ -4,6 +4,7 @@
 //! changes nothing that is there already.
 
 mod story;
+mod tour;
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -34,7 +35,7 @@ struct DemoArgs {
 impl DomainCommand for DemoCommand {
     fn command(&self) -> clap::Command {
         let command = clap::Command::new("demo").about(
-            "A guided demo: an import, orders, invoices, mails, and one job that fails for a real reason",
+            "A guided demo: an import, orders, invoices, mails, statistics, and one job that fails for a real reason",
         );
         DemoArgs::augment_args(command)
     }
@@ -82,6 +83,11 @@ async fn demo(args: &DemoArgs, env: &CommandEnv) -> anyhow::Result<()> {
     let approved = story.approve_orders().await?;
     work(env, true).await?;
     out.line(&done("orders approved", &story.order_summary(approved).await?, since))?;
+
+    let since = Instant::now();
+    let paid = story.receive_payment().await?;
+    work(env, true).await?;
+    out.line(&story.statistics_line(paid, since).await?)?;
     for line in story.what_next().await? {
         out.line(&line)?;
     }

@@ -31,7 +31,7 @@ const CUSTOMERS: [(&str, &str, &str); 3] = [
 
 pub(super) struct Story {
     env: CommandEnv,
-    tenant: Tenant,
+    pub(super) tenant: Tenant,
 }
 
 impl Story {
@@ -189,7 +189,7 @@ impl Story {
     }
 
     /// On PostgreSQL confined to the tenant; on SQLite a reader, in nobody's way.
-    async fn reading(&self) -> anyhow::Result<Tx> {
+    pub(super) async fn reading(&self) -> fairlane::Result<Tx> {
         let db = self.env.fairlane.db();
         Ok(match db.dialect() {
             Dialect::Postgres => db.begin_for(self.tenant.id().await?).await?,

@@ -1,4 +1,9 @@
 //! The ERP domain's jobs.
 
 pub mod process_bulk_import;
+mod recompute_customer_statistics;
 pub mod scan_expiring_stock;
+pub mod scan_overdue_invoices;
+
+pub use recompute_customer_statistics::RecomputeCustomerStatistics;
+pub use scan_overdue_invoices::ScanOverdueInvoices;

@@ -5,14 +5,53 @@
 
 pub mod customers;
 pub mod invoices;
+pub mod leads;
 pub mod locations;
 pub mod orders;
+pub mod payments;
 pub mod products;
 pub mod profiles;
+pub mod purchase_orders;
+pub mod receipts;
+pub mod scanners;
+pub mod statistics;
 pub mod stock;
 pub mod users;
+pub mod vendors;
 
-use fairlane::{Error, Result};
+use fairlane::db::Conn;
+use fairlane::{Error, Publish, Result};
+
+use super::store::people;
+
+/// Refuses a user who is not there or has left.
+pub(crate) async fn active_user(conn: &mut Conn<'_>, tenant: i64, user: Option<i64>) -> Result<()> {
+    match user {
+        Some(user) if !people::is_active(conn, tenant, user).await? => {
+            Err(Error::NotFound { what: "active user", name: user.to_string() })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Says in the log of events which user caused it, where one is known.
+pub(crate) fn by(publish: Publish, user: Option<i64>) -> Publish {
+    match user {
+        Some(user) => publish.actor(format!("user:{user}")),
+        None => publish,
+    }
+}
+
+/// Refuses a change by somebody who has seen another version; none was asked for where `seen` is none.
+pub(crate) fn same_version(what: &str, stored: i64, seen: Option<i64>) -> Result<()> {
+    match seen {
+        Some(seen) if seen != stored => Err(Error::Refused {
+            what: what.to_owned(),
+            why: format!("it was changed meanwhile: it has version {stored}, not {seen}"),
+        }),
+        _ => Ok(()),
+    }
+}
 
 /// A text people typed: trimmed, not empty, one line, at most `most` characters.
 pub(crate) fn one_line(what: &str, text: &str, most: usize) -> Result<String> {

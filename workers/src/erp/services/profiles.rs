@@ -2,8 +2,10 @@
 
 use chrono_tz::Tz;
 use fairlane::{Error, Result, Tenant, Transaction};
+use rust_decimal::Decimal;
+use serde_json::Value;
 
-use super::one_line;
+use super::{one_line, scanners};
 use crate::erp::store::profiles::{self, Profile};
 
 /// What of a profile shall change; the rest stays.
@@ -17,7 +19,23 @@ pub struct ProfileChange {
     pub currency: Option<(String, u32)>,
 }
 
-/// Changes a tenant's profile. Orders and invoices keep the currency they were made in.
+/// Lets more arrive than was ordered: so many percent of a purchase order line's quantity, 0 to 100.
+pub async fn set_over_delivery(tx: &mut Transaction, tenant: &Tenant, percent: Decimal) -> Result<()> {
+    let id = tenant.id().await?;
+    if percent < Decimal::ZERO || percent > Decimal::ONE_HUNDRED {
+        return Err(Error::Invalid {
+            what: format!("an over-delivery of {percent} %"),
+            why: "it must be 0 to 100 %".into(),
+        });
+    }
+    let conn = &mut tx.conn();
+    let profile = profiles::find(conn, id).await?;
+    profiles::save(conn, id, &profile).await?;
+    let percent = Value::String(percent.normalize().to_string());
+    profiles::set_setting(conn, id, profiles::OVER_DELIVERY, percent).await
+}
+
+/// Changes a tenant's profile. Orders and invoices keep the currency they were made in; the scanners run in its zone.
 pub async fn change(tx: &mut Transaction, tenant: &Tenant, change: &ProfileChange) -> Result<Profile> {
     let id = tenant.id().await?;
     let mut profile = profiles::find(&mut tx.conn(), id).await?;
@@ -40,5 +58,6 @@ pub async fn change(tx: &mut Transaction, tenant: &Tenant, change: &ProfileChang
         (profile.currency, profile.decimals) = (currency.clone(), *decimals);
     }
     profiles::save(&mut tx.conn(), id, &profile).await?;
+    scanners::ensure(tx, tenant).await?;
     Ok(profile)
 }

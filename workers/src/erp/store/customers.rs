@@ -109,24 +109,37 @@ pub async fn by_id(conn: &mut Conn<'_>, tenant: i64, id: i64) -> Result<Customer
     Customer::read(&row)
 }
 
-/// Changes the address mails go to; none takes it away.
-pub async fn set_email(
-    conn: &mut Conn<'_>,
-    tenant: i64,
-    code: &str,
-    email: Option<&str>,
-) -> Result<Customer> {
+/// The customer with this code, locked until the transaction ends.
+pub async fn lock(conn: &mut Conn<'_>, tenant: i64, code: &str) -> Result<Customer> {
     let row = query(sql!(
-        "update customers set email = $3, version = version + 1, updated_at = {now}
-         where tenant_id = $1 and code = $2
-         returning id, code, name, email, phone, terms_days, active, version"
+        "select id, code, name, email, phone, terms_days, active, version from customers
+         where tenant_id = $1 and code = $2 {lock}"
     ))
     .bind(tenant)
     .bind(code)
-    .bind(email)
     .fetch_optional(conn)
     .await?
     .ok_or_else(|| Error::NotFound { what: "customer", name: code.to_owned() })?;
+    Customer::read(&row)
+}
+
+/// Stores what may change of a locked customer, as its next version.
+pub async fn save(conn: &mut Conn<'_>, tenant: i64, customer: &Customer) -> Result<Customer> {
+    let row = query(sql!(
+        "update customers set name = $3, email = $4, phone = $5, terms_days = $6, active = $7,
+             version = version + 1, updated_at = {now}
+         where tenant_id = $1 and id = $2
+         returning id, code, name, email, phone, terms_days, active, version"
+    ))
+    .bind(tenant)
+    .bind(customer.id)
+    .bind(customer.name.as_str())
+    .bind(customer.email.as_deref())
+    .bind(customer.phone.as_deref())
+    .bind(customer.terms_days)
+    .bind(customer.active)
+    .fetch_one(conn)
+    .await?;
     Customer::read(&row)
 }
 

@@ -37,6 +37,8 @@ pub struct Invoice {
     pub tax: Decimal,
     /// What is to be paid.
     pub total: Decimal,
+    /// What has been paid of it, refunds taken off.
+    pub paid: Decimal,
     /// The day of issue, in the tenant's zone.
     pub issued_on: NaiveDate,
     /// The last day to pay on, in the tenant's zone.
@@ -46,6 +48,11 @@ pub struct Invoice {
 }
 
 impl Invoice {
+    /// What is left to be paid.
+    pub fn outstanding(&self) -> Decimal {
+        self.total - self.paid
+    }
+
     fn read(row: &Row) -> Result<Self> {
         let decimals = read_decimals(row)?;
         Ok(Self {
@@ -61,6 +68,7 @@ impl Invoice {
             net: exact(row.get("net")?, decimals),
             tax: exact(row.get("tax")?, decimals),
             total: exact(row.get("total")?, decimals),
+            paid: exact(row.get("paid")?, decimals),
             issued_on: row.get("issued_on")?,
             due_on: row.get("due_on")?,
             sent_at: row.get("sent_at")?,
@@ -116,7 +124,7 @@ pub struct NewInvoice {
     pub due_on: NaiveDate,
 }
 
-/// Adds an invoice with its lines; returns its number inside the database.
+/// Adds an invoice with its lines; returns its number inside the database. Where nothing is to be paid it is paid.
 pub async fn insert(
     conn: &mut Conn<'_>,
     tenant: i64,
@@ -125,8 +133,8 @@ pub async fn insert(
 ) -> Result<i64> {
     let id = query(sql!(
         "insert into invoices (tenant_id, number, kind, order_id, customer_id, customer_name, issued_on, due_on,
-             currency, decimals, net, tax, total)
-         values ($1, $2, 'invoice', $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) returning id"
+             currency, decimals, net, tax, total, status)
+         values ($1, $2, 'invoice', $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) returning id"
     ))
     .bind(tenant)
     .bind(new.number.as_str())
@@ -140,6 +148,7 @@ pub async fn insert(
     .bind(new.amounts.net)
     .bind(new.amounts.tax)
     .bind(new.amounts.total)
+    .bind(if new.amounts.total.is_zero() { "paid" } else { "open" })
     .fetch_one(conn)
     .await?
     .get("id")?;
@@ -183,7 +192,7 @@ async fn insert_line(
 pub async fn find(conn: &mut Conn<'_>, tenant: i64, id: i64) -> Result<Option<Invoice>> {
     let row = query(sql!(
         "select i.id, i.number, i.order_id, o.number as order_number, i.customer_id, i.customer_name, i.status,
-                i.currency, i.decimals, i.net, i.tax, i.total, i.issued_on, i.due_on, i.sent_at
+                i.currency, i.decimals, i.net, i.tax, i.total, i.paid, i.issued_on, i.due_on, i.sent_at
          from invoices i join sales_orders o on o.tenant_id = i.tenant_id and o.id = i.order_id
          where i.tenant_id = $1 and i.id = $2"
     ))
@@ -192,6 +201,40 @@ pub async fn find(conn: &mut Conn<'_>, tenant: i64, id: i64) -> Result<Option<In
     .fetch_optional(conn)
     .await?;
     row.as_ref().map(Invoice::read).transpose()
+}
+
+/// An invoice, locked until the transaction ends: nothing is paid on it under the caller.
+pub async fn lock(conn: &mut Conn<'_>, tenant: i64, id: i64) -> Result<Option<Invoice>> {
+    // Apart from the read below: a lock would take the joined order's row too.
+    let locked = query(sql!("select id from invoices where tenant_id = $1 and id = $2 {lock}"))
+        .bind(tenant)
+        .bind(id)
+        .fetch_optional(conn)
+        .await?;
+    if locked.is_none() {
+        return Ok(None);
+    }
+    find(conn, tenant, id).await
+}
+
+/// Sets what has been paid of a locked invoice, and where that leaves it.
+pub async fn set_paid(
+    conn: &mut Conn<'_>,
+    tenant: i64,
+    id: i64,
+    paid: Decimal,
+    status: &'static str,
+) -> Result<()> {
+    query(sql!(
+        "update invoices set paid = $3, status = $4, updated_at = {now} where tenant_id = $1 and id = $2"
+    ))
+    .bind(tenant)
+    .bind(id)
+    .bind(paid)
+    .bind(status)
+    .execute(conn)
+    .await?;
+    Ok(())
 }
 
 /// The database's number of the invoice people know by this number.
@@ -219,7 +262,7 @@ pub async fn of_order(conn: &mut Conn<'_>, tenant: i64, order: i64) -> Result<Op
 pub async fn list(conn: &mut Conn<'_>, tenant: i64, limit: i64) -> Result<Vec<Invoice>> {
     let rows = query(sql!(
         "select i.id, i.number, i.order_id, o.number as order_number, i.customer_id, i.customer_name, i.status,
-                i.currency, i.decimals, i.net, i.tax, i.total, i.issued_on, i.due_on, i.sent_at
+                i.currency, i.decimals, i.net, i.tax, i.total, i.paid, i.issued_on, i.due_on, i.sent_at
          from invoices i join sales_orders o on o.tenant_id = i.tenant_id and o.id = i.order_id
          where i.tenant_id = $1 order by i.id desc limit $2"
     ))

@@ -13,6 +13,14 @@
 //! | [`batches`] | `batches` |
 //! | [`stock`] | `stock_ledgers`, `stock_movements`, `stock_levels`, `stock_reservations` |
 //! | [`alerts`] | `stock_alerts` |
+//! | [`payments`] | `payments` |
+//! | [`reminders`] | `invoice_reminders`: which overdue invoices were told of |
+//! | [`statistics`] | `customer_statistics` |
+//! | [`leads`] | `leads` |
+//! | [`vendors`] | `vendors` |
+//! | [`purchase_orders`] | `purchase_orders`, `purchase_order_lines` |
+//! | [`receipts`] | `goods_receipts`, `goods_receipt_lines` |
+//! | [`figures`] | the counts of `fairlane stats` |
 //! | [`sequences`] | `number_sequences` |
 //! | [`notifications`] | `notifications` |
 //! | [`deliveries`] | `notification_deliveries` |
@@ -21,15 +29,23 @@ pub mod alerts;
 pub mod batches;
 pub mod customers;
 pub mod deliveries;
+pub mod figures;
 pub mod invoices;
+pub mod leads;
 pub mod locations;
 pub mod notifications;
 pub mod orders;
+pub mod payments;
 pub mod people;
 pub mod products;
 pub mod profiles;
+pub mod purchase_orders;
+pub mod receipts;
+pub mod reminders;
 pub mod sequences;
+pub mod statistics;
 pub mod stock;
+pub mod vendors;
 
 use chrono::{DateTime, Utc};
 use fairlane::Result;

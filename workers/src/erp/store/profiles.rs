@@ -4,6 +4,10 @@ use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
 use fairlane::db::{Conn, query};
 use fairlane::{Error, Result, sql};
+use serde_json::Value;
+
+/// The setting that lets more arrive than was ordered: so many percent of the quantity.
+pub const OVER_DELIVERY: &str = "over_delivery_percent";
 
 /// A tenant's name, zone and currency.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,5 +67,31 @@ pub async fn save(conn: &mut Conn<'_>, tenant: i64, profile: &Profile) -> Result
     .bind(profile.decimals)
     .execute(conn)
     .await?;
+    Ok(())
+}
+
+/// One of the tenant's settings (`tenants.settings`), where it is set.
+pub async fn setting(conn: &mut Conn<'_>, tenant: i64, key: &str) -> Result<Option<Value>> {
+    let row =
+        query(sql!("select settings from tenants where id = $1")).bind(tenant).fetch_optional(conn).await?;
+    let settings: Option<Value> = row.map(|row| row.get("settings")).transpose()?.flatten();
+    Ok(settings.as_ref().and_then(|settings| settings.get(key)).filter(|value| !value.is_null()).cloned())
+}
+
+/// Sets one of the settings of a tenant whose profile was saved, and keeps the others.
+pub async fn set_setting(conn: &mut Conn<'_>, tenant: i64, key: &str, value: Value) -> Result<()> {
+    let row =
+        query(sql!("select settings from tenants where id = $1 {lock}")).bind(tenant).fetch_one(conn).await?;
+    let mut settings = match row.get::<Option<Value>>("settings")? {
+        Some(Value::Object(settings)) => settings,
+        None => serde_json::Map::new(),
+        Some(_) => return Err(Error::Damaged("tenants.settings is no JSON object".into())),
+    };
+    settings.insert(key.to_owned(), value);
+    query(sql!("update tenants set settings = $2, updated_at = {now} where id = $1"))
+        .bind(tenant)
+        .bind(Value::Object(settings))
+        .execute(conn)
+        .await?;
     Ok(())
 }

@@ -1,0 +1,112 @@
+//! Overdue invoices, and the schedules that look for them.
+
+use chrono::{DateTime, NaiveDate, Utc};
+use fairlane::testing::TestDb;
+use fairlane::{Tenant, backend_test};
+use fairlane_workers::erp::events::InvoiceOverdue;
+use fairlane_workers::erp::jobs::ScanOverdueInvoices;
+use fairlane_workers::erp::services::profiles::{self, ProfileChange};
+use fairlane_workers::erp::services::scanners;
+use fairlane_workers::erp::store;
+
+use crate::shop::{billed, pay, stored, work};
+use crate::support::shop::{count, lines, shop};
+
+async fn scan(t: &TestDb, tenant: &Tenant) -> Vec<(i64, i64)> {
+    // Twice at once: a tick and somebody who is impatient.
+    tenant.dispatch(ScanOverdueInvoices {}).await.unwrap();
+    tenant.dispatch(ScanOverdueInvoices {}).await.unwrap();
+    work(t).await;
+    stored::<InvoiceOverdue>(t).await.iter().map(|told| (told.stage, told.days_overdue)).collect()
+}
+
+/// Moves the clock to this hour (UTC) of a day.
+fn set_clock(t: &TestDb, day: NaiveDate, hour: u32) {
+    let at: DateTime<Utc> = day.and_hms_opt(hour, 0, 0).unwrap().and_utc();
+    t.db.shift_clock(at - Utc::now());
+}
+
+async fn zone(tenant: &Tenant, name: &str) {
+    let mut tx = tenant.begin().await.unwrap();
+    let change = ProfileChange { timezone: Some(name.into()), ..ProfileChange::default() };
+    profiles::change(&mut tx, tenant, &change).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+backend_test!(migrations: lines;
+    async fn an_overdue_invoice_is_told_of_once_a_stage_on_the_tenants_days(t: TestDb) {
+        let acme = shop(&t).await;
+        let (_, invoice) = billed(&acme).await;
+        let (_, paid) = billed(&acme).await;
+        pay(&acme, &paid.number, "B-1", "121.69").await.unwrap();
+        pay(&acme, &invoice.number, "B-2", "21.69").await.unwrap();
+        let due = invoice.due_on;
+        set_clock(&t, due, 23);
+        assert_eq!(scan(&t, &acme).await, []);
+        // 11:00 UTC on the last day to pay is the next day already on Kiritimati.
+        set_clock(&t, due, 11);
+        zone(&acme, "Pacific/Kiritimati").await;
+        assert_eq!(scan(&t, &acme).await, [(1, 1)]);
+        let told = stored::<InvoiceOverdue>(&t).await.remove(0);
+        assert_eq!((told.number.as_str(), told.outstanding.to_string()), (invoice.number.as_str(), "100.00".into()));
+        assert_eq!(scan(&t, &acme).await, [(1, 1)]);
+        set_clock(&t, due + chrono::Days::new(6), 12);
+        assert_eq!(scan(&t, &acme).await, [(1, 1), (7, 7)]);
+        assert_eq!(scan(&t, &acme).await, [(1, 1), (7, 7)]);
+        set_clock(&t, due + chrono::Days::new(40), 12);
+        assert_eq!(scan(&t, &acme).await, [(1, 1), (7, 7), (30, 41)]);
+        set_clock(&t, due + chrono::Days::new(400), 12);
+        assert_eq!(scan(&t, &acme).await.len(), 3);
+        assert_eq!(count(&t, "select count(*) as n from invoice_reminders").await, 3);
+    }
+);
+
+backend_test!(migrations: lines;
+    async fn an_invoice_that_nobody_looked_at_for_long_is_told_of_with_its_latest_stage_alone(t: TestDb) {
+        let acme = shop(&t).await;
+        let (_, invoice) = billed(&acme).await;
+        set_clock(&t, invoice.due_on + chrono::Days::new(12), 12);
+        assert_eq!(scan(&t, &acme).await, [(7, 12)]);
+        pay(&acme, &invoice.number, "B-1", "121.69").await.unwrap();
+        set_clock(&t, invoice.due_on + chrono::Days::new(31), 12);
+        assert_eq!(scan(&t, &acme).await, [(7, 12)]);
+    }
+);
+
+async fn schedules(tenant: &Tenant) -> Vec<fairlane::store::schedules::ScheduleRow> {
+    let mut tx = tenant.begin().await.unwrap();
+    scanners::stored(&mut tx.conn(), tenant.id().await.unwrap()).await.unwrap()
+}
+
+async fn switch(tenant: &Tenant, only: Option<&str>, on: bool) -> fairlane::Result<()> {
+    let mut tx = tenant.begin().await?;
+    scanners::switch(&mut tx, tenant, only, on, "ana").await?;
+    tx.commit().await
+}
+
+backend_test!(migrations: lines;
+    async fn scanners_tick_in_the_tenants_zone_from_its_profile_on_and_off_stays_off(t: TestDb) {
+        let acme = shop(&t).await;
+        assert_eq!(schedules(&acme).await.len(), 0);
+        zone(&acme, "Europe/Berlin").await;
+        let made = schedules(&acme).await;
+        assert_eq!(made.iter().map(|row| row.kind.as_str()).collect::<Vec<_>>(), ["erp.scan_overdue_invoices", "erp.scan_expiring_stock"]);
+        assert!(made.iter().all(|row| row.timezone == "Europe/Berlin" && row.payload == serde_json::json!({})));
+        switch(&acme, Some("scan-overdue-invoices"), false).await.unwrap();
+        t.execute("update fairlane_schedules set cron = '15 7 * * *' where name = 'scan-expiring-stock'").await;
+        zone(&acme, "Asia/Tokyo").await;
+        let moved = schedules(&acme).await;
+        assert!(moved.iter().all(|row| row.timezone == "Asia/Tokyo"));
+        assert!(moved[0].paused_at.is_some() && moved[1].paused_at.is_none());
+        let local = moved[1].next_tick_at.with_timezone(&chrono_tz::Asia::Tokyo);
+        assert_eq!((moved[1].cron.as_str(), local.format("%H:%M").to_string()), ("15 7 * * *", "07:15".into()));
+        switch(&acme, None, true).await.unwrap();
+        assert!(schedules(&acme).await.iter().all(|row| row.paused_at.is_none()));
+        let error = switch(&acme, Some("scan-the-sky"), true).await.unwrap_err();
+        assert_eq!(error.to_string(), "scanner \"scan-the-sky\" does not exist");
+        assert_eq!(count(&t, "select count(*) as n from fairlane_audit where actor = 'ana'").await, 2);
+        let id = acme.id().await.unwrap();
+        let mut tx = acme.begin().await.unwrap();
+        assert_eq!(store::profiles::find(&mut tx.conn(), id).await.unwrap().timezone.name(), "Asia/Tokyo");
+    }
+);
