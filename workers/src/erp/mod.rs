@@ -17,13 +17,15 @@ use fairlane::Registry;
 use fairlane::store::migrate::MigrationLine;
 
 use events::{
-    CustomerCreated, InvoiceGenerated, InvoicePaymentReceived, LeadConverted, OrderApproved, OrderCreated,
-    OrderFulfilled,
+    CustomerCreated, GoodsReceived, InvoiceGenerated, InvoicePaymentReceived, LeadConverted, OrderApproved,
+    OrderCreated, OrderFulfilled, StockMovementRecorded,
 };
 use jobs::process_bulk_import::ProcessBulkImport;
+use jobs::scan_expiring_stock::ScanExpiringStock;
 use jobs::{RecomputeCustomerStatistics, ScanOverdueInvoices};
 use listeners::{
-    CreateCustomerFromLead, GenerateInvoiceFromOrder, SendInvoiceToCustomer, UpdateCustomerStatistics,
+    CheckStockLevel, CreateCustomerFromLead, GenerateInvoiceFromOrder, PostGoodsReceipt,
+    SendInvoiceToCustomer, UpdateCustomerStatistics, UpdateInventoryOnSale,
 };
 pub use state::Erp;
 
@@ -35,6 +37,10 @@ pub fn registry() -> Registry<Erp> {
         .job::<ScanOverdueInvoices>()
         .on::<OrderApproved, GenerateInvoiceFromOrder>()
         .on::<InvoiceGenerated, SendInvoiceToCustomer>()
+        .job::<ScanExpiringStock>()
+        .on::<StockMovementRecorded, CheckStockLevel>()
+        .on::<OrderFulfilled, UpdateInventoryOnSale>()
+        .on::<GoodsReceived, PostGoodsReceipt>()
         .on::<LeadConverted, CreateCustomerFromLead>()
         .on::<CustomerCreated, UpdateCustomerStatistics>()
         .on::<OrderCreated, UpdateCustomerStatistics>()

@@ -2,6 +2,7 @@
 
 pub mod process_bulk_import;
 mod recompute_customer_statistics;
+pub mod scan_expiring_stock;
 pub mod scan_overdue_invoices;
 
 pub use recompute_customer_statistics::RecomputeCustomerStatistics;

@@ -6,8 +6,10 @@
 pub mod customers;
 pub mod invoices;
 pub mod leads;
+pub mod locations;
 pub mod orders;
 pub mod payments;
+pub mod products;
 pub mod profiles;
 pub mod purchase_orders;
 pub mod receipts;

@@ -1,16 +1,20 @@
 //! Sales orders.
 
+mod delivery;
+
 use chrono::Datelike;
 use fairlane::db::Conn;
 use fairlane::{Error, Result, Tenant, Transaction};
 use rust_decimal::Decimal;
 
-use super::one_line;
-use crate::erp::events::OrderApproved;
+use super::{one_line, stock};
+use crate::erp::events::{OrderApproved, OrderCreated};
 use crate::erp::money::{Amounts, LineTerms};
 use crate::erp::store::orders::{self, NewOrder, Order, OrderLine, OrderStatus};
 use crate::erp::store::products::Product;
 use crate::erp::store::{customers, invoices, now, people, products, profiles, sequences};
+
+pub use delivery::{fulfil, place};
 
 /// Most lines of one order.
 const MOST_LINES: usize = 1000;
@@ -32,7 +36,7 @@ pub struct NewLine {
     pub tax_rate: Decimal,
 }
 
-/// Enters an order as a draft, in the tenant's currency.
+/// Enters an order as a draft, in the tenant's currency, and tells of it.
 pub async fn create(
     tx: &mut Transaction,
     tenant: &Tenant,
@@ -62,7 +66,20 @@ pub async fn create(
         amounts: sum,
     };
     let order = orders::insert(conn, id, &new, &lines).await?;
-    existing(conn, id, order).await
+    let order = existing(conn, id, order).await?;
+    let event = OrderCreated {
+        order_id: order.id,
+        number: order.number.clone(),
+        version: order.version,
+        customer_id: order.customer_id,
+        customer_name: order.customer_name.clone(),
+        currency: order.currency.clone(),
+        total: order.total,
+        ordered_at: order.ordered_at,
+        user_id: None,
+    };
+    tenant.publish(event).in_tx(tx).await?;
+    Ok(order)
 }
 
 /// A line for a product of the catalogue, with its name and its price; no discount, no tax.
@@ -103,21 +120,19 @@ pub(crate) fn no_price(sku: &str) -> Error {
     }
 }
 
-/// Approves a draft and tells everybody: the order's invoice follows. Approving twice is refused.
+/// Approves a draft and tells everybody: the order's invoice follows. What it will take is held back in the stock, in this
+/// transaction. Approving twice is refused.
 pub async fn approve(tx: &mut Transaction, tenant: &Tenant, order: i64, user: Option<i64>) -> Result<Order> {
     let id = tenant.id().await?;
     let conn = &mut tx.conn();
-    if let Some(user) = user
-        && !people::is_active(conn, id, user).await?
-    {
-        return Err(Error::NotFound { what: "active user", name: user.to_string() });
-    }
+    refuse_inactive(conn, id, user).await?;
     let before = locked(conn, id, order).await?;
     let approved = orders::approve(conn, id, order, user).await?;
     if !approved {
         return Err(not_possible("approving", &before));
     }
-    let order = existing(conn, id, order).await?;
+    delivery::reserve(tx, tenant, order).await?;
+    let order = existing(&mut tx.conn(), id, order).await?;
     let event = OrderApproved {
         order_id: order.id,
         number: order.number.clone(),
@@ -137,7 +152,7 @@ pub async fn approve(tx: &mut Transaction, tenant: &Tenant, order: i64, user: Op
     Ok(order)
 }
 
-/// Calls an order off, as long as it is neither delivered nor billed.
+/// Calls an order off, as long as it is neither delivered nor billed, and gives back what was held back for it.
 pub async fn cancel(tx: &mut Transaction, tenant: &Tenant, order: i64) -> Result<Order> {
     let id = tenant.id().await?;
     let conn = &mut tx.conn();
@@ -151,7 +166,8 @@ pub async fn cancel(tx: &mut Transaction, tenant: &Tenant, order: i64) -> Result
     if !orders::cancel(conn, id, order).await? {
         return Err(not_possible("cancelling", &before));
     }
-    existing(conn, id, order).await
+    stock::give_back(tx, tenant, order).await?;
+    existing(&mut tx.conn(), id, order).await
 }
 
 /// The order people name by its number (`SO-2026-00001`).
@@ -173,6 +189,15 @@ async fn existing(conn: &mut Conn<'_>, tenant: i64, order: i64) -> Result<Order>
 
 async fn locked(conn: &mut Conn<'_>, tenant: i64, order: i64) -> Result<Order> {
     orders::lock(conn, tenant, order).await?.ok_or_else(|| missing(order))
+}
+
+async fn refuse_inactive(conn: &mut Conn<'_>, tenant: i64, user: Option<i64>) -> Result<()> {
+    match user {
+        Some(user) if !people::is_active(conn, tenant, user).await? => {
+            Err(Error::NotFound { what: "active user", name: user.to_string() })
+        }
+        _ => Ok(()),
+    }
 }
 
 fn missing(order: i64) -> Error {
@@ -224,5 +249,7 @@ async fn resolved(conn: &mut Conn<'_>, tenant: i64, line_no: i64, line: &NewLine
             discount: line.discount,
             tax_rate: line.tax_rate,
         },
+        location_id: None,
+        batch_id: None,
     })
 }

@@ -1,5 +1,7 @@
 //! Batches: a lot of a product, with the last day it may be used on.
 
+use std::collections::HashMap;
+
 use chrono::NaiveDate;
 use fairlane::db::{Conn, Dialect, Row, Sql, query};
 use fairlane::{Result, sql};
@@ -110,14 +112,35 @@ pub async fn by_lot(conn: &mut Conn<'_>, tenant: i64, product: i64, lot: &str) -
     row.as_ref().map(Batch::read).transpose()
 }
 
-/// The batches of products.
-pub async fn of_products(conn: &mut Conn<'_>, tenant: i64, products: &[i64]) -> Result<Vec<Batch>> {
+/// The batches with these numbers.
+pub async fn find(conn: &mut Conn<'_>, tenant: i64, ids: &[i64]) -> Result<Vec<Batch>> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
     let rows = query(sql!(
-        "select id, product_id, lot, expires_on from batches where tenant_id = $1 and product_id {in:$2} order by id"
+        "select id, product_id, lot, expires_on from batches where tenant_id = $1 and id {in:$2} order by id"
+    ))
+    .bind(tenant)
+    .bind(ids.to_vec())
+    .fetch_all(conn)
+    .await?;
+    rows.iter().map(Batch::read).collect()
+}
+
+/// Of those of these products that track batches, the batch that was made last.
+pub async fn newest_of_tracked(
+    conn: &mut Conn<'_>,
+    tenant: i64,
+    products: &[i64],
+) -> Result<HashMap<i64, i64>> {
+    let rows = query(sql!(
+        "select b.product_id, max(b.id) as id from products p
+         join batches b on b.tenant_id = p.tenant_id and b.product_id = p.id
+         where p.tenant_id = $1 and p.id {in:$2} and p.track_batches group by b.product_id"
     ))
     .bind(tenant)
     .bind(products.to_vec())
     .fetch_all(conn)
     .await?;
-    rows.iter().map(Batch::read).collect()
+    rows.iter().map(|row| Ok((row.get("product_id")?, row.get("id")?))).collect()
 }

@@ -8,6 +8,11 @@
 //! | [`customers`] | `customers` |
 //! | [`orders`] | `sales_orders`, `sales_order_lines` |
 //! | [`invoices`] | `invoices`, `invoice_lines` |
+//! | [`products`] | `products` |
+//! | [`locations`] | `locations` |
+//! | [`batches`] | `batches` |
+//! | [`stock`] | `stock_ledgers`, `stock_movements`, `stock_levels`, `stock_reservations` |
+//! | [`alerts`] | `stock_alerts` |
 //! | [`payments`] | `payments` |
 //! | [`reminders`] | `invoice_reminders`: which overdue invoices were told of |
 //! | [`statistics`] | `customer_statistics` |
@@ -16,14 +21,11 @@
 //! | [`purchase_orders`] | `purchase_orders`, `purchase_order_lines` |
 //! | [`receipts`] | `goods_receipts`, `goods_receipt_lines` |
 //! | [`figures`] | the counts of `fairlane stats` |
-//! | [`products`] | `products`, as orders need them |
-//! | [`locations`] | `locations` |
-//! | [`batches`] | `batches` |
-//! | [`stock`] | `stock_ledgers`, `stock_movements`, `stock_levels`, `stock_reservations` |
 //! | [`sequences`] | `number_sequences` |
 //! | [`notifications`] | `notifications` |
 //! | [`deliveries`] | `notification_deliveries` |
 
+pub mod alerts;
 pub mod batches;
 pub mod customers;
 pub mod deliveries;

@@ -84,6 +84,8 @@ pub struct Order {
     pub ordered_at: DateTime<Utc>,
     /// When it was approved.
     pub approved_at: Option<DateTime<Utc>>,
+    /// When it was delivered.
+    pub fulfilled_at: Option<DateTime<Utc>>,
     /// Counts its changes.
     pub version: i64,
 }
@@ -106,6 +108,7 @@ impl Order {
             total: exact(row.get("total")?, decimals),
             ordered_at: row.get("ordered_at")?,
             approved_at: row.get("approved_at")?,
+            fulfilled_at: row.get("fulfilled_at")?,
             version: row.get("version")?,
         })
     }
@@ -132,6 +135,10 @@ pub struct OrderLine {
     pub description: String,
     /// What it comes to is computed from these.
     pub terms: LineTerms,
+    /// Where it is delivered from; none is the tenant's first location.
+    pub location_id: Option<i64>,
+    /// Of which batch; none is what expires first.
+    pub batch_id: Option<i64>,
 }
 
 /// What a new order needs beside its lines.
@@ -175,8 +182,9 @@ pub async fn insert(conn: &mut Conn<'_>, tenant: i64, new: &NewOrder, lines: &[O
 async fn insert_line(conn: &mut Conn<'_>, tenant: i64, order: i64, line: &OrderLine) -> Result<()> {
     query(sql!(
         "insert into sales_order_lines
-             (tenant_id, order_id, line_no, product_id, sku, description, quantity, unit_price, discount, tax_rate)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
+             (tenant_id, order_id, line_no, product_id, sku, description, quantity, unit_price, discount, tax_rate,
+              location_id, batch_id)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
     ))
     .bind(tenant)
     .bind(order)
@@ -188,6 +196,8 @@ async fn insert_line(conn: &mut Conn<'_>, tenant: i64, order: i64, line: &OrderL
     .bind(line.terms.unit_price)
     .bind(line.terms.discount)
     .bind(line.terms.tax_rate)
+    .bind(line.location_id)
+    .bind(line.batch_id)
     .execute(conn)
     .await?;
     Ok(())
@@ -211,7 +221,7 @@ pub async fn lock(conn: &mut Conn<'_>, tenant: i64, id: i64) -> Result<Option<Or
 pub async fn find(conn: &mut Conn<'_>, tenant: i64, id: i64) -> Result<Option<Order>> {
     let row = query(sql!(
         "select o.id, o.number, o.customer_id, c.code as customer_code, c.name as customer_name, o.status, o.currency,
-                o.decimals, o.net, o.tax, o.total, o.ordered_at, o.approved_at, o.version
+                o.decimals, o.net, o.tax, o.total, o.ordered_at, o.approved_at, o.fulfilled_at, o.version
          from sales_orders o join customers c on c.tenant_id = o.tenant_id and c.id = o.customer_id
          where o.tenant_id = $1 and o.id = $2"
     ))
@@ -236,7 +246,7 @@ pub async fn id_of(conn: &mut Conn<'_>, tenant: i64, number: &str) -> Result<Opt
 pub async fn list(conn: &mut Conn<'_>, tenant: i64, limit: i64) -> Result<Vec<Order>> {
     let rows = query(sql!(
         "select o.id, o.number, o.customer_id, c.code as customer_code, c.name as customer_name, o.status, o.currency,
-                o.decimals, o.net, o.tax, o.total, o.ordered_at, o.approved_at, o.version
+                o.decimals, o.net, o.tax, o.total, o.ordered_at, o.approved_at, o.fulfilled_at, o.version
          from sales_orders o join customers c on c.tenant_id = o.tenant_id and c.id = o.customer_id
          where o.tenant_id = $1 order by o.id desc limit $2"
     ))
@@ -250,7 +260,7 @@ pub async fn list(conn: &mut Conn<'_>, tenant: i64, limit: i64) -> Result<Vec<Or
 /// The lines of an order.
 pub async fn lines(conn: &mut Conn<'_>, tenant: i64, order: i64) -> Result<Vec<OrderLine>> {
     let rows = query(sql!(
-        "select line_no, product_id, sku, description, quantity, unit_price, discount, tax_rate
+        "select line_no, product_id, sku, description, quantity, unit_price, discount, tax_rate, location_id, batch_id
          from sales_order_lines where tenant_id = $1 and order_id = $2 order by line_no"
     ))
     .bind(tenant)
@@ -269,6 +279,8 @@ pub async fn lines(conn: &mut Conn<'_>, tenant: i64, order: i64) -> Result<Vec<O
                 discount: row.get("discount")?,
                 tax_rate: row.get("tax_rate")?,
             },
+            location_id: row.get("location_id")?,
+            batch_id: row.get("batch_id")?,
         })
     };
     rows.iter().map(read).collect()
@@ -287,6 +299,42 @@ pub async fn approve(conn: &mut Conn<'_>, tenant: i64, id: i64, user: Option<i64
     .execute(conn)
     .await?;
     Ok(touched == 1)
+}
+
+/// Notes that an approved order was delivered; returns whether it was one.
+pub async fn fulfil(conn: &mut Conn<'_>, tenant: i64, id: i64) -> Result<bool> {
+    let touched = query(sql!(
+        "update sales_orders set status = 'fulfilled', fulfilled_at = {now}, version = version + 1, updated_at = {now}
+         where tenant_id = $1 and id = $2 and status = 'approved'"
+    ))
+    .bind(tenant)
+    .bind(id)
+    .execute(conn)
+    .await?;
+    Ok(touched == 1)
+}
+
+/// Says where a line is delivered from, and of which batch.
+pub async fn place(
+    conn: &mut Conn<'_>,
+    tenant: i64,
+    order: i64,
+    line_no: i64,
+    location: i64,
+    batch: Option<i64>,
+) -> Result<()> {
+    query(sql!(
+        "update sales_order_lines set location_id = $4, batch_id = $5
+         where tenant_id = $1 and order_id = $2 and line_no = $3"
+    ))
+    .bind(tenant)
+    .bind(order)
+    .bind(line_no)
+    .bind(location)
+    .bind(batch)
+    .execute(conn)
+    .await?;
+    Ok(())
 }
 
 /// Calls off a draft or an approved order; returns whether it was one.

@@ -13,8 +13,14 @@
 
 mod book;
 mod checks;
+mod deliver;
+mod expiry;
 mod lots;
+mod low;
+mod rebuild;
+mod receive;
 mod record;
+mod reserve;
 mod reverse;
 mod transfer;
 
@@ -23,8 +29,14 @@ use rust_decimal::Decimal;
 
 pub use crate::erp::store::batches::{Batch, NamedLot};
 pub use crate::erp::store::stock::{MovementKind, Source};
+pub use deliver::deliver;
+pub use expiry::{STAGES, close_over, open_due, stage};
 pub use lots::batches;
+pub use low::{Place, check_levels};
+pub use rebuild::{Difference, Rebuilt, rebuild};
+pub use receive::post_receipt;
 pub use record::{record, record_all, record_each};
+pub(crate) use reserve::{give_back, reserve};
 pub use reverse::{reverse, reverse_all};
 pub use transfer::{Transfer, transfer};
 

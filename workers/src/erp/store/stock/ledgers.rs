@@ -58,3 +58,18 @@ pub async fn advance(conn: &mut Conn<'_>, tenant: i64, last: &BTreeMap<i64, i64>
     statement.execute(conn).await?;
     Ok(())
 }
+
+/// The next products that have a ledger or a level, by number.
+pub async fn products(conn: &mut Conn<'_>, tenant: i64, after: i64, limit: i64) -> Result<Vec<i64>> {
+    let rows = query(sql!(
+        "select product_id from stock_ledgers where tenant_id = $1 and product_id > $2
+         union select product_id from stock_levels where tenant_id = $1 and product_id > $2
+         order by product_id limit $3"
+    ))
+    .bind(tenant)
+    .bind(after)
+    .bind(limit)
+    .fetch_all(conn)
+    .await?;
+    rows.iter().map(|row| row.get("product_id")).collect()
+}

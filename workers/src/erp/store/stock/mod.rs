@@ -6,12 +6,14 @@
 //! | [`movements`] | `stock_movements` |
 //! | [`levels`] | `stock_levels` |
 //! | [`reservations`] | `stock_reservations` |
+//! | [`postings`] | `goods_receipts.posted_at` |
 //! | [`referred`] | what movements refer to: products, locations, batches, users |
 //! | [`terms`] | the stock's rules in `tenants.settings` |
 
 pub mod ledgers;
 pub mod levels;
 pub mod movements;
+pub mod postings;
 pub mod referred;
 pub mod reservations;
 pub mod terms;
@@ -158,7 +160,7 @@ pub struct Pool {
 }
 
 impl Pool {
-    fn read(row: &Row) -> Result<Self> {
+    pub(crate) fn read(row: &Row) -> Result<Self> {
         Ok(Self {
             product_id: row.get("product_id")?,
             location_id: row.get("location_id")?,

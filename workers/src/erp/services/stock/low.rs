@@ -1,0 +1,131 @@
+//! Stock that is low: one alert for each time that what is available falls below the minimum.
+
+use std::collections::{BTreeSet, HashMap};
+
+use fairlane::db::Conn;
+use fairlane::{Result, Tenant, Transaction};
+use rust_decimal::Decimal;
+
+use crate::erp::events::LowStockDetected;
+use crate::erp::store::alerts::{self, NewAlert};
+use crate::erp::store::stock::levels::Level;
+use crate::erp::store::stock::referred::{self, StockedProduct};
+use crate::erp::store::stock::terms::{self, Negative, Terms};
+use crate::erp::store::stock::{Pool, ledgers, levels};
+
+/// A product at a location, all its batches together.
+pub type Place = (i64, i64);
+
+/// Looks at what is available at these places now: opens an alert and tells of it where it is too little, closes the
+/// alert where it is enough again.
+///
+/// The products' ledgers are locked, so that of any number of looks at the same time one sees the crossing.
+pub async fn check_levels(tx: &mut Transaction, tenant: &Tenant, places: &BTreeSet<Place>) -> Result<()> {
+    if places.is_empty() {
+        return Ok(());
+    }
+    let id = tenant.id().await?;
+    let low = look(&mut tx.conn(), id, places).await?;
+    if !low.is_empty() {
+        tenant.publish_all(low).in_tx(tx).await?;
+    }
+    Ok(())
+}
+
+async fn look(conn: &mut Conn<'_>, tenant: i64, places: &BTreeSet<Place>) -> Result<Vec<LowStockDetected>> {
+    let (products, sites): (Vec<i64>, Vec<i64>) = places.iter().copied().unzip();
+    ledgers::lock(conn, tenant, &products).await?;
+    let (terms, _) = terms::find(conn, tenant).await?;
+    let known = referred::products(conn, tenant, &products).await?;
+    let locations = referred::locations(conn, tenant, &sites).await?;
+    let available = available(&levels::at(conn, tenant, &products, &sites).await?);
+    let open: HashMap<Place, i64> = alerts::open_low(conn, tenant, &products)
+        .await?
+        .into_iter()
+        .map(|(alert, pool)| ((pool.product_id, pool.location_id), alert))
+        .collect();
+    let (mut low, mut over) = (Vec::new(), Vec::new());
+    for place in places {
+        let (Some(product), Some(location)) = (known.get(&place.0), locations.get(&place.1)) else {
+            continue;
+        };
+        let current = available.get(place).copied().unwrap_or_default();
+        let minimum = crossed(product, &terms, current).filter(|_| location.kind == "internal");
+        match (minimum, open.get(place)) {
+            (Some(minimum), None) => {
+                let (product_id, location_id) = *place;
+                let pool = Pool { product_id, location_id, batch_id: None };
+                let new = NewAlert { pool, kind: "low", stage: 0, quantity: current, minimum: Some(minimum) };
+                let Some(alert_id) = alerts::open(conn, tenant, &new).await? else { continue };
+                low.push(LowStockDetected {
+                    alert_id,
+                    product_id,
+                    sku: product.sku.clone(),
+                    product_name: product.name.clone(),
+                    location_id,
+                    location: location.code.clone(),
+                    current,
+                    minimum,
+                });
+            }
+            (None, Some(alert)) => over.push(*alert),
+            _ => {}
+        }
+    }
+    alerts::close(conn, tenant, &over).await?;
+    Ok(low)
+}
+
+/// What nobody has reserved, of all batches together.
+fn available(levels: &[Level]) -> HashMap<Place, Decimal> {
+    let mut available = HashMap::<Place, Decimal>::new();
+    for level in levels {
+        let here = available.entry((level.pool.product_id, level.pool.location_id)).or_default();
+        *here += level.on_hand - level.reserved;
+    }
+    available
+}
+
+/// The minimum that was crossed, if one was. A minimum of 0 is none; where somebody is to be told of stock below
+/// nothing, nothing is the least minimum.
+fn crossed(product: &StockedProduct, terms: &Terms, current: Decimal) -> Option<Decimal> {
+    if let Some(minimum) = product.reorder_level.filter(|minimum| !minimum.is_zero()) {
+        let low = current < minimum || (terms.low_at_minimum && current == minimum);
+        return low.then_some(minimum);
+    }
+    (terms.negative == Negative::Alert && current < Decimal::ZERO).then_some(Decimal::ZERO)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn crossed_at(minimum: Option<i64>, terms: Terms, current: i64) -> Option<Decimal> {
+        let product = StockedProduct {
+            sku: "T-1".into(),
+            name: "Tiles".into(),
+            active: true,
+            track_batches: false,
+            reorder_level: minimum.map(Decimal::from),
+        };
+        crossed(&product, &terms, Decimal::from(current))
+    }
+
+    #[test]
+    fn stock_is_low_strictly_below_its_minimum_or_at_it_where_the_tenant_wants_that() {
+        let (strict, at) = (Terms::default(), Terms { low_at_minimum: true, ..Terms::default() });
+        let five = Some(Decimal::from(5));
+        assert_eq!((crossed_at(Some(5), strict, 4), crossed_at(Some(5), strict, 5)), (five, None));
+        assert_eq!((crossed_at(Some(5), at, 5), crossed_at(Some(5), at, 6)), (five, None));
+    }
+
+    #[test]
+    fn a_minimum_of_nothing_is_none_but_stock_below_nothing_is_told_where_it_is_wanted() {
+        let quiet = Terms { negative: Negative::Allow, low_at_minimum: true };
+        for minimum in [None, Some(0)] {
+            assert_eq!(crossed_at(minimum, quiet, -1), None);
+            assert_eq!(crossed_at(minimum, Terms::default(), 0), None);
+            assert_eq!(crossed_at(minimum, Terms::default(), -1), Some(Decimal::ZERO));
+        }
+    }
+}
