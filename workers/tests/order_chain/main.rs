@@ -2,10 +2,16 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod alerts;
+mod catalogue;
+mod delivery;
 mod ledger;
+mod openboxes;
 #[path = "../support/mod.rs"]
 mod support;
+mod typed;
 mod warehouse;
+mod work;
 
 use fairlane::db::Dialect;
 use fairlane::{Error, Tenant, backend_test};
@@ -16,6 +22,8 @@ use fairlane_workers::erp::store::customers::NewCustomer;
 use fairlane_workers::erp::store::invoices::{self, Invoice};
 use fairlane_workers::erp::store::orders::OrderStatus;
 use support::shop::{add_customer, approve, count, enter, lines, shop, tiles};
+
+const APPROVALS: &str = "select count(*) as n from fairlane_events where name = 'sales.order.approved'";
 
 async fn bill(tenant: &Tenant, order: i64) -> fairlane::Result<Billing> {
     let id = tenant.id().await?;
@@ -54,13 +62,13 @@ backend_test!(migrations: lines;
         let mut tx = acme.begin().await.unwrap();
         orders::approve(&mut tx, &acme, order.id, None).await.unwrap();
         tx.rollback().await.unwrap();
-        assert_eq!(count(&t, "select count(*) as n from fairlane_events").await, 0);
+        assert_eq!(count(&t, APPROVALS).await, 0);
         approve(&acme, order.id).await.unwrap();
-        assert_eq!(count(&t, "select count(*) as n from fairlane_events where name = 'sales.order.approved'").await, 1);
+        assert_eq!(count(&t, APPROVALS).await, 1);
         assert_eq!(count(&t, "select count(*) as n from fairlane_jobs where queue = 'high'").await, 1);
         let error = approve(&acme, order.id).await.unwrap_err();
         assert!(error.to_string().contains("it is approved already"), "{error}");
-        assert_eq!(count(&t, "select count(*) as n from fairlane_events").await, 1);
+        assert_eq!(count(&t, APPROVALS).await, 1);
     }
 );
 

@@ -9,6 +9,7 @@ mod import_follow;
 mod imports;
 mod invoice;
 mod lead;
+mod location;
 mod order;
 mod payment;
 mod people;
@@ -16,6 +17,8 @@ mod purchase_order;
 mod scanners;
 mod stats;
 mod vendor;
+mod product;
+mod stock;
 
 use std::process::ExitCode;
 
@@ -24,6 +27,8 @@ use fairlane::cli::{CommandEnv, DomainCommand};
 use fairlane::db::{Dialect, Tx};
 use fairlane::{Error, Tenant, Transaction};
 use futures::future::BoxFuture;
+
+use super::store::people::find_by_email;
 
 pub use bench_import::BenchImportCommand;
 pub use import::ImportCommand;
@@ -47,7 +52,7 @@ enum Noun {
     /// Customers and where their mails go
     #[command(subcommand)]
     Customer(customer::Customer),
-    /// Sales orders: enter, approve, cancel
+    /// Sales orders: enter, approve, deliver, cancel
     #[command(subcommand)]
     Order(order::Order),
     /// Invoices, made when an order is approved
@@ -73,6 +78,15 @@ enum Noun {
     Scanners(scanners::Scanners),
     /// All events of the ERP, and who listens to them
     Events,
+    /// What is there and what moves: levels, movements, counts, transfers, alerts
+    #[command(subcommand)]
+    Stock(stock::Stock),
+    /// Products of the catalogue
+    #[command(subcommand)]
+    Product(product::Product),
+    /// Warehouses, shops, and the places goods come from and go to
+    #[command(subcommand)]
+    Location(location::Location),
     /// Users and what they may do
     #[command(subcommand)]
     User(people::User),
@@ -106,6 +120,9 @@ impl DomainCommand for ErpCommand {
                 Noun::Po(verb) => purchase_order::run(&verb, &tenant, &env).await?,
                 Noun::Goods(verb) => goods::run(&verb, &tenant, &env).await?,
                 Noun::Scanners(verb) => scanners::run(&verb, &tenant, &env).await?,
+                Noun::Stock(verb) => stock::run(&verb, &tenant, &env).await?,
+                Noun::Product(verb) => product::run(&verb, &tenant, &env).await?,
+                Noun::Location(verb) => location::run(&verb, &tenant, &env).await?,
                 Noun::User(verb) => people::run_user(&verb, &tenant, &env).await?,
                 Noun::Profile(verb) => people::run_profile(&verb, &tenant, &env).await?,
             }
@@ -120,6 +137,13 @@ struct Limit {
     /// Most rows
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     limit: u32,
+}
+
+/// The user with this address, where one is named.
+async fn user_of(tx: &mut Transaction, tenant: i64, email: Option<&str>) -> fairlane::Result<Option<i64>> {
+    let Some(email) = email else { return Ok(None) };
+    let user = find_by_email(&mut tx.conn(), tenant, email).await?;
+    user.map(Some).ok_or_else(|| Error::NotFound { what: "user", name: email.to_owned() })
 }
 
 /// A connection for reading a tenant's rows: on PostgreSQL confined to it, on SQLite in nobody's way.

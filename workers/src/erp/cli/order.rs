@@ -1,4 +1,4 @@
-//! `erp order list|create|approve|cancel`.
+//! `erp order list|create|place|approve|fulfil|cancel`.
 
 use std::str::FromStr;
 
@@ -7,10 +7,10 @@ use fairlane::cli::{CommandEnv, Page, Record};
 use fairlane::{Error, Tenant, Transaction};
 use rust_decimal::Decimal;
 
-use super::{Limit, reading};
+use super::{Limit, reading, user_of};
 use crate::erp::services::orders::{self, NewLine};
+use crate::erp::store;
 use crate::erp::store::orders::Order as Row;
-use crate::erp::store::{self, people};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Order {
@@ -30,15 +30,39 @@ pub(super) enum Order {
         /// Tax of every line, in percent
         #[arg(long, default_value = "0", value_name = "PERCENT")]
         tax: Decimal,
+        /// The location its products are delivered from; else the first
+        #[arg(long, value_name = "LOCATION")]
+        from: Option<String>,
         /// Approve it at once
         #[arg(long)]
         approve: bool,
+    },
+    /// Say where a line of a draft is delivered from, and of which batch
+    Place {
+        /// The order's number: SO-2026-00001
+        number: String,
+        /// The line's number, from 1
+        line: i64,
+        /// The location's code
+        #[arg(long, value_name = "LOCATION")]
+        from: String,
+        /// Of which batch; else what expires first
+        #[arg(long)]
+        lot: Option<String>,
     },
     /// Approve a draft: its invoice and the mail to the customer follow
     Approve {
         /// The order's number: SO-2026-00001
         number: String,
         /// The address of the user who approves it
+        #[arg(long, value_name = "EMAIL")]
+        user: Option<String>,
+    },
+    /// Note that an approved order was delivered: its goods leave the stock
+    Fulfil {
+        /// The order's number: SO-2026-00001
+        number: String,
+        /// The address of the user who delivered it
         #[arg(long, value_name = "EMAIL")]
         user: Option<String>,
     },
@@ -141,13 +165,18 @@ pub(super) async fn run(verb: &Order, tenant: &Tenant, env: &CommandEnv) -> anyh
             let empty = "No orders yet. Enter one: fairlane erp order create --customer CODE --line ITEM=1@9.90 -t TENANT";
             env.output.page(&Page::from(rows), empty)?;
         }
-        Order::Create { customer, lines, tax, approve } => {
+        Order::Create { customer, lines, tax, from, approve } => {
             let mut tx = tenant.begin().await?;
             let mut resolved = Vec::with_capacity(lines.len());
             for line in lines {
                 resolved.push(line.resolve(&mut tx, tenant, *tax).await?);
             }
             let mut order = orders::create(&mut tx, tenant, customer, &resolved).await?;
+            if let Some(from) = from {
+                for (line, _) in (1..).zip(&resolved).filter(|(_, line)| line.sku.is_some()) {
+                    orders::place(&mut tx, tenant, order.id, line, from, None).await?;
+                }
+            }
             if *approve {
                 order = orders::approve(&mut tx, tenant, order.id, None).await?;
             }
@@ -156,14 +185,26 @@ pub(super) async fn run(verb: &Order, tenant: &Tenant, env: &CommandEnv) -> anyh
         }
         Order::Approve { number, user } => {
             let mut tx = tenant.begin().await?;
-            let user = match user {
-                Some(email) => Some(user_by_email(&mut tx, id, email).await?),
-                None => None,
-            };
+            let user = user_of(&mut tx, id, user.as_deref()).await?;
             let order = orders::named(&mut tx.conn(), id, number).await?;
             let order = orders::approve(&mut tx, tenant, order.id, user).await?;
             tx.commit().await?;
             show(&order, "approved", true, env)?;
+        }
+        Order::Place { number, line, from, lot } => {
+            let mut tx = tenant.begin().await?;
+            let order = orders::named(&mut tx.conn(), id, number).await?;
+            orders::place(&mut tx, tenant, order.id, *line, from, lot.as_deref()).await?;
+            tx.commit().await?;
+            show(&order, "changed", false, env)?;
+        }
+        Order::Fulfil { number, user } => {
+            let mut tx = tenant.begin().await?;
+            let user = user_of(&mut tx, id, user.as_deref()).await?;
+            let order = orders::named(&mut tx.conn(), id, number).await?;
+            let order = orders::fulfil(&mut tx, tenant, order.id, user).await?;
+            tx.commit().await?;
+            show(&order, "delivered", false, env)?;
         }
         Order::Cancel { number } => {
             let mut tx = tenant.begin().await?;
@@ -174,11 +215,6 @@ pub(super) async fn run(verb: &Order, tenant: &Tenant, env: &CommandEnv) -> anyh
         }
     }
     Ok(())
-}
-
-async fn user_by_email(tx: &mut Transaction, tenant: i64, email: &str) -> fairlane::Result<i64> {
-    let user = people::find_by_email(&mut tx.conn(), tenant, email).await?;
-    user.ok_or_else(|| Error::NotFound { what: "user", name: email.to_owned() })
 }
 
 fn show(order: &Row, what: &str, approved: bool, env: &CommandEnv) -> anyhow::Result<()> {

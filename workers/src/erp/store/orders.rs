@@ -203,6 +203,18 @@ async fn insert_line(conn: &mut Conn<'_>, tenant: i64, order: i64, line: &OrderL
     Ok(())
 }
 
+macro_rules! orders {
+    ($rest:literal) => {
+        concat!(
+            "select o.id, o.number, o.customer_id, c.code as customer_code, c.name as customer_name, o.status, o.currency,
+                o.decimals, o.net, o.tax, o.total, o.ordered_at, o.approved_at, o.fulfilled_at, o.version
+             from sales_orders o join customers c on c.tenant_id = o.tenant_id and c.id = o.customer_id
+             where o.tenant_id = $1 ",
+            $rest
+        )
+    };
+}
+
 /// An order, locked until the transaction ends: its status cannot change under the caller.
 pub async fn lock(conn: &mut Conn<'_>, tenant: i64, id: i64) -> Result<Option<Order>> {
     // Apart from the read below: a lock would take the joined customer's row too.
@@ -219,16 +231,7 @@ pub async fn lock(conn: &mut Conn<'_>, tenant: i64, id: i64) -> Result<Option<Or
 
 /// The order with this number inside the database.
 pub async fn find(conn: &mut Conn<'_>, tenant: i64, id: i64) -> Result<Option<Order>> {
-    let row = query(sql!(
-        "select o.id, o.number, o.customer_id, c.code as customer_code, c.name as customer_name, o.status, o.currency,
-                o.decimals, o.net, o.tax, o.total, o.ordered_at, o.approved_at, o.fulfilled_at, o.version
-         from sales_orders o join customers c on c.tenant_id = o.tenant_id and c.id = o.customer_id
-         where o.tenant_id = $1 and o.id = $2"
-    ))
-    .bind(tenant)
-    .bind(id)
-    .fetch_optional(conn)
-    .await?;
+    let row = query(sql!(orders!("and o.id = $2"))).bind(tenant).bind(id).fetch_optional(conn).await?;
     row.as_ref().map(Order::read).transpose()
 }
 
@@ -244,16 +247,8 @@ pub async fn id_of(conn: &mut Conn<'_>, tenant: i64, number: &str) -> Result<Opt
 
 /// The newest orders.
 pub async fn list(conn: &mut Conn<'_>, tenant: i64, limit: i64) -> Result<Vec<Order>> {
-    let rows = query(sql!(
-        "select o.id, o.number, o.customer_id, c.code as customer_code, c.name as customer_name, o.status, o.currency,
-                o.decimals, o.net, o.tax, o.total, o.ordered_at, o.approved_at, o.fulfilled_at, o.version
-         from sales_orders o join customers c on c.tenant_id = o.tenant_id and c.id = o.customer_id
-         where o.tenant_id = $1 order by o.id desc limit $2"
-    ))
-    .bind(tenant)
-    .bind(limit)
-    .fetch_all(conn)
-    .await?;
+    let rows =
+        query(sql!(orders!("order by o.id desc limit $2"))).bind(tenant).bind(limit).fetch_all(conn).await?;
     rows.iter().map(Order::read).collect()
 }
 
