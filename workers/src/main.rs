@@ -14,6 +14,7 @@ fn main() -> ExitCode {
         .command(erp::cli::BenchImportCommand)
         .command(erp::cli::ErpCommand)
         .command(erp::cli::StatsCommand)
+        .command(erp::cli::NotificationsCommand)
         .command(erp::demo::DemoCommand)
         .domain(async |setup: Setup| Ok((erp::registry(), Erp::from_config(&setup.config)?))))
 }

@@ -72,8 +72,9 @@ async fn assert_every_invoice_once(site: &Site, orders: i64) {
     );
     let events = "select count(*) as n from fairlane_events where name = 'billing.invoice.generated'";
     assert_eq!(site.count(events).await, orders, "events");
-    let done = "select count(*) as n from fairlane_job_history where state = 'completed'";
-    assert_eq!(site.count(done).await, 2 * orders, "jobs done");
+    let done = "select count(*) as n from fairlane_job_history where state = 'completed'
+        and (kind like 'erp.generate_invoice%' or kind like 'erp.send_invoice%' or kind = 'erp.send_mail')";
+    assert_eq!(site.count(done).await, 3 * orders, "jobs done");
     let mut tx = site.observer.read().await.expect("the observer reads");
     let rows = query(sql!("select number from invoices order by number"))
         .fetch_all(&mut tx.conn())

@@ -26,7 +26,7 @@ async fn send(
     let from = "Fairlane <no-reply@localhost>".parse().unwrap();
     let to = Mailbox::new(None, check_address("ana@example.com").unwrap());
     let content = Content { subject: "Hello".into(), text: "text".into(), html: "<p>ü</p>".into() };
-    let mail = Mail::compose("<1@localhost>".into(), &from, to, content).unwrap();
+    let mail = Mail::compose("<1@localhost>".into(), &from, to, content, None).unwrap();
     SmtpMailer::new(settings).send(&mail).await.map(|receipt| receipt.reply)
 }
 

@@ -17,15 +17,16 @@ use fairlane::Registry;
 use fairlane::store::migrate::MigrationLine;
 
 use events::{
-    CustomerCreated, GoodsReceived, InvoiceGenerated, InvoicePaymentReceived, LeadConverted, OrderApproved,
-    OrderCreated, OrderFulfilled, StockMovementRecorded,
+    CustomerCreated, GoodsReceived, InvoiceGenerated, InvoicePaymentReceived, LeadConverted, LowStockDetected,
+    OrderApproved, OrderCreated, OrderFulfilled, PurchaseOrderApproved, StockExpiring, StockMovementRecorded,
 };
 use jobs::process_bulk_import::ProcessBulkImport;
 use jobs::scan_expiring_stock::ScanExpiringStock;
-use jobs::{RecomputeCustomerStatistics, ScanOverdueInvoices};
+use jobs::{RecomputeCustomerStatistics, ScanOverdueInvoices, SendMail};
 use listeners::{
-    CheckStockLevel, CreateCustomerFromLead, GenerateInvoiceFromOrder, PostGoodsReceipt,
-    SendInvoiceToCustomer, UpdateCustomerStatistics, UpdateInventoryOnSale,
+    CheckStockLevel, CreateCustomerFromLead, GenerateInvoiceFromOrder, NotifyOrderStatus,
+    NotifyPurchaseOrderApproval, PostGoodsReceipt, SendInvoiceToCustomer, SendLowStockNotification,
+    SendPaymentConfirmation, SendStockExpiryAlert, UpdateCustomerStatistics, UpdateInventoryOnSale,
 };
 pub use state::Erp;
 
@@ -35,7 +36,10 @@ pub fn registry() -> Registry<Erp> {
         .job::<ProcessBulkImport>()
         .job::<RecomputeCustomerStatistics>()
         .job::<ScanOverdueInvoices>()
+        .job::<SendMail>()
         .on::<OrderApproved, GenerateInvoiceFromOrder>()
+        .on::<OrderApproved, NotifyOrderStatus>()
+        .on::<OrderFulfilled, NotifyOrderStatus>()
         .on::<InvoiceGenerated, SendInvoiceToCustomer>()
         .job::<ScanExpiringStock>()
         .on::<StockMovementRecorded, CheckStockLevel>()
@@ -47,6 +51,10 @@ pub fn registry() -> Registry<Erp> {
         .on::<OrderFulfilled, UpdateCustomerStatistics>()
         .on::<InvoiceGenerated, UpdateCustomerStatistics>()
         .on::<InvoicePaymentReceived, UpdateCustomerStatistics>()
+        .on::<InvoicePaymentReceived, SendPaymentConfirmation>()
+        .on::<LowStockDetected, SendLowStockNotification>()
+        .on::<StockExpiring, SendStockExpiryAlert>()
+        .on::<PurchaseOrderApproved, NotifyPurchaseOrderApproval>()
 }
 
 /// The ERP's tables: line `erp`, after the engine's.

@@ -43,6 +43,25 @@ pub const SETTINGS: &[Setting] = &[
         "A PEM file with the authority of a server that has no public certificate; trusted beside the public ones.",
     ),
     Setting::new(
+        "mail.app_url",
+        Kind::Text,
+        "",
+        "Where your application is, such as https://app.example.com: links in mails to users begin with it.",
+    ),
+    Setting::new(
+        "mail.unsubscribe_url",
+        Kind::Text,
+        "",
+        "Where one click stops bulk mails (RFC 8058), such as https://app.example.com/unsubscribe/{token}; empty = by mail \
+         alone.",
+    ),
+    Setting::new(
+        "mail.purchase_orders",
+        Kind::Bool,
+        "false",
+        "Whether vendors get a mail when a purchase order to them is approved.",
+    ),
+    Setting::new(
         "import.folder",
         Kind::Path,
         ".fairlane/files",
@@ -116,6 +135,12 @@ pub struct MailSettings {
     pub transport: MailTransport,
     /// The sender of every mail.
     pub from: Mailbox,
+    /// What links in mails to users begin with; empty = there are none.
+    pub app_url: String,
+    /// Where one click stops bulk mails, with `{token}`; empty = by mail alone.
+    pub unsubscribe_url: String,
+    /// Whether vendors get their purchase orders by mail.
+    pub purchase_orders: bool,
 }
 
 impl MailSettings {
@@ -125,7 +150,29 @@ impl MailSettings {
             "smtp" => MailTransport::Smtp(SmtpSettings::read(config)?),
             _ => MailTransport::Folder(config.path("mail.folder")?),
         };
-        Ok(Self { transport, from: read_sender(config)? })
+        Ok(Self {
+            transport,
+            from: read_sender(config)?,
+            app_url: config.text("mail.app_url")?.to_owned(),
+            unsubscribe_url: config.text("mail.unsubscribe_url")?.to_owned(),
+            purchase_orders: config.boolean("mail.purchase_orders")?,
+        })
+    }
+
+    /// Links that mail programs would not follow, or that lead nowhere.
+    fn check_urls(&self, config: &Config) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        if !self.app_url.is_empty() && !self.app_url.starts_with("http") {
+            let example = "app_url = \"https://app.example.com\"";
+            problems.push(problem(config, "mail.app_url", "it must begin with https:// or http://", example));
+        }
+        let stop = &self.unsubscribe_url;
+        if !stop.is_empty() && !(stop.starts_with("https://") && stop.contains("{token}")) {
+            let message = "it must begin with https:// and contain {token}";
+            let example = "unsubscribe_url = \"https://app.example.com/unsubscribe/{token}\"";
+            problems.push(problem(config, "mail.unsubscribe_url", message, example));
+        }
+        problems
     }
 }
 
@@ -182,12 +229,12 @@ impl ImportSettings {
 
 /// What only several mail settings together can get wrong.
 fn check(config: &Config) -> Vec<Problem> {
-    let smtp = match MailSettings::read(config) {
-        Ok(MailSettings { transport: MailTransport::Smtp(smtp), .. }) => smtp,
-        Ok(_) => return Vec::new(),
+    let mail = match MailSettings::read(config) {
+        Ok(mail) => mail,
         Err(error) => return error.problems().to_vec(),
     };
-    let mut problems = Vec::new();
+    let mut problems = mail.check_urls(config);
+    let MailTransport::Smtp(smtp) = mail.transport else { return problems };
     if smtp.host.is_empty() {
         problems.push(problem(
             config,
@@ -269,6 +316,15 @@ mod tests {
         let error = settings().read("[mail]\nfrom = \"nobody\"").unwrap_err().to_string();
         assert!(error.starts_with("mail.from: \"nobody\" is no sender") && error.ends_with(":2)"), "{error}");
         assert!(settings().read("[mail]\nfrom = \"Acme <billing@example.com>\"").is_ok());
+    }
+
+    #[test]
+    fn links_in_mails_lead_to_the_web_and_the_one_that_stops_them_names_its_reader() {
+        let error = |text: &str| settings().read(&format!("[mail]\n{text}")).unwrap_err().to_string();
+        assert!(error("app_url = \"app.example.com\"").contains("https://"));
+        assert!(error("unsubscribe_url = \"https://example.com/stop\"").contains("{token}"));
+        assert!(error("unsubscribe_url = \"http://example.com/{token}\"").contains("https://"));
+        assert!(settings().read("[mail]\nunsubscribe_url = \"https://example.com/{token}\"").is_ok());
     }
 
     #[test]

@@ -15,6 +15,12 @@ pub struct Erp {
     pub mailer: Arc<dyn Mailer>,
     /// The sender of every mail.
     pub from: Mailbox,
+    /// What links in mails to users begin with; empty = there are none.
+    pub app_url: String,
+    /// Where one click stops bulk mails; empty = by mail alone.
+    pub unsubscribe_url: String,
+    /// Whether vendors get their purchase orders by mail.
+    pub mail_purchase_orders: bool,
     /// The settings of imports.
     pub import: Arc<ImportSettings>,
 }
@@ -26,6 +32,9 @@ impl Erp {
         Ok(Self {
             mailer: mailer(&mail.transport),
             from: mail.from,
+            app_url: mail.app_url,
+            unsubscribe_url: mail.unsubscribe_url,
+            mail_purchase_orders: mail.purchase_orders,
             import: Arc::new(ImportSettings::read(config)?),
         })
     }
@@ -40,7 +49,14 @@ impl Erp {
             max_rows: 1_000_000,
             chunk_rows: 500,
         };
-        Self { mailer: Arc::new(MemoryMailer::default()), from, import: Arc::new(import) }
+        Self {
+            mailer: Arc::new(MemoryMailer::default()),
+            from,
+            app_url: String::new(),
+            unsubscribe_url: String::new(),
+            mail_purchase_orders: false,
+            import: Arc::new(import),
+        }
     }
 
     /// The same with another way to send mails.

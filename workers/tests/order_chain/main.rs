@@ -251,7 +251,7 @@ backend_test!(migrations: lines;
     }
 );
 
-const TABLES: [&str; 13] = [
+const TABLES: [&str; 17] = [
     "tenants",
     "users",
     "roles",
@@ -265,4 +265,8 @@ const TABLES: [&str; 13] = [
     "number_sequences",
     "notifications",
     "notification_deliveries",
+    "notification_messages",
+    "notification_preferences",
+    "mail_suppressions",
+    "mail_templates",
 ];

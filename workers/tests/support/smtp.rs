@@ -6,9 +6,11 @@ use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use tls::Tls;
@@ -46,6 +48,8 @@ pub(crate) enum Answer {
     SilentToMessage,
     /// Keeps the message and hangs up without an answer, once.
     LoseReply,
+    /// Keeps the message, and answers once it is told to.
+    HoldReply,
 }
 
 /// The server; it ends with this value.
@@ -62,6 +66,8 @@ struct Shared {
     answers: HashMap<String, Answer>,
     /// How often a client was left waiting for an answer to RCPT TO.
     held: usize,
+    /// Lets a held answer go.
+    release: Arc<Notify>,
 }
 
 impl SmtpServer {
@@ -113,6 +119,29 @@ impl SmtpServer {
     /// How often a client was left waiting for an answer to RCPT TO.
     pub(crate) fn held(&self) -> usize {
         self.shared.lock().unwrap().held
+    }
+
+    /// Lets an answer go that was held back.
+    pub(crate) fn release(&self) {
+        self.shared.lock().unwrap().release.notify_one();
+    }
+
+    /// Waits until clients have said a word so often.
+    pub(crate) async fn until_said(&self, word: &str, times: usize) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while self.commands().iter().filter(|said| *said == word).count() < times {
+            assert!(Instant::now() < deadline, "{word} was not said {times} times: {:?}", self.commands());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Waits until the server has taken so many mails.
+    pub(crate) async fn until_received(&self, mails: usize) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while self.received().len() < mails {
+            assert!(Instant::now() < deadline, "{} mails, not {mails}", self.received().len());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     pub(crate) fn received(&self) -> Vec<Received> {
@@ -239,11 +268,16 @@ impl Dialogue {
     /// The reply to a message; none where the connection shall be lost.
     async fn message(&self, data: String) -> Option<String> {
         let answer = self.to.first().and_then(|to| self.shared.lock().unwrap().answers.get(to).cloned());
-        if let Some(Answer::SilentToMessage) = answer {
+        if let Some(Answer::SilentToMessage) = &answer {
             std::future::pending::<()>().await;
         }
         let (from, to, login) = (self.from.clone(), self.to.clone(), self.login.clone());
-        take(&self.shared, Received { from, to, data, encrypted: self.encrypted, login })
+        let reply = take(&self.shared, Received { from, to, data, encrypted: self.encrypted, login });
+        if let Some(Answer::HoldReply) = &answer {
+            let release = self.shared.lock().unwrap().release.clone();
+            release.notified().await;
+        }
+        reply
     }
 }
 

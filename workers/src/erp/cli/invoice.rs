@@ -9,6 +9,7 @@ use super::{Limit, reading};
 use crate::erp::services::invoices;
 use crate::erp::store;
 use crate::erp::store::deliveries::Delivery;
+use crate::erp::store::delivery_lists;
 use crate::erp::store::invoices::{Invoice as Row, InvoiceLine};
 
 #[derive(Debug, Subcommand)]
@@ -69,7 +70,7 @@ pub(super) async fn run(verb: &Invoice, tenant: &Tenant, env: &CommandEnv) -> an
         Invoice::Show { number } => {
             let invoice = invoices::named(conn, id, number).await?;
             let lines = store::invoices::lines(conn, id, &invoice).await?;
-            let deliveries = store::deliveries::about(conn, id, "invoice", invoice.id).await?;
+            let deliveries = delivery_lists::about(conn, id, "invoice", invoice.id).await?;
             let shown = Shown { invoice, lines, deliveries };
             env.output.result(&shown, Some(number), &text(&shown))?;
         }
@@ -95,12 +96,15 @@ fn text(shown: &Shown) -> Vec<String> {
         "Net {}, tax {}, total {} {}",
         invoice.net, invoice.tax, invoice.total, invoice.currency
     ));
-    for delivery in deliveries {
+    // Those to users are many, and `notifications why` tells of them.
+    for delivery in deliveries.iter().filter(|delivery| delivery.user_id.is_none()) {
         let to = delivery.recipient.as_deref().unwrap_or("nobody");
         let why = delivery.error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
         text.push(format!(
             "{} to {to}: {} after {} attempts{why}",
-            delivery.channel, delivery.status, delivery.attempts
+            delivery.channel,
+            delivery.status.as_str(),
+            delivery.attempts
         ));
     }
     text.iter().map(|line| fairlane::cli::printable(line)).collect()

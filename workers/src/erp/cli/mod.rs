@@ -10,6 +10,7 @@ mod imports;
 mod invoice;
 mod lead;
 mod location;
+mod notifications;
 mod order;
 mod payment;
 mod people;
@@ -19,6 +20,8 @@ mod stats;
 mod vendor;
 mod product;
 mod stock;
+mod template;
+mod user_mail;
 
 use std::process::ExitCode;
 
@@ -34,6 +37,7 @@ pub use bench_import::BenchImportCommand;
 pub use import::ImportCommand;
 pub use imports::ImportsCommand;
 pub use stats::StatsCommand;
+pub use notifications::NotificationsCommand;
 
 use super::store::people as users;
 
@@ -87,12 +91,15 @@ enum Noun {
     /// Warehouses, shops, and the places goods come from and go to
     #[command(subcommand)]
     Location(location::Location),
-    /// Users and what they may do
+    /// Users: what they may do, and what they want to be told
     #[command(subcommand)]
     User(people::User),
     /// The tenant's name, time zone and currency
     #[command(subcommand)]
     Profile(people::Profile),
+    /// The words of mails
+    #[command(subcommand)]
+    Template(template::Template),
 }
 
 impl DomainCommand for ErpCommand {
@@ -125,6 +132,7 @@ impl DomainCommand for ErpCommand {
                 Noun::Location(verb) => location::run(&verb, &tenant, &env).await?,
                 Noun::User(verb) => people::run_user(&verb, &tenant, &env).await?,
                 Noun::Profile(verb) => people::run_profile(&verb, &tenant, &env).await?,
+                Noun::Template(verb) => template::run(&verb, &tenant, &env).await?,
             }
             Ok(ExitCode::SUCCESS)
         })

@@ -1,15 +1,17 @@
-//! `erp user add`, `erp profile show|set`.
+//! `erp user ...`, `erp profile show|set`.
 
 use clap::Subcommand;
 use fairlane::Tenant;
-use fairlane::cli::CommandEnv;
+use fairlane::cli::{CommandEnv, Page, Record, printable};
 use rust_decimal::Decimal;
 use serde_json::json;
 
-use super::reading;
+use super::user_mail::{self, Preferences, Suppressions};
+use super::{Limit, reading};
 use crate::erp::services::profiles::{self, ProfileChange};
 use crate::erp::services::users;
 use crate::erp::store;
+use crate::erp::store::people::{self, User as Row};
 use crate::erp::store::profiles::Profile as Stored;
 
 #[derive(Debug, Subcommand)]
@@ -21,9 +23,50 @@ pub(super) enum User {
         /// The user's name
         #[arg(long)]
         name: String,
-        /// What the user may do: billing.view (see invoices and be told about them)
+        /// What the user may do: see `erp user permissions`
         #[arg(long = "permission", value_name = "PERMISSION")]
         permissions: Vec<String>,
+        /// Where the user may do it: a location's code; everywhere without it
+        #[arg(long, value_name = "LOCATION", requires = "permissions")]
+        at: Option<String>,
+    },
+    /// List users
+    List {
+        #[command(flatten)]
+        limit: Limit,
+        /// Begin after this number
+        #[arg(long, default_value_t = 0)]
+        after: i64,
+    },
+    /// List what users may be allowed
+    Permissions,
+    /// Let a user out: nothing is told to them any more
+    Deactivate {
+        /// An address, or a number
+        user: String,
+    },
+    /// Let a user in again
+    Activate {
+        /// An address, or a number
+        user: String,
+    },
+    /// Change where a user's mails go
+    SetEmail {
+        /// An address, or a number
+        user: String,
+        /// The new address
+        address: String,
+    },
+    /// What a user wants to be told, and by which channel
+    #[command(subcommand)]
+    Preferences(Preferences),
+    /// Addresses that mail servers have refused for good
+    #[command(subcommand)]
+    Suppressions(Suppressions),
+    /// Stop the mails of one type to the reader of a bulk mail
+    Unsubscribe {
+        /// The token in the mail's List-Unsubscribe header
+        token: String,
     },
 }
 
@@ -51,16 +94,94 @@ pub(super) enum Profile {
     },
 }
 
+impl Record for Row {
+    const COLUMNS: &'static [&'static str] = &["ID", "NAME", "EMAIL", "STATE"];
+
+    fn cells(&self) -> Vec<String> {
+        let state = if self.active { "active" } else { "inactive" };
+        let email = self.email.clone().unwrap_or_else(|| "-".into());
+        vec![self.id.to_string(), self.name.clone(), email, state.into()]
+    }
+
+    fn id(&self) -> String {
+        self.id.to_string()
+    }
+}
+
 pub(super) async fn run_user(verb: &User, tenant: &Tenant, env: &CommandEnv) -> anyhow::Result<()> {
-    let User::Add { email, name, permissions } = verb;
+    match verb {
+        User::Add { email, name, permissions, at } => {
+            add(tenant, env, (email, name), permissions, at.as_deref()).await
+        }
+        User::List { limit, after } => {
+            let id = tenant.id().await?;
+            let mut tx = reading(tenant).await?;
+            let rows = people::list(&mut tx.conn(), id, *after, limit.limit.into()).await?;
+            let empty = "No users yet. Add one: fairlane erp user add ADDRESS --name NAME -t TENANT";
+            Ok(env.output.page(&Page::from(rows), empty)?)
+        }
+        User::Permissions => {
+            let mut tx = reading(tenant).await?;
+            let known = people::permissions(&mut tx.conn()).await?;
+            let lines: Vec<String> = known.iter().map(|(code, words)| format!("{code}: {words}")).collect();
+            let codes: Vec<_> =
+                known.iter().map(|(code, words)| json!({ "permission": code, "description": words })).collect();
+            Ok(env.output.result(&json!({ "data": codes }), None, &lines)?)
+        }
+        User::Deactivate { user } => set_active(tenant, env, user, false).await,
+        User::Activate { user } => set_active(tenant, env, user, true).await,
+        User::SetEmail { user, address } => {
+            let mut tx = tenant.begin().await?;
+            let changed = users::set_email(&mut tx, tenant, user, address).await?;
+            tx.commit().await?;
+            shown(env, &changed, &format!("gets mails at {address}"))
+        }
+        User::Preferences(verb) => user_mail::preferences(verb, tenant, env).await,
+        User::Suppressions(verb) => user_mail::suppressions(verb, tenant, env).await,
+        User::Unsubscribe { token } => {
+            let mut tx = tenant.begin().await?;
+            let stopped = users::unsubscribe(&mut tx, tenant, token).await?;
+            tx.commit().await?;
+            shown(env, &stopped.user, &format!("gets no {} by mail any more", stopped.kind))
+        }
+    }
+}
+
+async fn add(
+    tenant: &Tenant,
+    env: &CommandEnv,
+    (email, name): (&str, &str),
+    permissions: &[String],
+    at: Option<&str>,
+) -> anyhow::Result<()> {
     let wanted: Vec<&str> = permissions.iter().map(String::as_str).collect();
+    let tenant_id = tenant.id().await?;
     let mut tx = tenant.begin().await?;
-    let id = users::ensure(&mut tx, tenant, name, email, &wanted).await?;
+    let location = match at {
+        Some(code) => Some(people::location_id(&mut tx.conn(), tenant_id, code).await?),
+        None => None,
+    };
+    let id = users::ensure_at(&mut tx, tenant, name, email, &wanted, location).await?;
     tx.commit().await?;
     let may = if wanted.is_empty() { "nothing special".to_owned() } else { wanted.join(", ") };
-    let line = format!("User {email} is there and may do: {may}.");
-    let result = json!({ "id": id, "email": email, "name": name, "permissions": permissions });
-    Ok(env.output.result(&result, Some(&id.to_string()), &[line])?)
+    let place = at.map(|code| format!(" at {code}")).unwrap_or_default();
+    let line = format!("User {email} is there and may do: {may}{place}.");
+    let result =
+        json!({ "id": id, "email": email, "name": name, "permissions": permissions, "location": at });
+    Ok(env.output.result(&result, Some(&id.to_string()), &[printable(&line)])?)
+}
+
+async fn set_active(tenant: &Tenant, env: &CommandEnv, who: &str, active: bool) -> anyhow::Result<()> {
+    let mut tx = tenant.begin().await?;
+    let user = users::set_active(&mut tx, tenant, who, active).await?;
+    tx.commit().await?;
+    shown(env, &user, if active { "is active" } else { "is inactive and told nothing any more" })
+}
+
+/// A user after a change, in one line.
+pub(super) fn shown(env: &CommandEnv, user: &Row, what: &str) -> anyhow::Result<()> {
+    let line = printable(&format!("User {} {what}.", user.label()));
+    Ok(env.output.result(user, Some(&user.id.to_string()), &[line])?)
 }
 
 pub(super) async fn run_profile(verb: &Profile, tenant: &Tenant, env: &CommandEnv) -> anyhow::Result<()> {
@@ -91,5 +212,5 @@ fn show(profile: &Stored, slug: &str, env: &CommandEnv) -> anyhow::Result<()> {
     let result = json!({
         "tenant": slug, "name": profile.name, "timezone": zone, "currency": currency, "decimals": profile.decimals,
     });
-    Ok(env.output.result(&result, Some(slug), &[fairlane::cli::printable(&line)])?)
+    Ok(env.output.result(&result, Some(slug), &[printable(&line)])?)
 }

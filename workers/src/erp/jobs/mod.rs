@@ -7,3 +7,6 @@ pub mod scan_overdue_invoices;
 
 pub use recompute_customer_statistics::RecomputeCustomerStatistics;
 pub use scan_overdue_invoices::ScanOverdueInvoices;
+pub mod send_mail;
+
+pub use send_mail::SendMail;

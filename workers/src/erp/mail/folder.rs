@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use futures::future::BoxFuture;
 use uuid::Uuid;
 
-use super::{Mail, MailError, Mailer, Receipt};
+use super::{Handover, Mail, MailError, Mailer, Receipt};
 
 /// Writes each mail into a file named after its message id; the same mail again replaces its file.
 #[derive(Debug)]
@@ -44,10 +44,31 @@ impl FolderMailer {
 }
 
 impl Mailer for FolderMailer {
-    fn send<'a>(&'a self, mail: &'a Mail) -> BoxFuture<'a, Result<Receipt, MailError>> {
+    fn prepare<'a>(
+        &'a self,
+        mail: &'a Mail,
+    ) -> BoxFuture<'a, Result<Box<dyn Handover<'a> + 'a>, MailError>> {
+        let ready: Box<dyn Handover<'a> + 'a> = Box::new(Ready { mailer: self, mail });
+        Box::pin(std::future::ready(Ok(ready)))
+    }
+
+    /// The same mail is the same file.
+    fn forgives_repeats(&self) -> bool {
+        true
+    }
+}
+
+/// A mail that is to be written.
+struct Ready<'a> {
+    mailer: &'a FolderMailer,
+    mail: &'a Mail,
+}
+
+impl<'a> Handover<'a> for Ready<'a> {
+    fn hand_over(self: Box<Self>) -> BoxFuture<'a, Result<Receipt, MailError>> {
         Box::pin(async move {
-            let file = self.write(mail).await.map_err(|why| {
-                MailError::Unavailable(format!("the folder {}: {why}", self.folder.display()))
+            let file = self.mailer.write(self.mail).await.map_err(|why| {
+                MailError::Unavailable(format!("the folder {}: {why}", self.mailer.folder.display()))
             })?;
             Ok(Receipt { reply: format!("written to {}", file.display()) })
         })
@@ -63,7 +84,7 @@ mod tests {
         let from: Mailbox = "no-reply@localhost".parse().unwrap();
         let to = Mailbox::new(None, check_address("ana@example.com").unwrap());
         let content = Content { subject: "Héllo".into(), text: "text ü".into(), html: "<p>ü</p>".into() };
-        Mail::compose(id, &from, to, content).unwrap()
+        Mail::compose(id, &from, to, content, None).unwrap()
     }
 
     #[tokio::test]

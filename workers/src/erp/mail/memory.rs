@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use futures::future::BoxFuture;
 
-use super::{Mail, MailError, Mailer, Receipt};
+use super::{Handover, Mail, MailError, Mailer, Receipt};
 
 /// Keeps what it is given; clones share it.
 #[derive(Debug, Clone, Default)]
@@ -26,13 +26,30 @@ impl MemoryMailer {
 }
 
 impl Mailer for MemoryMailer {
-    fn send<'a>(&'a self, mail: &'a Mail) -> BoxFuture<'a, Result<Receipt, MailError>> {
+    fn prepare<'a>(
+        &'a self,
+        mail: &'a Mail,
+    ) -> BoxFuture<'a, Result<Box<dyn Handover<'a> + 'a>, MailError>> {
+        let ready: Box<dyn Handover<'a> + 'a> = Box::new(Ready { mailer: self, mail });
+        Box::pin(std::future::ready(Ok(ready)))
+    }
+}
+
+/// A mail that is to be kept.
+struct Ready<'a> {
+    mailer: &'a MemoryMailer,
+    mail: &'a Mail,
+}
+
+impl<'a> Handover<'a> for Ready<'a> {
+    fn hand_over(self: Box<Self>) -> BoxFuture<'a, Result<Receipt, MailError>> {
+        let MemoryMailer { sent, refusals } = self.mailer;
         Box::pin(async move {
-            let mut refusals = self.refusals.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            let mut refusals = refusals.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
             if !refusals.is_empty() {
                 return Err(refusals.remove(0));
             }
-            self.sent.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(mail.clone());
+            sent.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(self.mail.clone());
             Ok(Receipt { reply: "kept in memory".into() })
         })
     }

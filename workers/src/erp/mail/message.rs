@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use lettre::address::{Address, Envelope};
+use lettre::message::header::{Header, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, Message, MultiPart};
 use uuid::Uuid;
 
@@ -20,20 +21,28 @@ pub struct Mail {
 }
 
 impl Mail {
-    /// A mail with a text and an HTML part.
+    /// A mail with a text and an HTML part; a bulk mail says how to stop it.
     pub fn compose(
         message_id: String,
         from: &Mailbox,
         to: Mailbox,
         content: Content,
+        stop: Option<&Stop>,
     ) -> Result<Self, MailError> {
         let refused = |why: &dyn std::fmt::Display| MailError::MessageRefused(why.to_string());
-        let message = Message::builder()
+        let mut builder = Message::builder()
             .date(SystemTime::now())
             .message_id(Some(message_id.clone()))
             .from(from.clone())
             .to(to)
-            .subject(plain_text(&content.subject))
+            .subject(plain_text(&content.subject));
+        if let Some(stop) = stop {
+            builder = builder.header(ListUnsubscribe(stop.ways(from)));
+            if stop.url.is_some() {
+                builder = builder.header(ListUnsubscribePost("List-Unsubscribe=One-Click".into()));
+            }
+        }
+        let message = builder
             .multipart(MultiPart::alternative_plain_html(content.text, content.html))
             .map_err(|why| refused(&why))?;
         Ok(Self { message_id, envelope: message.envelope().clone(), bytes: message.formatted() })
@@ -44,6 +53,55 @@ impl Mail {
         self.envelope.to().first().map(AsRef::as_ref).unwrap_or_default()
     }
 }
+
+/// How a reader stops bulk mails: with the token of this mail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stop {
+    /// What names the reader and the kind of mail.
+    pub token: String,
+    /// Where one click (RFC 8058) does it, where there is such a place.
+    pub url: Option<String>,
+}
+
+impl Stop {
+    /// The token at the place of `{token}` in the setting `mail.unsubscribe_url`; an empty one is no place.
+    pub fn new(token: &str, url: &str) -> Self {
+        let url = (!url.is_empty()).then(|| url.replace("{token}", token));
+        Self { token: token.to_owned(), url }
+    }
+
+    fn ways(&self, from: &Mailbox) -> String {
+        let by_mail = format!("<mailto:{}?subject=unsubscribe%20{}>", from.email, self.token);
+        match &self.url {
+            Some(url) => format!("<{url}>, {by_mail}"),
+            None => by_mail,
+        }
+    }
+}
+
+macro_rules! text_header {
+    ($type:ident, $name:literal) => {
+        #[derive(Clone)]
+        struct $type(String);
+
+        impl Header for $type {
+            fn name() -> HeaderName {
+                HeaderName::new_from_ascii_str($name)
+            }
+
+            fn parse(text: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+                Ok(Self(text.to_owned()))
+            }
+
+            fn display(&self) -> HeaderValue {
+                HeaderValue::new(Self::name(), self.0.clone())
+            }
+        }
+    };
+}
+
+text_header!(ListUnsubscribe, "List-Unsubscribe");
+text_header!(ListUnsubscribePost, "List-Unsubscribe-Post");
 
 /// A text for a header: one line, no control characters, so that it cannot begin a header of its own.
 pub fn plain_text(text: &str) -> String {
@@ -93,7 +151,7 @@ mod tests {
     fn headers(subject: &str, name: &str) -> String {
         let to = Mailbox::new(Some(plain_text(name)), check_address("ana@example.com").unwrap());
         let content = Content { subject: subject.into(), text: "text".into(), html: "<p>html</p>".into() };
-        let mail = Mail::compose(message_id("key", &from()), &from(), to, content).unwrap();
+        let mail = Mail::compose(message_id("key", &from()), &from(), to, content, None).unwrap();
         let text = String::from_utf8(mail.bytes).unwrap();
         text.split_once("\r\n\r\n").unwrap().0.to_owned()
     }
@@ -114,6 +172,24 @@ mod tests {
                 assert!(!unfolded.lines().any(|line| line.to_ascii_lowercase().starts_with("bcc")), "{text}");
             }
         }
+    }
+
+    #[test]
+    fn a_bulk_mail_says_how_to_stop_it_by_one_click_where_there_is_a_place_and_by_mail() {
+        let headers = |stop: Option<&Stop>| {
+            let to = Mailbox::new(None, check_address("ana@example.com").unwrap());
+            let content = Content { subject: "s".into(), text: "t".into(), html: "<p>h</p>".into() };
+            let mail = Mail::compose("<1@localhost>".into(), &from(), to, content, stop).unwrap();
+            let text = String::from_utf8(mail.bytes).unwrap().replace("\r\n ", " ");
+            text.split_once("\r\n\r\n").unwrap().0.to_owned()
+        };
+        assert!(!headers(None).contains("List-Unsubscribe"));
+        let by_mail = headers(Some(&Stop::new("abc", "")));
+        assert!(by_mail.contains("List-Unsubscribe: <mailto:no-reply@localhost?subject=unsubscribe%20abc>"), "{by_mail}");
+        assert!(!by_mail.contains("List-Unsubscribe-Post"), "{by_mail}");
+        let both = headers(Some(&Stop::new("abc", "https://example.com/stop/{token}")));
+        assert!(both.contains("<https://example.com/stop/abc>, <mailto:"), "{both}");
+        assert!(both.contains("List-Unsubscribe-Post: List-Unsubscribe=One-Click"), "{both}");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter,
 use lettre::transport::smtp::{Error, response::Response};
 use secrecy::ExposeSecret;
 
-use super::{Mail, MailError, Mailer, Receipt};
+use super::{Handover, Mail, MailError, Mailer, Receipt};
 use crate::erp::settings::{SmtpSettings, SmtpTls};
 
 /// How long the server may take for each part.
@@ -49,31 +49,25 @@ impl SmtpMailer {
         self
     }
 
-    async fn hand_over(&self, mail: &Mail) -> Result<Receipt, MailError> {
-        let prepared = tokio::time::timeout(self.patience.dialogue, self.prepare(mail)).await;
-        let late = |stage: &str| format!("{}:{}: no answer {stage}", self.settings.host, self.settings.port);
-        let mut connection = prepared.map_err(|_| MailError::Unavailable(late("before the message")))??;
-        let answer = tokio::time::timeout(self.patience.message, connection.message(&mail.bytes)).await;
-        let answer = answer.map_err(|_| MailError::Uncertain(late("to the message")))?;
-        let receipt = answer.map(|response| Receipt { reply: words(&response) }).map_err(after_message)?;
-        // The mail is out; how the server says goodbye does not matter.
-        let _ = tokio::time::timeout(Duration::from_secs(1), connection.quit()).await;
-        Ok(receipt)
+    /// What the log and the delivery say when nothing comes.
+    fn late(&self, stage: &str) -> String {
+        format!("{}:{}: no answer {stage}", self.settings.host, self.settings.port)
+    }
+
+    async fn within_patience(&self, mail: &Mail) -> Result<AsyncSmtpConnection, MailError> {
+        let prepared = tokio::time::timeout(self.patience.dialogue, self.talk(mail)).await;
+        prepared.map_err(|_| MailError::Unavailable(self.late("before the message")))?
     }
 
     /// Connects and talks up to the point where the server waits for the message.
-    async fn prepare(&self, mail: &Mail) -> Result<AsyncSmtpConnection, MailError> {
+    async fn talk(&self, mail: &Mail) -> Result<AsyncSmtpConnection, MailError> {
         let mut connection = self.connect().await?;
         let options = mail_options(&connection, mail)?;
         let sender = MailFrom::new(mail.envelope.from().cloned(), options);
         connection.command(sender).await.map_err(before_recipient)?;
         for recipient in mail.envelope.to() {
-            connection.command(Rcpt::new(recipient.clone(), Vec::new())).await.map_err(
-                |error| match error.is_permanent() {
-                    true => MailError::AddressRefused(format!("\"{recipient}\": {}", explain(&error))),
-                    false => MailError::Unavailable(explain(&error)),
-                },
-            )?;
+            let taken = connection.command(Rcpt::new(recipient.clone(), Vec::new())).await;
+            taken.map_err(|error| recipient_refused(recipient.as_ref(), &error))?;
         }
         connection.command(Data).await.map_err(|error| match error.is_permanent() {
             true => MailError::MessageRefused(explain(&error)),
@@ -128,8 +122,39 @@ fn login_refused(name: &str, error: Error) -> MailError {
 }
 
 impl Mailer for SmtpMailer {
-    fn send<'a>(&'a self, mail: &'a Mail) -> BoxFuture<'a, Result<Receipt, MailError>> {
-        Box::pin(self.hand_over(mail))
+    fn prepare<'a>(
+        &'a self,
+        mail: &'a Mail,
+    ) -> BoxFuture<'a, Result<Box<dyn Handover<'a> + 'a>, MailError>> {
+        Box::pin(async move {
+            let connection = self.within_patience(mail).await?;
+            Ok(Box::new(Ready { connection, mailer: self, mail }) as Box<dyn Handover<'a> + 'a>)
+        })
+    }
+}
+
+/// A connection whose server waits for the message.
+struct Ready<'a> {
+    connection: AsyncSmtpConnection,
+    mailer: &'a SmtpMailer,
+    mail: &'a Mail,
+}
+
+impl Ready<'_> {
+    async fn hand_over(mut self) -> Result<Receipt, MailError> {
+        let patience = self.mailer.patience.message;
+        let answer = tokio::time::timeout(patience, self.connection.message(&self.mail.bytes)).await;
+        let answer = answer.map_err(|_| MailError::Uncertain(self.mailer.late("to the message")))?;
+        let receipt = answer.map(|response| Receipt { reply: words(&response) }).map_err(after_message)?;
+        // The mail is out; how the server says goodbye does not matter.
+        let _ = tokio::time::timeout(Duration::from_secs(1), self.connection.quit()).await;
+        Ok(receipt)
+    }
+}
+
+impl<'a> Handover<'a> for Ready<'a> {
+    fn hand_over(self: Box<Self>) -> BoxFuture<'a, Result<Receipt, MailError>> {
+        Box::pin(Self::hand_over(*self))
     }
 }
 
@@ -140,7 +165,7 @@ fn mail_options(connection: &AsyncSmtpConnection, mail: &Mail) -> Result<Vec<Mai
     if !sender.is_ascii() || !mail.recipient().is_ascii() {
         if !server.supports_feature(Extension::SmtpUtfEight) {
             let why = format!("\"{}\": the mail server takes ASCII addresses only", mail.recipient());
-            return Err(MailError::AddressRefused(why));
+            return Err(MailError::AddressInvalid(why));
         }
         options.push(MailParameter::SmtpUtfEight);
     }
@@ -151,6 +176,20 @@ fn mail_options(connection: &AsyncSmtpConnection, mail: &Mail) -> Result<Vec<Mai
         options.push(MailParameter::Body(MailBodyParameter::EightBitMime));
     }
     Ok(options)
+}
+
+/// A refusal of a recipient is about the address, unless the server says that it is about us: a login that is missing
+/// (530 and the like), or its policy (X.7.X: no relaying, we are on somebody's list). Those must not suppress addresses.
+fn recipient_refused(recipient: &str, error: &Error) -> MailError {
+    let said = format!("\"{recipient}\": {}", explain(error));
+    let code = error.status().map(|code| code.to_string()).unwrap_or_default();
+    let of_policy = said.contains(" 5.7.") || said.contains("(5.7.") || said.contains(": 5.7.");
+    match error.is_permanent() {
+        false => MailError::Unavailable(explain(error)),
+        true if matches!(code.as_str(), "530" | "534" | "535" | "538") => MailError::ServerRefused(said),
+        true if of_policy => MailError::MessageRefused(said),
+        true => MailError::AddressRefused(said),
+    }
 }
 
 /// Before the recipient is named a refusal is no matter of this mail: somebody repairs the settings, or it heals.

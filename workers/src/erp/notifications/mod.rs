@@ -1,95 +1,150 @@
-//! Notifications: what users are told inside the application, with severity, context and an action.
+//! Notifications: what users are told, with severity, context and an action, through the channels they want.
+//!
+//! ```text
+//! notify / notify_audience    in the caller's transaction:
+//!   notification_messages     what is told, and to whom it is meant          (one row for each key)
+//!   notification_deliveries   what becomes of it, for each user and channel  (delivered, pending, skipped, suppressed)
+//!   notifications             the copy in the application                    (channel in_app)
+//!   jobs erp.send_mail        the mail, sent later by a job of its own       (channel mail)
+//! ```
+//!
+//! The same key again tells nobody twice. A new kind of notification is a struct in `kinds/` and a line in [`KINDS`];
+//! a new way to reach users is a [`Channel`] and a line in [`channels`].
 
-use fairlane::Result;
-use fairlane::db::Conn;
-use serde::Serialize;
-use serde_json::{Value, json};
+mod channel;
+mod kinds;
+mod notify;
+pub mod why;
 
-use super::events::InvoiceGenerated;
-use super::store::{notifications, people};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-/// Who sees invoices, and is told about them.
+pub use channel::{Channel, InApp, Mail, Plan, Recipient, UserCopy, channels};
+pub use kinds::{
+    AlertNotification, AnnouncementNotification, InvoiceGeneratedNotification, LowStockNotification,
+    OrderStatusNotification, PaymentReceivedNotification, PurchaseOrderApprovedNotification,
+    ReminderNotification, ReportGeneratedNotification, StockExpiryNotification,
+};
+pub use notify::{Audience, Letter, Told, notify, notify_audience, post, via};
+pub(crate) use notify::{is_bulk, plan};
+
+/// Who sees invoices and payments, and is told about them.
 pub const BILLING_VIEW: &str = "billing.view";
+/// Who is told about low and expiring stock.
+pub const INVENTORY_ALERTS: &str = "inventory.alerts";
+/// Who sees purchases, and is told about them.
+pub const PROCUREMENT: &str = "procurement";
+/// Who sees orders, and is told about them.
+pub const SALES_VIEW: &str = "sales.view";
 
 /// How much a notification matters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
     /// Good to know.
     Info,
+    /// Something has gone well.
+    Success,
     /// Somebody should do something.
     Warning,
+    /// Somebody must do something at once.
+    Critical,
 }
 
-/// Something users are told.
-pub trait Notification {
-    /// The name under which it is stored.
-    const TYPE: &'static str;
-
-    /// What is stored: severity, title, message, context, action.
-    fn data(&self) -> Value;
-}
-
-/// An invoice was made and sent.
-#[derive(Debug)]
-pub struct InvoiceGeneratedNotification<'a>(pub &'a InvoiceGenerated);
-
-impl Notification for InvoiceGeneratedNotification<'_> {
-    const TYPE: &'static str = "InvoiceGeneratedNotification";
-
-    fn data(&self) -> Value {
-        let invoice = self.0;
-        json!({
-            "severity": Severity::Info,
-            "title": format!("Invoice {} sent", invoice.number),
-            "message": format!(
-                "{} {} to {}, due {}", invoice.total, invoice.currency, invoice.customer_name, invoice.due_on
-            ),
-            "context": {
-                "invoice_id": invoice.invoice_id, "invoice_number": invoice.number,
-                "customer_id": invoice.customer_id, "customer_name": invoice.customer_name,
-                "amount": invoice.total, "currency": invoice.currency,
-            },
-            "action": { "label": "View invoice", "target": format!("invoice/{}", invoice.number) },
-        })
+impl Severity {
+    /// The word in the database and in output.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Success => "success",
+            Self::Warning => "warning",
+            Self::Critical => "critical",
+        }
     }
 }
 
-/// Something is wrong, and a person can repair it.
-#[derive(Debug)]
-pub struct AlertNotification {
-    /// What is wrong, in a few words.
+/// What mail programs are told about a kind: bulk mails can be stopped with one click.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Class {
+    /// About something the reader has to do with.
+    Transactional,
+    /// The same for many.
+    Bulk,
+}
+
+/// Where a reader can go from a notification.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Action {
+    /// What it says: `View invoice`.
+    pub label: String,
+    /// Where it leads: `invoice/INV-2026-00001` inside the application, or a whole address.
+    pub target: String,
+}
+
+impl Action {
+    /// A place inside the application, or a whole address.
+    pub fn new(label: &str, target: impl Into<String>) -> Self {
+        Self { label: label.to_owned(), target: target.into() }
+    }
+}
+
+/// What is told: the same for all who are told it, and what `notifications.data` holds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Note {
+    /// How much it matters.
+    pub severity: Severity,
+    /// What it is about, in a few words.
     pub title: String,
-    /// What is wrong and what to do about it.
+    /// What has happened.
     pub message: String,
     /// The facts, for programs.
     pub context: Value,
+    /// What to do next, where there is something.
+    pub action: Option<Action>,
 }
 
-impl Notification for AlertNotification {
-    const TYPE: &'static str = "AlertNotification";
+/// Something users are told.
+pub trait Notification: Send + Sync {
+    /// The name under which it is stored.
+    const TYPE: &'static str;
+    /// Whether mails of it can be stopped with one click.
+    const CLASS: Class = Class::Transactional;
 
-    fn data(&self) -> Value {
-        json!({
-            "severity": Severity::Warning,
-            "title": self.title, "message": self.message, "context": self.context, "action": Value::Null,
-        })
+    /// What is told.
+    fn note(&self) -> Note;
+}
+
+/// A kind of notification, by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kind {
+    /// The name under which it is stored.
+    pub name: &'static str,
+    /// Whether mails of it can be stopped with one click.
+    pub class: Class,
+}
+
+impl Kind {
+    const fn of<N: Notification>() -> Self {
+        Self { name: N::TYPE, class: N::CLASS }
+    }
+
+    /// The kind with this name.
+    pub fn named(name: &str) -> Option<Self> {
+        KINDS.into_iter().find(|kind| kind.name == name)
     }
 }
 
-/// Tells every active user who has a permission, each once for a key; returns how many were told.
-pub async fn tell_holders<N: Notification>(
-    conn: &mut Conn<'_>,
-    tenant: i64,
-    permission: &str,
-    notification: &N,
-    key: &str,
-) -> Result<u64> {
-    let data = notification.data();
-    let mut told = 0;
-    for user in people::holders(conn, tenant, permission).await? {
-        let key = format!("{key}:user:{user}");
-        told += u64::from(notifications::insert(conn, tenant, user, N::TYPE, &data, &key).await?);
-    }
-    Ok(told)
-}
+/// All kinds.
+pub const KINDS: [Kind; 10] = [
+    Kind::of::<LowStockNotification>(),
+    Kind::of::<StockExpiryNotification>(),
+    Kind::of::<InvoiceGeneratedNotification>(),
+    Kind::of::<PaymentReceivedNotification>(),
+    Kind::of::<OrderStatusNotification>(),
+    Kind::of::<PurchaseOrderApprovedNotification>(),
+    Kind::of::<ReportGeneratedNotification>(),
+    Kind::of::<AnnouncementNotification>(),
+    Kind::of::<ReminderNotification>(),
+    Kind::of::<AlertNotification>(),
+];

@@ -4,9 +4,11 @@
 //! and nothing ever was.
 
 pub mod customers;
+pub mod deliveries;
 pub mod invoices;
 pub mod leads;
 pub mod locations;
+pub mod mail_templates;
 pub mod orders;
 pub mod payments;
 pub mod products;

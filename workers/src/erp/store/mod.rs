@@ -22,21 +22,27 @@
 //! | [`receipts`] | `goods_receipts`, `goods_receipt_lines` |
 //! | [`figures`] | the counts of `fairlane stats` |
 //! | [`sequences`] | `number_sequences` |
-//! | [`notifications`] | `notifications` |
-//! | [`deliveries`] | `notification_deliveries` |
+//! | [`notifications`] | `notification_messages`, `notifications` |
+//! | [`deliveries`], [`delivery_lists`] | `notification_deliveries` |
+//! | [`preferences`] | `notification_preferences`, `mail_suppressions` |
+//! | [`mail_templates`] | `mail_templates` |
 
 pub mod alerts;
 pub mod batches;
 pub mod customers;
 pub mod deliveries;
+mod delivery;
+pub mod delivery_lists;
 pub mod figures;
 pub mod invoices;
 pub mod leads;
 pub mod locations;
+pub mod mail_templates;
 pub mod notifications;
 pub mod orders;
 pub mod payments;
 pub mod people;
+pub mod preferences;
 pub mod products;
 pub mod profiles;
 pub mod purchase_orders;
