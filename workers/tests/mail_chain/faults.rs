@@ -21,7 +21,9 @@ const ALL_FAILED: &str = "select count(*) as n from fairlane_failed_jobs";
 
 fn ids(server: &SmtpServer) -> Vec<String> {
     let mails = server.received().into_iter();
-    mails.map(|mail| mail.data.lines().find(|line| line.starts_with("Message-ID:")).unwrap().to_owned()).collect()
+    mails
+        .map(|mail| mail.data.lines().find(|line| line.starts_with("Message-ID:")).unwrap().to_owned())
+        .collect()
 }
 
 backend_test!(migrations: lines;
@@ -172,7 +174,10 @@ fn send_through(site: &Site, server: &SmtpServer) {
 async fn hold_deliveries(observer: &Db) -> Tx {
     let mut tx = observer.begin().await.unwrap();
     if observer.dialect() == Dialect::Postgres {
-        query(sql!("lock table notification_deliveries in share mode")).execute(&mut tx.conn()).await.unwrap();
+        query(sql!("lock table notification_deliveries in share mode"))
+            .execute(&mut tx.conn())
+            .await
+            .unwrap();
     }
     tx
 }

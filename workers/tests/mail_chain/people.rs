@@ -19,8 +19,14 @@ use crate::support::smtp::{Answer, SmtpServer};
 use crate::{erp, text, work};
 
 async fn places(t: &TestDb) {
-    t.execute("insert into locations (tenant_id, code, name) select id, 'MAIN', 'Main' from fairlane_tenants").await;
-    t.execute("insert into locations (tenant_id, code, name) select id, 'NORTH', 'North' from fairlane_tenants").await;
+    t.execute(
+        "insert into locations (tenant_id, code, name) select id, 'MAIN', 'Main' from fairlane_tenants",
+    )
+    .await;
+    t.execute(
+        "insert into locations (tenant_id, code, name) select id, 'NORTH', 'North' from fairlane_tenants",
+    )
+    .await;
 }
 
 /// A user who may do something: at one place, or everywhere.
@@ -77,7 +83,11 @@ fn told(explained: &Explanation) -> Vec<String> {
     let line = |line: &fairlane_workers::erp::notifications::why::Line| {
         let status = line.status.map_or("-", |status| status.as_str());
         let name = line.who.trim_end_matches("@example.com");
-        format!("{name} {} {status} {}", line.channel.as_deref().unwrap_or("-"), line.code.as_deref().unwrap_or("-"))
+        format!(
+            "{name} {} {status} {}",
+            line.channel.as_deref().unwrap_or("-"),
+            line.code.as_deref().unwrap_or("-")
+        )
     };
     let mut lines: Vec<String> = explained.people.iter().map(line).collect();
     lines.sort();
@@ -163,11 +173,8 @@ async fn work_listeners(t: &TestDb, erp: &fairlane_workers::erp::Erp) {
     use fairlane::Registry;
     use fairlane::worker::{Worker, WorkerOptions};
     use fairlane_workers::erp::listeners::SendLowStockNotification;
-    let options = WorkerOptions {
-        stop_when_empty: true,
-        poll: Duration::from_millis(20),
-        ..WorkerOptions::default()
-    };
+    let options =
+        WorkerOptions { stop_when_empty: true, poll: Duration::from_millis(20), ..WorkerOptions::default() };
     let registry = Registry::new().on::<LowStockDetected, SendLowStockNotification>();
     let worker = Worker::new(&t.fairlane).serve(registry, erp.clone()).options(options);
     worker.run_until(std::future::pending()).await.unwrap();

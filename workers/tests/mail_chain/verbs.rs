@@ -70,8 +70,10 @@ async fn words_are_set_from_files_and_shown_and_reset() {
     let said = template(&["set", "invoice", "--subject", "Bill {{ invoice.number }}", "--text", "text.txt"]);
     assert!(said.contains("Bill INV-2026-00001"), "{said}");
     assert!(template(&["show", "invoice"]).contains("subject: Bill {{ invoice.number }}"));
-    std::fs::write(site.folder.path().join("bad.mjml"), "<mjml><mj-body><mj-nonsense/></mj-body></mjml>").unwrap();
-    let (code, said) = refused(&site, &["erp", "template", "set", "invoice", "--mjml", "bad.mjml", "-t", "acme"]);
+    std::fs::write(site.folder.path().join("bad.mjml"), "<mjml><mj-body><mj-nonsense/></mj-body></mjml>")
+        .unwrap();
+    let (code, said) =
+        refused(&site, &["erp", "template", "set", "invoice", "--mjml", "bad.mjml", "-t", "acme"]);
     assert!(code == 2 && said.contains("the mjml: "), "{code} {said}");
     assert_eq!(refused(&site, &["erp", "template", "set", "invoice", "-t", "acme"]).0, 2);
     template(&["reset", "invoice"]);

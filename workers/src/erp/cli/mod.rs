@@ -14,14 +14,14 @@ mod notifications;
 mod order;
 mod payment;
 mod people;
+mod product;
 mod purchase_order;
 mod scanners;
 mod stats;
-mod vendor;
-mod product;
 mod stock;
 mod template;
 mod user_mail;
+mod vendor;
 
 use std::process::ExitCode;
 
@@ -36,10 +36,8 @@ use super::store::people::find_by_email;
 pub use bench_import::BenchImportCommand;
 pub use import::ImportCommand;
 pub use imports::ImportsCommand;
-pub use stats::StatsCommand;
 pub use notifications::NotificationsCommand;
-
-use super::store::people as users;
+pub use stats::StatsCommand;
 
 /// `fairlane erp ...`: every verb but `events` needs a tenant (`-t`).
 #[derive(Debug)]
@@ -161,11 +159,4 @@ async fn reading(tenant: &Tenant) -> fairlane::Result<Tx> {
         Dialect::Postgres => db.begin_for(tenant.id().await?).await,
         Dialect::Sqlite => db.read().await,
     }
-}
-
-/// The number of the user with this address, where one is named.
-async fn user_of(tx: &mut Transaction, tenant: i64, email: Option<&str>) -> fairlane::Result<Option<i64>> {
-    let Some(email) = email else { return Ok(None) };
-    let user = users::find_by_email(&mut tx.conn(), tenant, email).await?;
-    user.map(Some).ok_or_else(|| Error::NotFound { what: "user", name: email.to_owned() })
 }
