@@ -288,31 +288,38 @@ async fn known_kind(conn: &mut Conn<'_>, job: &NewJob) -> Result<Option<String>>
 /// Takes a key if it is free or expired; returns who holds it then. The row is the lock: two dispatches with the same
 /// key wait for each other's commit here, so one of them always wins.
 pub(crate) async fn take_key(conn: &mut Conn<'_>, tenant_id: i64, hold: &KeyHold, job: Uuid) -> Result<Uuid> {
-    let taken = query(sql!(
-        "insert into fairlane_unique_keys (tenant_id, scope, key, job_id, expires_at)
-         values ($1, $2, $3, $4, {now} + {ms:$5})
-         on conflict (tenant_id, scope, key) do update
-         set job_id = excluded.job_id, expires_at = excluded.expires_at
-         where fairlane_unique_keys.expires_at <= {now}
-         returning job_id"
-    ))
-    .bind(tenant_id)
-    .bind(hold.scope.as_str())
-    .bind(hold.key.as_str())
-    .bind(job)
-    .bind(i64::try_from(hold.life.as_millis()).unwrap_or(i64::MAX))
-    .fetch_optional(conn)
-    .await?;
-    if let Some(row) = taken {
-        return row.get("job_id");
-    }
-    query(sql!("select job_id from fairlane_unique_keys where tenant_id = $1 and scope = $2 and key = $3"))
+    loop {
+        let taken = query(sql!(
+            "insert into fairlane_unique_keys (tenant_id, scope, key, job_id, expires_at)
+             values ($1, $2, $3, $4, {now} + {ms:$5})
+             on conflict (tenant_id, scope, key) do update
+             set job_id = excluded.job_id, expires_at = excluded.expires_at
+             where fairlane_unique_keys.expires_at <= {now}
+             returning job_id"
+        ))
         .bind(tenant_id)
         .bind(hold.scope.as_str())
         .bind(hold.key.as_str())
-        .fetch_one(conn)
-        .await?
-        .get("job_id")
+        .bind(job)
+        .bind(i64::try_from(hold.life.as_millis()).unwrap_or(i64::MAX))
+        .fetch_optional(conn)
+        .await?;
+        if let Some(row) = taken {
+            return row.get("job_id");
+        }
+        let holder = query(sql!(
+            "select job_id from fairlane_unique_keys where tenant_id = $1 and scope = $2 and key = $3"
+        ))
+        .bind(tenant_id)
+        .bind(hold.scope.as_str())
+        .bind(hold.key.as_str())
+        .fetch_optional(conn)
+        .await?;
+        if let Some(row) = holder {
+            return row.get("job_id");
+        }
+        // Between the two statements the holder let go: a job that has started, or is done. The key is to be had again.
+    }
 }
 
 /// Gives back the keys of a job that was not stored after all.

@@ -1,7 +1,6 @@
 //! Products: created, changed with what changed, deleted while nothing refers to them. Seed 1-02.
 
 use fairlane::backend_test;
-use fairlane::testing::TestDb;
 use fairlane::{Error, Result};
 use fairlane_workers::erp::events::{Change, ProductCreated, ProductDeleted, ProductUpdated};
 use fairlane_workers::erp::services::locations;
@@ -9,7 +8,7 @@ use fairlane_workers::erp::services::products::{self, CatalogueProduct, ProductC
 use fairlane_workers::erp::services::stock::{self, NamedLot};
 
 use super::support::shop::{count, lines};
-use super::warehouse::{Warehouse, dec, warehouse};
+use super::warehouse::{Warehouse, at, dec, warehouse};
 use super::work::stored;
 
 fn named(name: &str) -> ProductChange {
@@ -78,7 +77,7 @@ backend_test!(migrations: lines;
         let mut tx = t.fairlane.begin().await.unwrap();
         fairlane::store::tenants::add(&mut tx.conn(), "beta", "Beta").await.unwrap();
         tx.commit().await.unwrap();
-        let beta = super::warehouse::at(t.fairlane.tenant("beta")).await;
+        let beta = at(t.fairlane.tenant("beta")).await;
         assert!(matches!(update(&beta, "T-1", None, &named("Eve")).await.unwrap_err(), Error::NotFound { .. }));
         assert!(matches!(delete(&beta, "T-1").await.unwrap_err(), Error::NotFound { .. }));
         assert!(create(&beta, "T-1", &barcode("401")).await.is_ok());

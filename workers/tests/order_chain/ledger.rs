@@ -1,6 +1,5 @@
 //! The ledger of the stock: only added to, numbered without gaps, levels are its sums. Seed 1-03.
 
-use fairlane::testing::TestDb;
 use fairlane::{Error, backend_test};
 use fairlane_workers::erp::services::stock::{
     self, MovementKind, NamedLot, NewMovement, Recorded, Source, Transfer,

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use fairlane::backend_test;
 use fairlane::db::query;
-use fairlane::testing::TestDb;
 use fairlane_workers::erp::jobs::scan_expiring_stock::ScanExpiringStock;
 use fairlane_workers::erp::services::products::{self, ProductChange};
 use fairlane_workers::erp::services::stock::{self, MovementKind, NamedLot, NewMovement, Source};

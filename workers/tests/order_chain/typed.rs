@@ -1,7 +1,6 @@
 //! The stock tried by hand: the shipped binary's verbs, on both databases.
 
 use fairlane::backend_test;
-use fairlane::testing::TestDb;
 use serde_json::Value;
 
 use super::support::processes::Site;

@@ -21,9 +21,10 @@ async fn scan(t: &TestDb, tenant: &Tenant) -> Vec<(i64, i64)> {
 }
 
 /// Moves the clock to this hour (UTC) of a day.
-fn set_clock(t: &TestDb, day: NaiveDate, hour: u32) {
+async fn set_clock(t: &TestDb, day: NaiveDate, hour: u32) {
     let at: DateTime<Utc> = day.and_hms_opt(hour, 0, 0).unwrap().and_utc();
-    t.db.shift_clock(at - Utc::now());
+    let now = store::now(&mut t.db.read().await.unwrap().conn()).await.unwrap();
+    t.db.shift_clock(at - now);
 }
 
 async fn zone(tenant: &Tenant, name: &str) {
@@ -41,21 +42,21 @@ backend_test!(migrations: lines;
         pay(&acme, &paid.number, "B-1", "121.69").await.unwrap();
         pay(&acme, &invoice.number, "B-2", "21.69").await.unwrap();
         let due = invoice.due_on;
-        set_clock(&t, due, 23);
+        set_clock(&t, due, 23).await;
         assert_eq!(scan(&t, &acme).await, []);
         // 11:00 UTC on the last day to pay is the next day already on Kiritimati.
-        set_clock(&t, due, 11);
+        set_clock(&t, due, 11).await;
         zone(&acme, "Pacific/Kiritimati").await;
         assert_eq!(scan(&t, &acme).await, [(1, 1)]);
         let told = stored::<InvoiceOverdue>(&t).await.remove(0);
         assert_eq!((told.number.as_str(), told.outstanding.to_string()), (invoice.number.as_str(), "100.00".into()));
         assert_eq!(scan(&t, &acme).await, [(1, 1)]);
-        set_clock(&t, due + chrono::Days::new(6), 12);
+        set_clock(&t, due + chrono::Days::new(6), 12).await;
         assert_eq!(scan(&t, &acme).await, [(1, 1), (7, 7)]);
         assert_eq!(scan(&t, &acme).await, [(1, 1), (7, 7)]);
-        set_clock(&t, due + chrono::Days::new(40), 12);
+        set_clock(&t, due + chrono::Days::new(40), 12).await;
         assert_eq!(scan(&t, &acme).await, [(1, 1), (7, 7), (30, 41)]);
-        set_clock(&t, due + chrono::Days::new(400), 12);
+        set_clock(&t, due + chrono::Days::new(400), 12).await;
         assert_eq!(scan(&t, &acme).await.len(), 3);
         assert_eq!(count(&t, "select count(*) as n from invoice_reminders").await, 3);
     }
@@ -65,10 +66,10 @@ backend_test!(migrations: lines;
     async fn an_invoice_that_nobody_looked_at_for_long_is_told_of_with_its_latest_stage_alone(t: TestDb) {
         let acme = shop(&t).await;
         let (_, invoice) = billed(&acme).await;
-        set_clock(&t, invoice.due_on + chrono::Days::new(12), 12);
+        set_clock(&t, invoice.due_on + chrono::Days::new(12), 12).await;
         assert_eq!(scan(&t, &acme).await, [(7, 12)]);
         pay(&acme, &invoice.number, "B-1", "121.69").await.unwrap();
-        set_clock(&t, invoice.due_on + chrono::Days::new(31), 12);
+        set_clock(&t, invoice.due_on + chrono::Days::new(31), 12).await;
         assert_eq!(scan(&t, &acme).await, [(7, 12)]);
     }
 );

@@ -3,6 +3,7 @@
 //! Nothing here is made up for the show: the same services, jobs and listeners that an application calls. Repeating it
 //! changes nothing that is there already.
 
+mod stock;
 mod story;
 mod tour;
 
@@ -35,7 +36,7 @@ struct DemoArgs {
 impl DomainCommand for DemoCommand {
     fn command(&self) -> clap::Command {
         let command = clap::Command::new("demo").about(
-            "A guided demo: an import, orders, invoices, mails, statistics, and one job that fails for a real reason",
+            "A guided demo: an import, orders, invoices, mails, statistics, low stock, and one job that fails for a real reason",
         );
         DemoArgs::augment_args(command)
     }
@@ -88,6 +89,14 @@ async fn demo(args: &DemoArgs, env: &CommandEnv) -> anyhow::Result<()> {
     let paid = story.receive_payment().await?;
     work(env, true).await?;
     out.line(&story.statistics_line(paid, since).await?)?;
+
+    let since = Instant::now();
+    if story.buy().await? {
+        work(env, true).await?;
+        story.take().await?;
+        work(env, true).await?;
+        out.line(&story.stock_line(since).await?)?;
+    }
     for line in story.what_next().await? {
         out.line(&line)?;
     }

@@ -7,7 +7,7 @@ use fairlane::db::Conn;
 use fairlane::{Error, Result, Tenant, Transaction};
 use rust_decimal::Decimal;
 
-use super::{one_line, stock};
+use super::{one_line, statistics, stock};
 use crate::erp::events::{OrderApproved, OrderCreated};
 use crate::erp::money::{Amounts, LineTerms};
 use crate::erp::store::orders::{self, NewOrder, Order, OrderLine, OrderStatus};
@@ -167,6 +167,7 @@ pub async fn cancel(tx: &mut Transaction, tenant: &Tenant, order: i64) -> Result
         return Err(not_possible("cancelling", &before));
     }
     stock::give_back(tx, tenant, order).await?;
+    statistics::refresh(tx, tenant, before.customer_id).await?;
     existing(&mut tx.conn(), id, order).await
 }
 

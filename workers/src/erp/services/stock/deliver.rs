@@ -8,21 +8,21 @@ use fairlane::db::Conn;
 use fairlane::{Result, Tenant, Transaction};
 use rust_decimal::Decimal;
 
+use super::lots::lock;
 use super::reserve::release;
 use super::{MovementKind, NewMovement, Source, record_all};
 use crate::erp::events::{DeliveredLine, OrderFulfilled};
-use crate::erp::store::stock::{Pool, ledgers, levels, movements, reservations};
+use crate::erp::store::stock::{Pool, levels, movements, reservations};
 use crate::erp::store::{batches, profiles};
 
 /// Records the sale movements of a delivered order and ends its reservations; a line that has its movements is left
 /// alone. A line without a batch is taken from those that expire first, of those that are still good on the day.
 pub async fn deliver(tx: &mut Transaction, tenant: &Tenant, event: &OrderFulfilled) -> Result<()> {
     let id = tenant.id().await?;
-    let conn = &mut tx.conn();
     let mut products: Vec<i64> = event.lines.iter().map(|line| line.product_id).collect();
-    let held = reservations::of_order(conn, id, event.order_id).await?;
+    let held = reservations::of_order(&mut tx.conn(), id, event.order_id).await?;
     products.extend(super::reserve::products(&held));
-    lock_known(conn, id, &products).await?;
+    lock(tx, tenant, &products).await?;
     release(tx, tenant, event.order_id).await?;
     let conn = &mut tx.conn();
     let order = event.order_id.to_string();
@@ -42,13 +42,6 @@ pub async fn deliver(tx: &mut Transaction, tenant: &Tenant, event: &OrderFulfill
         }
     }
     record_all(tx, tenant, &sales).await?;
-    Ok(())
-}
-
-/// Locks the ledgers of the products that exist; the others are refused by name when they are to be recorded.
-async fn lock_known(conn: &mut Conn<'_>, tenant: i64, products: &[i64]) -> Result<()> {
-    let known = crate::erp::store::stock::referred::products(conn, tenant, products).await?;
-    ledgers::lock(conn, tenant, &known.into_keys().collect::<Vec<_>>()).await?;
     Ok(())
 }
 

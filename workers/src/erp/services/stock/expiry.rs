@@ -11,7 +11,7 @@ use crate::erp::store::alerts::{self, Expiring, NewAlert, OpenExpiry};
 pub const STAGES: [i64; 4] = [90, 30, 7, 0];
 
 /// Rows of one transaction.
-pub const CHUNK: i64 = 500;
+const CHUNK: i64 = 500;
 
 /// The stage that so many days are in: the nearest that is reached.
 pub fn stage(days_remaining: i64) -> Option<i64> {

@@ -9,10 +9,20 @@ use crate::erp::services::one_line;
 use crate::erp::store::batches;
 use crate::erp::store::stock::{ledgers, referred};
 
+/// Locks the ledgers of products until the transaction ends. For a transaction that calls several of these services: lock
+/// everything it will be about first, and it waits for nobody in a circle. What is no product of the tenant is passed over.
+pub async fn lock(tx: &mut Transaction, tenant: &Tenant, products: &[i64]) -> Result<()> {
+    let id = tenant.id().await?;
+    let conn = &mut tx.conn();
+    let known = referred::products(conn, id, products).await?;
+    ledgers::lock(conn, id, &known.into_keys().collect::<Vec<_>>()).await?;
+    Ok(())
+}
+
 /// The batches of these lots, in their order; those that are not there yet are made.
 ///
 /// A lot whose last day is another than the one it is known with is refused: one of the two is a mistake. The products'
-/// ledgers are locked: name all lots of a transaction at once, before its movements.
+/// ledgers are locked: name all lots of a transaction at once, and [`lock`] before if its movements are about more.
 pub async fn batches(tx: &mut Transaction, tenant: &Tenant, lots: &[NamedLot]) -> Result<Vec<Batch>> {
     let id = tenant.id().await?;
     let conn = &mut tx.conn();

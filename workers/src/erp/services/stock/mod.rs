@@ -8,8 +8,8 @@
 //! ```
 //!
 //! Everything that touches the stock of a product locks the product's ledger first, several in the order of their numbers.
-//! Call one of these functions once in a transaction, with everything it is about, and transactions never wait for
-//! one another in a circle.
+//! Call one of these functions once in a transaction, with everything it is about (or [`lock`] that first), and transactions
+//! never wait for one another in a circle.
 
 mod book;
 mod checks;
@@ -31,7 +31,7 @@ pub use crate::erp::store::batches::{Batch, NamedLot};
 pub use crate::erp::store::stock::{MovementKind, Source};
 pub use deliver::deliver;
 pub use expiry::{STAGES, close_over, open_due, stage};
-pub use lots::batches;
+pub use lots::{batches, lock};
 pub use low::{Place, check_levels};
 pub use rebuild::{Difference, Rebuilt, rebuild};
 pub use receive::post_receipt;

@@ -2,7 +2,7 @@
 
 use fairlane::{Result, Tenant, Transaction};
 
-use super::{Batch, MovementKind, NamedLot, NewMovement, Source, batches, record_all};
+use super::{Batch, MovementKind, NamedLot, NewMovement, Source, batches, lock, record_all};
 use crate::erp::events::{GoodsReceived, ReceivedLine};
 use crate::erp::store::stock::postings;
 
@@ -10,6 +10,8 @@ use crate::erp::store::stock::postings;
 pub async fn post_receipt(tx: &mut Transaction, tenant: &Tenant, event: &GoodsReceived) -> Result<()> {
     let id = tenant.id().await?;
     postings::mark(&mut tx.conn(), id, event.receipt_id).await?;
+    let products: Vec<i64> = event.lines.iter().map(|line| line.product_id).collect();
+    lock(tx, tenant, &products).await?;
     let with_lots: Vec<&ReceivedLine> = event.lines.iter().filter(|line| line.lot.is_some()).collect();
     let lots: Vec<NamedLot> = with_lots
         .iter()
