@@ -6,6 +6,7 @@
 mod support;
 
 mod faults;
+mod kinds;
 mod people;
 mod templates;
 mod verbs;
@@ -226,7 +227,9 @@ async fn an_order_cancelled_before_it_is_billed_has_no_invoice_and_its_job_says_
     assert!(t.published::<InvoiceGenerated>().await.unwrap().is_empty());
     assert!(t.failed().await.unwrap().is_empty());
     let mut tx = t.fairlane().db().read().await.unwrap();
-    let row = query(sql!("select state, reason from fairlane_job_history"))
+    let row = query(sql!(
+        "select state, reason from fairlane_job_history where kind like 'erp.generate_invoice%'"
+    ))
         .fetch_one(&mut tx.conn())
         .await
         .unwrap();

@@ -217,12 +217,7 @@ async fn list_deliveries(
     Ok(())
 }
 
-async fn read(
-    tenant: &Tenant,
-    env: &CommandEnv,
-    id: Option<&str>,
-    user: Option<&str>,
-) -> anyhow::Result<()> {
+async fn read(tenant: &Tenant, env: &CommandEnv, id: Option<&str>, user: Option<&str>) -> anyhow::Result<()> {
     let tenant_id = tenant.id().await?;
     let mut tx = tenant.begin().await?;
     let conn = &mut tx.conn();
@@ -291,7 +286,9 @@ fn one(line: &Line) -> String {
         (Some(channel), Some(status), Some(id)) => {
             format!("{} by {channel}: {}{code}: {} (delivery {id})", line.who, status.as_str(), line.why)
         }
-        _ if line.basis == Basis::Present => format!("{}: not told{code}: {} (as of now)", line.who, line.why),
+        _ if line.basis == Basis::Present => {
+            format!("{}: not told{code}: {} (as of now)", line.who, line.why)
+        }
         _ => format!("{}{code}: {}", line.who, line.why),
     }
 }

@@ -124,8 +124,10 @@ pub(super) async fn run_user(verb: &User, tenant: &Tenant, env: &CommandEnv) -> 
             let mut tx = reading(tenant).await?;
             let known = people::permissions(&mut tx.conn()).await?;
             let lines: Vec<String> = known.iter().map(|(code, words)| format!("{code}: {words}")).collect();
-            let codes: Vec<_> =
-                known.iter().map(|(code, words)| json!({ "permission": code, "description": words })).collect();
+            let codes: Vec<_> = known
+                .iter()
+                .map(|(code, words)| json!({ "permission": code, "description": words }))
+                .collect();
             Ok(env.output.result(&json!({ "data": codes }), None, &lines)?)
         }
         User::Deactivate { user } => set_active(tenant, env, user, false).await,

@@ -9,8 +9,8 @@ use super::people::shown;
 use super::{Limit, reading};
 use crate::erp::notifications::channels;
 use crate::erp::services::users;
-use crate::erp::store::preferences::{self, ANY_TYPE, Preference, Suppression};
 use crate::erp::store::people;
+use crate::erp::store::preferences::{self, ANY_TYPE, Preference, Suppression};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Preferences {
@@ -96,9 +96,7 @@ impl Record for Suppression {
 pub(super) async fn preferences(verb: &Preferences, tenant: &Tenant, env: &CommandEnv) -> anyhow::Result<()> {
     let (user, kind, channel, wanted) = match verb {
         Preferences::List { user } => return list(user, tenant, env).await,
-        Preferences::Set { user, kind, channel, wanted } => {
-            (user, kind, channel, Some(*wanted == OnOff::On))
-        }
+        Preferences::Set { user, kind, channel, wanted } => (user, kind, channel, Some(*wanted == OnOff::On)),
         Preferences::Reset { user, kind, channel } => (user, kind, channel, None),
     };
     let mut tx = tenant.begin().await?;
@@ -120,8 +118,10 @@ async fn list(user: &str, tenant: &Tenant, env: &CommandEnv) -> anyhow::Result<(
     let user = people::named(conn, id, user).await?;
     let rows = preferences::of_user(conn, id, user.id).await?;
     let default = |on: bool| if on { "on" } else { "off" };
-    let defaults: Vec<String> =
-        channels().iter().map(|channel| format!("{} {}", channel.name(), default(channel.on_by_default()))).collect();
+    let defaults: Vec<String> = channels()
+        .iter()
+        .map(|channel| format!("{} {}", channel.name(), default(channel.on_by_default())))
+        .collect();
     let defaults = format!("without a choice: {}", defaults.join(", "));
     env.output.page(&Page::from(rows), "no choices")?;
     env.output.remark(&defaults);

@@ -40,7 +40,11 @@ pub fn render(template: &Template, values: &Value) -> Result<Content, TemplateEr
 }
 
 /// The names that a part uses and nobody gives it.
-pub(super) fn unknown_names(part: &'static str, source: &str, known: &Value) -> Result<Vec<String>, TemplateError> {
+pub(super) fn unknown_names(
+    part: &'static str,
+    source: &str,
+    known: &Value,
+) -> Result<Vec<String>, TemplateError> {
     let environment = environment(part, source, false)?;
     let template = environment.get_template(part).map_err(|why| explain(part, &why))?;
     let mut names: Vec<String> = template.undeclared_variables(false).into_iter().collect();
@@ -50,12 +54,7 @@ pub(super) fn unknown_names(part: &'static str, source: &str, known: &Value) -> 
     Ok(names)
 }
 
-fn fill(
-    part: &'static str,
-    source: &str,
-    html: bool,
-    values: &Value,
-) -> Result<String, TemplateError> {
+fn fill(part: &'static str, source: &str, html: bool, values: &Value) -> Result<String, TemplateError> {
     let environment = environment(part, source, html)?;
     let template = environment.get_template(part).map_err(|why| explain(part, &why))?;
     template.render(values).map_err(|why| explain(part, &why))

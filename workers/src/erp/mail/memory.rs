@@ -26,10 +26,7 @@ impl MemoryMailer {
 }
 
 impl Mailer for MemoryMailer {
-    fn prepare<'a>(
-        &'a self,
-        mail: &'a Mail,
-    ) -> BoxFuture<'a, Result<Box<dyn Handover<'a> + 'a>, MailError>> {
+    fn prepare<'a>(&'a self, mail: &'a Mail) -> BoxFuture<'a, Result<Box<dyn Handover<'a> + 'a>, MailError>> {
         let ready: Box<dyn Handover<'a> + 'a> = Box::new(Ready { mailer: self, mail });
         Box::pin(std::future::ready(Ok(ready)))
     }

@@ -185,7 +185,10 @@ mod tests {
         };
         assert!(!headers(None).contains("List-Unsubscribe"));
         let by_mail = headers(Some(&Stop::new("abc", "")));
-        assert!(by_mail.contains("List-Unsubscribe: <mailto:no-reply@localhost?subject=unsubscribe%20abc>"), "{by_mail}");
+        assert!(
+            by_mail.contains("List-Unsubscribe: <mailto:no-reply@localhost?subject=unsubscribe%20abc>"),
+            "{by_mail}"
+        );
         assert!(!by_mail.contains("List-Unsubscribe-Post"), "{by_mail}");
         let both = headers(Some(&Stop::new("abc", "https://example.com/stop/{token}")));
         assert!(both.contains("<https://example.com/stop/abc>, <mailto:"), "{both}");

@@ -31,10 +31,7 @@ use super::settings::MailTransport;
 pub trait Mailer: fmt::Debug + Send + Sync {
     /// Talks to the other side until it waits for the message; nothing of it has left then. Returns within half a minute,
     /// whatever the other side does.
-    fn prepare<'a>(
-        &'a self,
-        mail: &'a Mail,
-    ) -> BoxFuture<'a, Result<Box<dyn Handover<'a> + 'a>, MailError>>;
+    fn prepare<'a>(&'a self, mail: &'a Mail) -> BoxFuture<'a, Result<Box<dyn Handover<'a> + 'a>, MailError>>;
 
     /// Whether the same mail sent twice is one mail: then nobody needs to know whether it was sent before.
     fn forgives_repeats(&self) -> bool {

@@ -122,10 +122,7 @@ fn login_refused(name: &str, error: Error) -> MailError {
 }
 
 impl Mailer for SmtpMailer {
-    fn prepare<'a>(
-        &'a self,
-        mail: &'a Mail,
-    ) -> BoxFuture<'a, Result<Box<dyn Handover<'a> + 'a>, MailError>> {
+    fn prepare<'a>(&'a self, mail: &'a Mail) -> BoxFuture<'a, Result<Box<dyn Handover<'a> + 'a>, MailError>> {
         Box::pin(async move {
             let connection = self.within_patience(mail).await?;
             Ok(Box::new(Ready { connection, mailer: self, mail }) as Box<dyn Handover<'a> + 'a>)

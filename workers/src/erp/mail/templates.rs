@@ -123,7 +123,10 @@ pub fn check(name: &str, template: &Template) -> Result<Content, TemplateError> 
             return Err(TemplateError { part, why: "it is empty".into() });
         }
         if let Some(unknown) = unknown_names(part, source, &values)?.first() {
-            return Err(TemplateError { part, why: format!("\"{unknown}\" is nothing that these mails have") });
+            return Err(TemplateError {
+                part,
+                why: format!("\"{unknown}\" is nothing that these mails have"),
+            });
         }
     }
     let content = render(template, &values)?;
@@ -144,9 +147,15 @@ mod tests {
         for (name, _) in names() {
             let content = check(name, &built_in(name).unwrap()).unwrap_or_else(|why| panic!("{name}: {why}"));
             let facts: &[&str] = match name {
-                "invoice" => {
-                    &["INV-2026-00001", "119.01 EUR", "19.00 EUR", "2026-03-31", "Blue tiles", "33.335", "Cafés"]
-                }
+                "invoice" => &[
+                    "INV-2026-00001",
+                    "119.01 EUR",
+                    "19.00 EUR",
+                    "2026-03-31",
+                    "Blue tiles",
+                    "33.335",
+                    "Cafés",
+                ],
                 "payment_receipt" => &["50.00 EUR", "BANK-1", "69.01 EUR", "INV-2026-00001"],
                 "purchase_order" => &["PO-2026-00001", "500.00 EUR", "2026-03-15"],
                 _ => &["3 left, 10 should be there", "View product details", "Ana"],
@@ -183,10 +192,13 @@ mod tests {
         let with = |subject: &str, text: &str, mjml: Option<&str>| {
             let own = built_in("invoice").unwrap();
             let mjml = mjml.map_or(own.mjml, |mjml| mjml.to_owned().into());
-            check("invoice", &Template { subject: subject.to_owned().into(), text: text.to_owned().into(), mjml })
-                .map_err(|why| why.to_string())
-                .err()
-                .unwrap_or_default()
+            check(
+                "invoice",
+                &Template { subject: subject.to_owned().into(), text: text.to_owned().into(), mjml },
+            )
+            .map_err(|why| why.to_string())
+            .err()
+            .unwrap_or_default()
         };
         assert_eq!(with("Invoice", "Pay {{ invoice.total }}", None), "");
         let why = with("Invoice", "one\n{{ invoice.totl }}", None);
@@ -196,7 +208,8 @@ mod tests {
         assert!(with("{% if", "x", None).starts_with("the subject: syntax error"));
         assert_eq!(with(" ", "x", None), "the subject: it is empty");
         assert!(with("x", "x", Some("<mjml><mj-body><p></mj-body></mjml>")).starts_with("the mjml: "));
-        let circles = "{% for a in range(100000) %}{% for b in range(100000) %}{{ a }}{% endfor %}{% endfor %}";
+        let circles =
+            "{% for a in range(100000) %}{% for b in range(100000) %}{{ a }}{% endfor %}{% endfor %}";
         assert!(with("x", circles, None).contains("fuel"), "{}", with("x", circles, None));
     }
 }

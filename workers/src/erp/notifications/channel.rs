@@ -105,15 +105,8 @@ impl Channel for InApp {
     ) -> BoxFuture<'t, Result<()>> {
         Box::pin(async move {
             let conn = &mut tx.conn();
-            notifications::insert(
-                conn,
-                copy.tenant_id,
-                copy.user,
-                copy.kind.name,
-                copy.data,
-                copy.dedupe_key,
-            )
-            .await
+            notifications::insert(conn, copy.tenant_id, copy.user, copy.kind.name, copy.data, copy.dedupe_key)
+                .await
         })
     }
 }

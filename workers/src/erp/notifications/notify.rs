@@ -299,13 +299,17 @@ mod tests {
     fn a_users_choice_goes_before_the_default_and_says_so() {
         let user = User { id: 1, name: "Ana".into(), email: Some("ana@example.com".into()), active: true };
         let to = Recipient { user: &user, suppressed: None };
-        let code = |channel: &dyn Channel, choices: &[Preference]| match plan(channel, "Alert", choices, &to) {
+        let code = |channel: &dyn Channel, choices: &[Preference]| match plan(channel, "Alert", choices, &to)
+        {
             Plan::Leave(_, code, _) => code,
             _ => "told",
         };
         assert_eq!((code(&InApp, &[]), code(&Mail, &[])), ("told", "preference_default"));
         assert_eq!(code(&Mail, &[choice("*", "mail", true)]), "told");
-        assert_eq!(code(&Mail, &[choice("*", "mail", true), choice("Alert", "mail", false)]), "preference_off");
+        assert_eq!(
+            code(&Mail, &[choice("*", "mail", true), choice("Alert", "mail", false)]),
+            "preference_off"
+        );
         assert_eq!(code(&InApp, &[choice("*", "in_app", false)]), "preference_off");
     }
 }

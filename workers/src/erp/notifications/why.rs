@@ -213,7 +213,9 @@ fn reason(message: &Message, user: &User, places: &[(Option<i64>, String)]) -> (
     }
     let there = |place: &Option<i64>| place.is_none() || *place == message.location;
     if places.iter().any(|(place, _)| there(place)) {
-        let why = format!("the user may be told now, but could not when it was told (no permission {permission}, or inactive)");
+        let why = format!(
+            "the user may be told now, but could not when it was told (no permission {permission}, or inactive)"
+        );
         return ("not_then", why);
     }
     let codes: Vec<&str> = places.iter().map(|(_, code)| code.as_str()).collect();

@@ -5,9 +5,9 @@ use fairlane::{Error, Result, Tenant, Transaction};
 use super::one_line;
 use crate::erp::mail::check_address;
 use crate::erp::notifications::{Kind, channels};
+use crate::erp::store::delivery_lists;
 use crate::erp::store::people::{self, User};
 use crate::erp::store::preferences::{self, ANY_TYPE};
-use crate::erp::store::delivery_lists;
 
 /// Makes sure that a user with this address exists and may do these things everywhere; returns the user's number.
 ///

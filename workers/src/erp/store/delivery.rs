@@ -127,8 +127,9 @@ impl Delivery {
             subject_id: row.get("subject_id")?,
             user_id: row.get("user_id")?,
             recipient: row.get("recipient")?,
-            status: Status::named(&status)
-                .ok_or_else(|| fairlane::Error::Damaged(format!("\"{status}\" is no status of a delivery")))?,
+            status: Status::named(&status).ok_or_else(|| {
+                fairlane::Error::Damaged(format!("\"{status}\" is no status of a delivery"))
+            })?,
             attempts: row.get("attempts")?,
             message_id: row.get("message_id")?,
             code: row.get("code")?,

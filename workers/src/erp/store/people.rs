@@ -176,8 +176,7 @@ pub async fn knows_permission(conn: &mut Conn<'_>, permission: &str) -> Result<b
 
 /// The permissions of the product and what they are for.
 pub async fn permissions(conn: &mut Conn<'_>) -> Result<Vec<(String, String)>> {
-    let rows =
-        query(sql!("select code, description from permissions order by code")).fetch_all(conn).await?;
+    let rows = query(sql!("select code, description from permissions order by code")).fetch_all(conn).await?;
     rows.iter().map(|row| Ok((row.get("code")?, row.get("description")?))).collect()
 }
 

@@ -100,8 +100,7 @@ async fn address(conn: &mut Conn<'_>, tenant: i64, who: &Who, name: &str) -> Res
     if who.address.is_empty() {
         return Err(refused(MailError::AddressMissing));
     }
-    let address =
-        mail::check_address(&who.address).map_err(|why| refused(MailError::AddressInvalid(why)))?;
+    let address = mail::check_address(&who.address).map_err(|why| refused(MailError::AddressInvalid(why)))?;
     let known = preferences::suppressed(conn, tenant, std::slice::from_ref(&who.address)).await?;
     match known.values().next() {
         Some(refusal) => Err(refused(MailError::Suppressed(refusal.words()))),
@@ -167,7 +166,8 @@ async fn receipt(
     seller: &str,
 ) -> Result<Written, Unsent> {
     let payment = posted(conn, tenant, delivery).await?.data;
-    let customer = customers::by_id(conn, tenant, payment["customer_id"].as_i64().unwrap_or_default()).await?;
+    let customer =
+        customers::by_id(conn, tenant, payment["customer_id"].as_i64().unwrap_or_default()).await?;
     let reference = payment["reference"].as_str().unwrap_or_default();
     let who = for_customer(&customer, format!("the receipt of payment {reference}"));
     let values = context! { seller, payment => Value::from(Serde(&payment)) };

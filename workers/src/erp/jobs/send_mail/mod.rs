@@ -56,7 +56,8 @@ impl Job for SendMail {
             Stand::Over => run.ctx.complete_in(tx).await,
             Stand::Busy => Err(JobError::snooze(BUSY_WAIT)),
             Stand::LeftSending if !run.ctx.state.mailer.forgives_repeats() => {
-                run.uncertain(tx, "its worker ended between the message and the note of the server's answer").await
+                run.uncertain(tx, "its worker ended between the message and the note of the server's answer")
+                    .await
             }
             Stand::LeftSending | Stand::Free => run.send(tx).await,
         }
@@ -214,7 +215,10 @@ impl Sending {
         };
         match &who.mend {
             Some(mend) if error.is_about_the_address() => {
-                format!("{lift}Set an address that works: {mend} -t {}, then: fairlane retry {}", job.tenant, job.id)
+                format!(
+                    "{lift}Set an address that works: {mend} -t {}, then: fairlane retry {}",
+                    job.tenant, job.id
+                )
             }
             _ => format!("When the cause is removed: fairlane retry {}", job.id),
         }
@@ -243,7 +247,8 @@ async fn give_up(job: &SendMail, error: &str, ctx: &Context<Erp>) -> fairlane::R
                 deliveries::mark(conn, tenant, delivery.id, Status::Failed, code, error).await?;
             }
             Status::Sending => {
-                deliveries::mark(conn, tenant, delivery.id, Status::Uncertain, "mail_uncertain", error).await?;
+                deliveries::mark(conn, tenant, delivery.id, Status::Uncertain, "mail_uncertain", error)
+                    .await?;
             }
             _ => {}
         }

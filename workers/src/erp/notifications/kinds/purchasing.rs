@@ -3,7 +3,7 @@
 use rust_decimal::Decimal;
 use serde_json::json;
 
-use crate::erp::notifications::{Action, Notification, Note, Severity};
+use crate::erp::notifications::{Action, Note, Notification, Severity};
 
 /// A purchase order was approved.
 #[derive(Debug, Clone)]

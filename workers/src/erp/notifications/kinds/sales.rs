@@ -5,7 +5,7 @@ use rust_decimal::Decimal;
 use serde_json::json;
 
 use crate::erp::events::InvoiceGenerated;
-use crate::erp::notifications::{Action, Notification, Note, Severity};
+use crate::erp::notifications::{Action, Note, Notification, Severity};
 use crate::erp::store::orders::OrderStatus;
 
 /// An invoice was made, and is on its way to the customer.

@@ -4,7 +4,7 @@ use chrono::NaiveDate;
 use rust_decimal::Decimal;
 use serde_json::json;
 
-use crate::erp::notifications::{Action, Notification, Note, Severity};
+use crate::erp::notifications::{Action, Note, Notification, Severity};
 
 /// A product has fallen below what should be there.
 #[derive(Debug, Clone)]

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use crate::erp::notifications::{Action, Class, Notification, Note, Severity};
+use crate::erp::notifications::{Action, Class, Note, Notification, Severity};
 
 /// A report is ready.
 #[derive(Debug, Clone)]
