@@ -4,6 +4,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod import_support;
+mod import_undo;
 
 use fairlane::backend_test;
 use fairlane_workers::erp::jobs::process_bulk_import::failed_rows::FailedRows;

@@ -21,6 +21,7 @@ use events::{
     OrderApproved, OrderCreated, OrderFulfilled, PurchaseOrderApproved, StockExpiring, StockMovementRecorded,
 };
 use jobs::process_bulk_import::ProcessBulkImport;
+use jobs::process_bulk_import::undo::UndoBulkImport;
 use jobs::scan_expiring_stock::ScanExpiringStock;
 use jobs::{RecomputeCustomerStatistics, ScanOverdueInvoices, SendMail};
 use listeners::{
@@ -34,6 +35,7 @@ pub use state::Erp;
 pub fn registry() -> Registry<Erp> {
     Registry::new()
         .job::<ProcessBulkImport>()
+        .job::<UndoBulkImport>()
         .job::<RecomputeCustomerStatistics>()
         .job::<ScanOverdueInvoices>()
         .job::<SendMail>()

@@ -81,6 +81,18 @@ pub const SETTINGS: &[Setting] = &[
         "500",
         "Rows of one transaction, after which progress is saved.",
     ),
+    Setting::new(
+        "import.max_unpacked",
+        Kind::Size,
+        "1GB",
+        "What a workbook may come to unpacked, and as a table of text: a small file may be a very large one.",
+    ),
+    Setting::new(
+        "import.undo_days",
+        Kind::Integer { min: 0, max: 3650 },
+        "30",
+        "For how many days an import can be undone; 0 keeps nothing of what was there before.",
+    ),
 ];
 
 /// Everything the `fairlane` binary can be told: the engine's settings and the ERP's.
@@ -213,6 +225,10 @@ pub struct ImportSettings {
     pub max_rows: u64,
     /// Rows of one transaction.
     pub chunk_rows: usize,
+    /// What a workbook may come to unpacked.
+    pub max_unpacked: u64,
+    /// For how many days an import can be undone.
+    pub undo_days: i64,
 }
 
 impl ImportSettings {
@@ -223,6 +239,8 @@ impl ImportSettings {
             max_bytes: config.bytes("import.max_bytes")?,
             max_rows: config.number("import.max_rows")?,
             chunk_rows: config.number("import.chunk_rows")?,
+            max_unpacked: config.bytes("import.max_unpacked")?,
+            undo_days: config.number("import.undo_days")?,
         })
     }
 }

@@ -48,6 +48,8 @@ impl Erp {
             max_bytes: 100_000_000,
             max_rows: 1_000_000,
             chunk_rows: 500,
+            max_unpacked: 1_000_000_000,
+            undo_days: 30,
         };
         Self {
             mailer: Arc::new(MemoryMailer::default()),

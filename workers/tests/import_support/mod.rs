@@ -7,18 +7,21 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use fairlane::db::query;
+use fairlane::db::{Sql, query};
 use fairlane::store::migrate::MigrationLine;
 use fairlane::testing::TestDb;
 use fairlane::worker::{Worker, WorkerOptions};
 use fairlane::{Backoff, Tenant, sql};
+use fairlane_workers::erp::jobs::process_bulk_import::import_type::ImportType;
 use fairlane_workers::erp::jobs::process_bulk_import::log::{self, ImportLog};
 use fairlane_workers::erp::jobs::process_bulk_import::mapping::Mapping;
 use fairlane_workers::erp::jobs::process_bulk_import::options::{ImportOptions, Mode};
 use fairlane_workers::erp::jobs::process_bulk_import::products::Products;
 use fairlane_workers::erp::jobs::process_bulk_import::row_errors::{self, StoredRefusal};
 use fairlane_workers::erp::jobs::process_bulk_import::submit::{Submission, SubmitError, Submitted, submit};
+use fairlane_workers::erp::jobs::process_bulk_import::undo;
 use fairlane_workers::erp::settings::ImportSettings;
+use fairlane_workers::erp::store::locations::{self, NewLocation};
 use fairlane_workers::erp::{self, Erp};
 use tempfile::TempDir;
 
@@ -43,6 +46,8 @@ impl<'t> Shop<'t> {
             max_bytes: 100_000_000,
             max_rows: 1_000_000,
             chunk_rows: 500,
+            max_unpacked: 1_000_000_000,
+            undo_days: 30,
         };
         Self { t, acme: t.fairlane.tenant("acme"), settings, folder }
     }
@@ -60,6 +65,55 @@ impl<'t> Shop<'t> {
 
     pub(crate) async fn submit(&self, submission: &Submission<'_>) -> Result<Submitted, SubmitError> {
         submit::<Products>(&self.acme, &self.settings, submission).await
+    }
+
+    /// The same for any type.
+    pub(crate) async fn import_as<T: ImportType>(&self, submission: &Submission<'_>) -> ImportLog {
+        let submitted = submit::<T>(&self.acme, &self.settings, submission).await.expect("the file is taken");
+        self.work().await;
+        self.log(submitted.import_id).await
+    }
+
+    /// The same for a text.
+    pub(crate) async fn text_as<T: ImportType>(&self, text: &str, mode: Mode) -> ImportLog {
+        let path = self.file("rows.csv", text);
+        self.import_as::<T>(&Submission { mode, again: true, ..plain(&path) }).await
+    }
+
+    /// Undoes an import and works until nothing is due.
+    pub(crate) async fn undo(&self, import: &ImportLog) -> ImportLog {
+        undo::request(&self.acme, &self.settings, import).await.expect("it can be undone");
+        self.work().await;
+        self.log(import.id).await
+    }
+
+    /// What was not undone: name and code.
+    pub(crate) async fn conflicts(&self, import_id: i64) -> Vec<String> {
+        let id = self.acme.id().await.unwrap();
+        let mut tx = self.t.db.read().await.unwrap();
+        let conflicts = undo::store::conflicts(&mut tx.conn(), id, import_id, 0, 1000).await.unwrap();
+        conflicts.iter().map(|it| format!("{} {}", it.label.clone().unwrap_or_default(), it.code)).collect()
+    }
+
+    /// The refusals of an import: row and code.
+    pub(crate) async fn codes(&self, import_id: i64) -> Vec<(u64, String)> {
+        self.refusals(import_id).await.into_iter().map(|refusal| (refusal.record, refusal.code)).collect()
+    }
+
+    /// The texts of a query's column `t`, in its order.
+    pub(crate) async fn texts(&self, statement: Sql) -> Vec<String> {
+        let mut tx = self.t.db.read().await.unwrap();
+        let rows = query(statement).fetch_all(&mut tx.conn()).await.unwrap();
+        rows.iter().map(|row| row.get("t").unwrap()).collect()
+    }
+
+    /// Adds a location.
+    pub(crate) async fn location(&self, code: &str) {
+        let mut tx = self.acme.begin().await.unwrap();
+        let new =
+            NewLocation { code: code.into(), name: code.into(), parent_id: None, kind: "internal".into() };
+        locations::insert(&mut tx.conn(), self.acme.id().await.unwrap(), &new).await.unwrap();
+        tx.commit().await.unwrap();
     }
 
     /// Hands a file in and works until nothing is due.

@@ -78,6 +78,8 @@ impl DomainCommand for BenchImportCommand {
 
 async fn bench(args: &BenchArgs, env: &CommandEnv) -> anyhow::Result<()> {
     let mut settings = ImportSettings::read(&env.config)?;
+    // What the floor writes, imports write by default.
+    settings.undo_days = settings.undo_days.max(1);
     (settings.max_rows, settings.max_bytes) = (settings.max_rows.max(args.rows), u64::MAX);
     let path = settings.folder.join(format!("bench-{}.csv", Uuid::now_v7()));
     let measured = measure(args, env, &settings, &path).await;
@@ -177,7 +179,7 @@ async fn import(
     Ok((seconds, peak))
 }
 
-/// The same rows, events, log and checkpoints, written by a bare loop.
+/// The same rows, kept changes, events, log and checkpoints, written by a bare loop.
 async fn floor(
     args: &BenchArgs,
     env: &CommandEnv,
@@ -232,6 +234,7 @@ async fn clear(fairlane: &Fairlane, tenant: &Tenant) -> anyhow::Result<()> {
     let mut tx = fairlane.db().begin().await?;
     for statement in [
         sql!("delete from products where tenant_id = $1"),
+        sql!("delete from import_changes where tenant_id = $1"),
         sql!("delete from import_logs where tenant_id = $1"),
         sql!("delete from fairlane_events where tenant_id = $1"),
         sql!("delete from fairlane_jobs where tenant_id = $1"),

@@ -1,8 +1,7 @@
-//! `fairlane import FILE`: hands a file in, or tries it out; `--follow` stays until it is done.
+//! `fairlane import FILE`: hands a file in, or tries it out; `--follow` stays until it is done. `fairlane import maps` lists
+//! the ready-made maps.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
-use std::str::FromStr;
 
 use clap::{ArgMatches, Args, FromArgMatches};
 use fairlane::Tenant;
@@ -11,88 +10,20 @@ use futures::future::BoxFuture;
 use serde::Serialize;
 use serde_json::json;
 
+use super::import_args::ImportArgs;
 use super::import_follow::follow;
+use super::import_maps;
 use crate::erp::jobs::process_bulk_import::dry_run::{self, DryRun, DryRunError};
 use crate::erp::jobs::process_bulk_import::log::ImportLog;
-use crate::erp::jobs::process_bulk_import::options::{ImportOptions, MaxFailed, Mode};
-use crate::erp::jobs::process_bulk_import::submit::{Inspected, Submission, SubmitError, inspect, submit};
-use crate::erp::jobs::process_bulk_import::tabular::date::DateFormat;
-use crate::erp::jobs::process_bulk_import::tabular::number::DecimalMark;
-use crate::erp::jobs::process_bulk_import::tabular::{
-    Delimiter, HeaderChoice, Overrides, TabularError, TextEncoding,
-};
+use crate::erp::jobs::process_bulk_import::run::ImportPlan;
+use crate::erp::jobs::process_bulk_import::submit::{Inspected, SubmitError, inspect, submit};
+use crate::erp::jobs::process_bulk_import::tabular::TabularError;
 use crate::erp::jobs::process_bulk_import::types::{IMPORT_TYPES, with_import_type};
 use crate::erp::settings::ImportSettings;
 
 /// `fairlane import`.
 #[derive(Debug)]
 pub struct ImportCommand;
-
-#[derive(Debug, Args)]
-struct ImportArgs {
-    /// The file: delimited text of any encoding
-    file: PathBuf,
-    // The id of the global --as (who does it), which gives way here.
-    /// What the rows are
-    #[arg(id = "actor", long = "as", value_name = "TYPE", value_parser = clap::builder::PossibleValuesParser::new(IMPORT_TYPES))]
-    import_type: String,
-    /// A field and the column it is read from; columns named like their field need none
-    #[arg(long = "map", value_name = "FIELD=COLUMN")]
-    mapping: Vec<Pair>,
-    /// A ready-made mapping: shopify, woocommerce, odoo, erpnext, openboxes
-    #[arg(long)]
-    preset: Option<String>,
-    /// upsert creates and changes, create refuses what exists, update leaves out what does not
-    #[arg(long, default_value = "upsert", value_name = "MODE")]
-    mode: Mode,
-    /// Say what would happen and store nothing
-    #[arg(long, conflicts_with = "follow")]
-    dry_run: bool,
-    /// The file's encoding, instead of the detected one
-    #[arg(long)]
-    encoding: Option<TextEncoding>,
-    /// The sign between fields: comma, semicolon, tab, pipe or the sign itself
-    #[arg(long)]
-    delimiter: Option<Delimiter>,
-    /// The line on which the column names stand; 0 for a file without
-    #[arg(long, value_name = "LINE")]
-    header_line: Option<u64>,
-    /// How dates are written, such as DD/MM/YYYY
-    #[arg(long, value_name = "FORMAT")]
-    date_format: Option<DateFormat>,
-    /// The sign before decimals: point or comma
-    #[arg(long, value_name = "MARK")]
-    decimal: Option<DecimalMark>,
-    /// Import a file that was imported before once more
-    #[arg(long)]
-    again: bool,
-    /// Give up when more rows have failed than this number, or share of those read (20%)
-    #[arg(long, value_name = "N|P%")]
-    max_failed: Option<MaxFailed>,
-    /// Show how far it is, and end with the counts
-    #[arg(long)]
-    follow: bool,
-}
-
-/// `name=Product Name`.
-#[derive(Debug, Clone)]
-struct Pair {
-    field: String,
-    column: String,
-}
-
-impl FromStr for Pair {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text.split_once('=') {
-            Some((field, column)) if !field.trim().is_empty() && !column.trim().is_empty() => {
-                Ok(Self { field: field.trim().to_owned(), column: column.trim().to_owned() })
-            }
-            _ => Err("write FIELD=COLUMN, such as name=\"Product Name\"".to_owned()),
-        }
-    }
-}
 
 impl DomainCommand for ImportCommand {
     fn command(&self) -> clap::Command {
@@ -102,10 +33,16 @@ impl DomainCommand for ImportCommand {
              `imports show` has it, with --dry-run {counts, refusals, gives_up, file, mapping}.",
         );
         ImportArgs::augment_args(command)
+            .subcommand(import_maps::command())
+            .args_conflicts_with_subcommands(true)
+            .subcommand_negates_reqs(true)
     }
 
     fn run(&self, matches: ArgMatches, env: CommandEnv) -> BoxFuture<'static, anyhow::Result<ExitCode>> {
         Box::pin(async move {
+            if let Some(("maps", matches)) = matches.subcommand() {
+                return import_maps::list(matches, &env);
+            }
             let args = ImportArgs::from_arg_matches(&matches)?;
             let tenant = env.fairlane.tenant(env.required_tenant()?);
             let settings = ImportSettings::read(&env.config)?;
@@ -114,29 +51,6 @@ impl DomainCommand for ImportCommand {
             }
             hand_in(&args, &tenant, &settings, &env).await
         })
-    }
-}
-
-impl ImportArgs {
-    fn submission(&self) -> Submission<'_> {
-        let header = self.header_line.map(|line| match line {
-            0 => HeaderChoice::None,
-            line => HeaderChoice::Line(line),
-        });
-        Submission {
-            path: &self.file,
-            mode: self.mode,
-            mapping: self.mapping.iter().map(|pair| (pair.field.clone(), pair.column.clone())).collect(),
-            preset: self.preset.clone(),
-            options: ImportOptions {
-                file: Overrides { encoding: self.encoding, delimiter: self.delimiter, header },
-                decimal_mark: self.decimal,
-                date_format: self.date_format,
-                max_failed: self.max_failed,
-            },
-            again: self.again,
-            user_id: None,
-        }
     }
 }
 
@@ -185,8 +99,13 @@ async fn try_out(
         T => {
             let inspected =
                 inspect::<T>(settings, &submission).map_err(|error| explain(error, args, tenant))?;
-            let plan = inspected.plan(settings, args.mode);
-            let dry = dry_run::run::<T>(tenant, &args.file, &plan, args.max_failed).await;
+            let plan = ImportPlan {
+                duplicates: args.duplicates,
+                location: args.location.clone(),
+                ..inspected.plan(settings, args.mode())
+            };
+            let path = inspected.path(&args.file);
+            let dry = dry_run::run::<T>(tenant, path, &plan, args.max_failed).await;
             (inspected, dry.map_err(explain_dry)?)
         },
         else return Err(explain(unknown_type(name), args, tenant))
@@ -251,6 +170,15 @@ pub(super) fn ending(log: &ImportLog, tenant: &Tenant) -> Vec<String> {
     if let Some(failure) = &log.failure {
         lines.push(format!("because: {failure}"));
     }
+    if let Some(undo) = &log.undo {
+        lines.push(format!(
+            "undoing it: {}, {} as before, {} left because they were touched since{}",
+            undo.status,
+            undo.undone,
+            undo.conflicts,
+            undo.failure.as_deref().map(|why| format!(" ({why})")).unwrap_or_default()
+        ));
+    }
     if counts.failed > 0 {
         lines.push(format!(
             "the refused rows, to be corrected and imported: fairlane imports errors {} -t {} --csv failed.csv",
@@ -290,7 +218,17 @@ fn explain(error: SubmitError, args: &ImportArgs, tenant: &Tenant) -> anyhow::Er
 
 /// A file that can't be read at all is no matter of how it is written.
 fn detection(error: &SubmitError) -> Option<&'static str> {
-    let unread = matches!(error, SubmitError::Table(TabularError::Io(_)));
+    let unread = matches!(
+        error,
+        SubmitError::Table(
+            TabularError::Io(_)
+                | TabularError::Protected
+                | TabularError::DamagedWorkbook { .. }
+                | TabularError::TooMuchUnpacked { .. }
+                | TabularError::NoSheet { .. }
+        ) | SubmitError::UnknownMode { .. }
+            | SubmitError::NoWorkbook
+    );
     (!unread).then_some("--encoding, --delimiter and --header-line say what detection gets wrong")
 }
 

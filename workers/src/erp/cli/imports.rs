@@ -1,4 +1,4 @@
-//! `fairlane imports list|show|errors|cancel`.
+//! `fairlane imports list|show|errors|cancel|undo|conflicts`.
 
 use std::fs::File;
 use std::io::ErrorKind;
@@ -13,6 +13,7 @@ use serde_json::json;
 
 use super::import::ending;
 use super::import_follow::{find, settle};
+use super::import_undo::{conflicts, try_out, undo};
 use super::{Limit, reading};
 use crate::erp::jobs::process_bulk_import::failed_rows::{FailedRows, FailedRowsError};
 use crate::erp::jobs::process_bulk_import::log::{self, ImportLog};
@@ -62,12 +63,33 @@ enum Imports {
         /// Its number
         id: i64,
     },
+    /// Undo an import: what it created goes, what it changed comes back, what was touched since stays and is listed
+    Undo {
+        /// Its number
+        id: i64,
+        /// Say what would happen and store nothing
+        #[arg(long, conflicts_with = "follow")]
+        dry_run: bool,
+        /// Stay until it is done, and end with what became of it
+        #[arg(long)]
+        follow: bool,
+    },
+    /// List what was not undone because it was touched since
+    Conflicts {
+        /// Its number
+        id: i64,
+        #[command(flatten)]
+        limit: Limit,
+        /// Go on behind the record of this number
+        #[arg(long, default_value_t = 0, value_name = "NUMBER")]
+        after: i64,
+    },
 }
 
 impl DomainCommand for ImportsCommand {
     fn command(&self) -> clap::Command {
         ImportsArgs::augment_args(
-            clap::Command::new("imports").about("Look at imports, their errors, stop them"),
+            clap::Command::new("imports").about("Look at imports and their errors, stop them, undo them"),
         )
     }
 
@@ -84,6 +106,11 @@ impl DomainCommand for ImportsCommand {
                     errors(&tenant, &env, id, limit, after).await?;
                 }
                 Imports::Cancel { id } => cancel(&tenant, &env, id).await?,
+                Imports::Undo { id, dry_run: true, .. } => return try_out(&tenant, &env, id).await,
+                Imports::Undo { id, follow, .. } => return undo(&tenant, &env, id, follow).await,
+                Imports::Conflicts { id, limit, after } => {
+                    conflicts(&tenant, &env, id, limit, after).await?;
+                }
             }
             Ok(ExitCode::SUCCESS)
         })
@@ -163,10 +190,15 @@ async fn show(tenant: &Tenant, env: &CommandEnv, id: i64) -> anyhow::Result<()> 
         log.mapping.iter().map(|(field, column)| format!("{field} <- {column}")).collect();
     let mut lines = ending(&log, tenant);
     lines.extend([
-        format!(
-            "file: {}, {} bytes, {}, {}",
-            log.file_name, log.file_size, log.format.text.encoding, log.format.text.dialect
-        ),
+        match &log.format.sheet {
+            Some(of) => {
+                format!("file: {}, sheet `{}`, {} bytes as a table", log.file_name, of.sheet, log.file_size)
+            }
+            None => format!(
+                "file: {}, {} bytes, {}, {}",
+                log.file_name, log.file_size, log.format.text.encoding, log.format.text.dialect
+            ),
+        },
         format!("map: {}", mapping.join(", ")),
         format!("mode {}, {} of {} bytes read", log.mode, log.read_bytes, log.file_size),
     ]);

@@ -1,9 +1,9 @@
-//! The floor: what the database alone takes for the same rows, events, log and checkpoints.
+//! The floor: what the database alone takes for the same rows, kept changes, events, log and checkpoints.
 //!
 //! No file, no validation, no look at what is stored, no fan-out: rows that are known to be new, in the same chunks,
 //! transactions and connections, in one statement for each table.
 
-use fairlane::db::{Conn, Dialect, Query, query};
+use fairlane::db::{Conn, Dialect, Query, Sql, query};
 use fairlane::{Result, Tenant, sql};
 use rust_decimal::Decimal;
 use serde_json::json;
@@ -21,6 +21,7 @@ pub(super) async fn write(tenant: &Tenant, import_id: i64, job: Uuid, rows: u64,
         let mut tx = tenant.begin().await?;
         let conn = &mut tx.conn();
         insert_products(conn, tenant_id, &chunk).await?;
+        insert_changes(conn, tenant_id, import_id, done, until).await?;
         insert_events(conn, tenant_id, import_id, done, &chunk).await?;
         update_log(conn, tenant_id, import_id, until).await?;
         update_job(conn, tenant_id, job, until).await?;
@@ -77,6 +78,24 @@ async fn insert_products(conn: &mut Conn<'_>, tenant_id: i64, rows: &[SampleRow]
         .bind(rows.iter().map(|row| row.reorder_level.cast_signed()).collect::<Vec<_>>())
         .execute(conn)
         .await
+}
+
+/// What an import keeps so that it can be undone: of new rows, that nothing was there before.
+async fn insert_changes(
+    conn: &mut Conn<'_>,
+    tenant_id: i64,
+    import_id: i64,
+    first: u64,
+    until: u64,
+) -> Result<u64> {
+    let numbers: Vec<i64> = (first..until).map(u64::cast_signed).collect();
+    let statement = Sql {
+        postgres: "insert into import_changes (tenant_id, import_id, entity, entity_id, version)
+             select $1, $2, 'product', number, 1 from unnest($3::bigint[]) as c(number)",
+        sqlite: "insert into import_changes (tenant_id, import_id, entity, entity_id, version)
+             select $1, $2, 'product', value, 1 from json_each($3)",
+    };
+    query(statement).bind(tenant_id).bind(import_id).bind(numbers).execute(conn).await
 }
 
 async fn insert_events(

@@ -7,9 +7,9 @@ use fairlane::Tenant;
 
 use super::counts::Counts;
 use super::import_type::{ImportType, RowError, Scope};
-use super::options::{MaxFailed, Mode};
-use super::plan::PlacedRow;
-use super::row_errors::{Outcome, Refusal, RowPlace, StoredRefusal};
+use super::options::{Duplicates, MaxFailed, Mode};
+use super::plan::{Applied, PlacedRow};
+use super::row_errors::{Outcome, RowPlace, StoredRefusal};
 use super::run::{ImportPlan, ImportRun, RunError, is_refusal};
 
 /// What an import would do.
@@ -73,57 +73,80 @@ pub async fn run<T: ImportType>(
     Ok(dry)
 }
 
-/// The rows of earlier chunks, which a dry run has rolled back and the database so does not know: a hash of each key,
-/// with a hash of the row that had it last. Sixteen bytes a row.
+/// The rows of earlier chunks, where the database does not tell: a dry run has rolled them back, and a second row of a key
+/// may have to be refused. A hash of each key, with a hash of the row that had it last: sixteen bytes a row.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     rows: HashMap<u64, u64>,
     hasher: RandomState,
+    duplicates: Duplicates,
 }
 
-/// A row that later chunks may repeat: its place, and the hashes of key and row.
+/// A row that later ones may repeat: its place, and the hashes of key and row.
 pub(super) type Remembered = (RowPlace, u64, u64);
 
-/// Rows that are new to a dry run, and what the others would become.
+/// Rows that are new, and what the others would become.
 pub(super) struct Split<'a, R> {
     pub(super) fresh: Vec<&'a PlacedRow<R>>,
-    pub(super) counts: Counts,
-    pub(super) refusals: Vec<Refusal>,
+    pub(super) applied: Applied,
     pub(super) remembered: Vec<Remembered>,
 }
 
 impl Seen {
-    /// Takes out the rows whose key an earlier chunk had and counts what they would become.
+    pub(super) fn refusing(duplicates: Duplicates) -> Self {
+        Self { duplicates, ..Self::default() }
+    }
+
+    /// What is remembered of a row.
+    pub(super) fn hashes<T: ImportType>(&self, mode: Mode, placed: &PlacedRow<T::Row>) -> Option<Remembered> {
+        let key = T::identity(&placed.row, mode)?;
+        Some((placed.place, self.hash(&key), self.hash(&placed.row)))
+    }
+
+    /// Takes out the rows whose key an earlier one had and counts what they would become.
     pub(super) fn split<'a, T: ImportType>(
         &self,
         mode: Mode,
         rows: &'a [PlacedRow<T::Row>],
     ) -> Split<'a, T::Row> {
-        let (mut fresh, mut remembered) = (Vec::with_capacity(rows.len()), Vec::new());
-        let (mut counts, mut refusals) = (Counts::default(), Vec::new());
+        let mut split = Split {
+            fresh: Vec::with_capacity(rows.len()),
+            applied: Applied::default(),
+            remembered: Vec::new(),
+        };
         let mut changed = HashMap::new();
         for placed in rows {
-            let Some(key) = T::row_keys(&placed.row).into_iter().next() else { continue };
-            let (key_hash, row_hash) = (self.hash(&key), self.hash(&placed.row));
-            remembered.push((placed.place, key_hash, row_hash));
-            let Some(before) = self.rows.get(&key_hash) else {
-                fresh.push(placed);
+            let Some((place, key_hash, row_hash)) = self.hashes::<T>(mode, placed) else {
+                split.fresh.push(placed);
                 continue;
             };
-            counts.total += 1;
-            if mode == Mode::Create {
-                counts.failed += 1;
-                let message =
-                    format!("`{}` stands twice in the file; mode create takes the first", key.value);
-                let error = RowError::cell("duplicate_key", key.field, &key.value, message);
-                refusals.push(Refusal { place: placed.place, outcome: Outcome::Failed, error });
-            } else if changed.insert(key_hash, row_hash).unwrap_or(*before) == row_hash {
-                counts.unchanged += 1;
+            let refuses = self.duplicates == Duplicates::Error;
+            let before = match self.rows.get(&key_hash) {
+                Some(before) => Some(*before),
+                // In one chunk only refusing tells: what is not refused is the plan's business.
+                None if refuses => changed.get(&key_hash).copied(),
+                None => None,
+            };
+            let Some(before) = before else {
+                changed.insert(key_hash, row_hash);
+                split.remembered.push((place, key_hash, row_hash));
+                split.fresh.push(placed);
+                continue;
+            };
+            if refuses || mode == Mode::Create {
+                let error = repeated::<T>(mode, refuses, &placed.row);
+                split.applied.refuse(place, Outcome::Failed, error);
+                continue;
+            }
+            split.remembered.push((place, key_hash, row_hash));
+            split.applied.counts.total += 1;
+            if changed.insert(key_hash, row_hash).unwrap_or(before) == row_hash {
+                split.applied.counts.unchanged += 1;
             } else {
-                counts.updated += 1;
+                split.applied.counts.updated += 1;
             }
         }
-        Split { fresh, counts, refusals, remembered }
+        split
     }
 
     /// Remembers rows that were not refused.
@@ -134,4 +157,11 @@ impl Seen {
     fn hash(&self, value: &impl Hash) -> u64 {
         self.hasher.hash_one(value)
     }
+}
+
+fn repeated<T: ImportType>(mode: Mode, refuses: bool, row: &T::Row) -> RowError {
+    let Some(key) = T::identity(row, mode) else { return RowError::row("duplicate_key", "stands twice") };
+    let why = if refuses { "duplicates are errors" } else { "mode create takes the first" };
+    let message = format!("`{}` stands twice in the file; {why}", key.value);
+    RowError::cell("duplicate_key", key.field, &key.value, message)
 }

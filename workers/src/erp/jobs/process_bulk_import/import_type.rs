@@ -1,18 +1,18 @@
-//! What a type of import is made of: [`ImportType`] has everything that differs from type to type.
+//! What a type of import is made of: [`ImportType`] has everything that differs from type to type, [`RecordType`] what
+//! differs among those whose rows are records with keys.
 //!
 //! A new type is one file with one implementation, and one line in [`super::types`].
 
 use std::borrow::Cow;
 use std::future::Future;
 
-use fairlane::db::Conn;
-use fairlane::{Event, Result};
-use rust_decimal::Decimal;
-use serde::{Serialize, de::DeserializeOwned};
+use fairlane::{Event, Result, Tenant, Transaction};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::mapping::Columns;
-use super::tabular::Record;
-use super::tabular::value::{self, ValueError, ValueSettings};
+pub use super::cells::Cells;
+use super::options::Mode;
+use super::plan::{Applied, PlacedRow};
+pub use super::record_type::RecordType;
 
 /// A field that a column of a file can be mapped to.
 #[derive(Debug, Clone, Copy)]
@@ -23,17 +23,24 @@ pub struct Field {
     pub required: bool,
     /// Whether its cells are numbers, by which the file's decimal mark is judged.
     pub is_number: bool,
+    /// Whether its cells are dates, by which the order of day and month is judged.
+    pub is_date: bool,
 }
 
 impl Field {
     /// A text.
     pub const fn text(name: &'static str) -> Self {
-        Self { name, required: false, is_number: false }
+        Self { name, required: false, is_number: false, is_date: false }
+    }
+
+    /// A date.
+    pub const fn date(name: &'static str) -> Self {
+        Self { name, required: false, is_number: false, is_date: true }
     }
 
     /// A number.
     pub const fn number(name: &'static str) -> Self {
-        Self { name, required: false, is_number: true }
+        Self { name, required: false, is_number: true, is_date: false }
     }
 
     /// No row can be created without it.
@@ -48,6 +55,8 @@ impl Field {
 pub struct Preset {
     /// What it is called.
     pub name: &'static str,
+    /// The columns that tell a file of this system: one that has them all is taken for such a file.
+    pub marks: &'static [&'static str],
     /// Field and column; a column that the file does not have is left out.
     pub columns: &'static [(&'static str, &'static str)],
 }
@@ -113,11 +122,13 @@ pub struct Found<R> {
     pub records: Vec<R>,
     /// The rows that can't be read: no row of the file may write to them.
     pub damaged: Vec<DamagedRecord>,
+    /// The keys that several records hold: a row that has no other one means none of them.
+    pub ambiguous: Vec<Key>,
 }
 
 impl<R> Default for Found<R> {
     fn default() -> Self {
-        Self { records: Vec::new(), damaged: Vec::new() }
+        Self { records: Vec::new(), damaged: Vec::new(), ambiguous: Vec::new() }
     }
 }
 
@@ -141,69 +152,48 @@ pub struct Scope {
     pub user_id: Option<i64>,
 }
 
-/// The cells of one row under their fields' names.
-#[derive(Debug)]
-pub struct Cells<'a> {
-    pub(super) record: &'a Record,
-    pub(super) columns: &'a Columns,
-    pub(super) values: &'a ValueSettings,
+/// Nobody is told: what a type publishes that has no event of its own.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum NoEvent {}
+
+impl Event for NoEvent {
+    const NAME: &'static str = "erp.nothing.happened";
 }
 
-impl<'a> Cells<'a> {
-    /// The text of a field; `None` for an empty cell, a null marker or a field without column.
-    pub fn text(&self, field: usize) -> Option<&'a str> {
-        value::text(self.raw(field)?)
-    }
-
-    /// A number, if there is one.
-    ///
-    /// # Errors
-    /// When the cell is no number, or one that can be read in two ways.
-    pub fn decimal(&self, field: usize) -> Result<Option<Decimal>, RowError> {
-        let Some(cell) = self.raw(field) else { return Ok(None) };
-        self.values.decimal(cell).map_err(|error| value_error(field, cell, &error))
-    }
-
-    /// A truth value, if there is one.
-    ///
-    /// # Errors
-    /// When the cell is none.
-    pub fn boolean(&self, field: usize) -> Result<Option<bool>, RowError> {
-        let Some(cell) = self.raw(field) else { return Ok(None) };
-        self.values.boolean(cell).map_err(|error| value_error(field, cell, &error))
-    }
-
-    fn raw(&self, field: usize) -> Option<&'a str> {
-        self.record.get(self.columns.of(field)?)
-    }
+/// Who writes which rows, and how they are meant.
+#[derive(Debug, Clone, Copy)]
+pub struct Writing<'a> {
+    /// Whose rows.
+    pub tenant: &'a Tenant,
+    /// The same in numbers, and the import.
+    pub scope: Scope,
+    /// Which rows are wanted.
+    pub mode: Mode,
+    /// Where the stock is that names no location.
+    pub location: Option<&'a str>,
+    /// Whether all of it is rolled back: nobody is told, nothing is noted.
+    pub dry: bool,
+    /// Whether what was there before is kept, so that the import can be undone.
+    pub keep: bool,
 }
 
-fn value_error(field: usize, cell: &str, error: &ValueError) -> RowError {
-    RowError::cell(error.code(), field, cell, error.to_string())
-}
-
-/// A type of import: its fields, its keys, its table and its events.
-///
-/// The import reads rows, asks for the stored records with the same keys, merges in memory and writes what is new and
-/// what changed in one statement each; so every function here is either pure or a single statement.
+/// A type of import: its fields, what a row means and what a chunk of rows writes.
 pub trait ImportType: Send + Sync + Sized + 'static {
     /// The name users give: `products`.
     const NAME: &'static str;
+    /// What the rows become, as changes are kept: `product`.
+    const ENTITY: &'static str;
     /// The fields a file can have.
     const FIELDS: &'static [Field];
     /// Ready-made mappings.
     const PRESETS: &'static [Preset];
+    /// The modes it has; the first is meant where none is said.
+    const MODES: &'static [Mode];
 
     /// What one row of a file says.
     type Row: std::hash::Hash + Send + Sync;
-    /// What the database holds.
-    type Record: Clone + Send + Sync;
     /// What is remembered from row to row; part of the checkpoint.
     type Memory: Default + Clone + Serialize + DeserializeOwned + Send + Sync;
-    /// The event of a new record.
-    type Created: Event;
-    /// The event of a changed record.
-    type Updated: Event;
 
     /// Reads a row.
     ///
@@ -211,51 +201,63 @@ pub trait ImportType: Send + Sync + Sized + 'static {
     /// What makes the row unfit, whatever is stored already.
     fn read(cells: &Cells<'_>, memory: &mut Self::Memory) -> Result<Reading<Self::Row>, RowError>;
 
-    /// By what a row is found: the first key identifies it, the others must not belong to another record.
-    fn row_keys(row: &Self::Row) -> Vec<Key>;
+    /// What two rows must not share if they are to be two; nothing where every row counts.
+    fn identity(row: &Self::Row, mode: Mode) -> Option<Key>;
 
-    /// The same of a stored record: every key it holds.
-    fn record_keys(record: &Self::Record) -> Vec<Key>;
+    /// Writes rows in a few statements, whatever their number; a refusal of the database is an error.
+    fn apply(
+        writing: Writing<'_>,
+        tx: &mut Transaction,
+        rows: &[&PlacedRow<Self::Row>],
+    ) -> impl Future<Output = Result<Applied>> + Send;
 
-    /// A new record, its id still 0.
-    ///
-    /// # Errors
-    /// When a required field is missing.
-    fn new_record(row: &Self::Row) -> Result<Self::Record, RowError>;
+    /// Takes back what an import has done to some records; the caller marks them.
+    fn undo(
+        writing: Writing<'_>,
+        tx: &mut Transaction,
+        changes: &[Kept],
+    ) -> impl Future<Output = Result<Vec<Undone>>> + Send;
+}
 
-    /// Writes a row's values into a record and raises its version; returns what changed. An empty cell changes nothing.
-    fn merge(record: &mut Self::Record, row: &Self::Row) -> Vec<FieldChange>;
+/// A change of an import that is to be undone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kept {
+    /// The record.
+    pub id: i64,
+    /// The version the import left it at.
+    pub version: i64,
+    /// Whether the import created it.
+    pub is_new: bool,
+}
 
-    /// The record's id.
-    fn id(record: &Self::Record) -> i64;
+/// What undoing a change came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Undone {
+    /// The record.
+    pub id: i64,
+    /// What it came to: `deleted`, `restored`, `reversed` or `conflict`.
+    pub outcome: &'static str,
+    /// What people know the record by.
+    pub label: Option<String>,
+    /// Why it is left as it is: the stable word.
+    pub code: Option<&'static str>,
+    /// The same for a person.
+    pub message: Option<String>,
+}
 
-    /// Gives the record its id.
-    fn set_id(record: &mut Self::Record, id: i64);
+impl Undone {
+    /// A change that was taken back.
+    pub fn done(id: i64, outcome: &'static str) -> Self {
+        Self { id, outcome, label: None, code: None, message: None }
+    }
 
-    /// What is stored under one of the keys.
-    fn load(
-        conn: &mut Conn<'_>,
-        scope: Scope,
-        keys: &[Key],
-    ) -> impl Future<Output = Result<Found<Self::Record>>> + Send;
+    /// A change that stays, and why.
+    pub fn conflict(id: i64, label: Option<String>, code: &'static str, message: impl Into<String>) -> Self {
+        Self { id, outcome: "conflict", label, code: Some(code), message: Some(message.into()) }
+    }
 
-    /// Stores new records; returns their ids in order.
-    fn insert(
-        conn: &mut Conn<'_>,
-        scope: Scope,
-        records: &[&Self::Record],
-    ) -> impl Future<Output = Result<Vec<i64>>> + Send;
-
-    /// Stores changed records.
-    fn update(
-        conn: &mut Conn<'_>,
-        scope: Scope,
-        records: &[&Self::Record],
-    ) -> impl Future<Output = Result<()>> + Send;
-
-    /// The event of a new record.
-    fn created(record: &Self::Record, scope: Scope) -> Self::Created;
-
-    /// The event of a changed record.
-    fn updated(record: &Self::Record, changes: Vec<FieldChange>, scope: Scope) -> Self::Updated;
+    /// Whether it stays.
+    pub fn is_conflict(&self) -> bool {
+        self.outcome == "conflict"
+    }
 }

@@ -12,9 +12,10 @@ use super::import_type::{ImportType, Scope};
 use super::log::{self, ImportLog, ImportResult};
 use super::options::Mode;
 use super::run::{Chunk, ImportPlan, ImportRun, RunError, Written, is_refusal};
-use super::submit::limits;
+use super::submit::table_limits;
 use super::tabular::TabularError;
 use super::types::with_import_type;
+use super::{row_errors, undo};
 use crate::erp::settings::ImportSettings;
 
 /// How long an import waits for another one of its tenant and type that is to be tried again, or whose job has no key: the
@@ -87,7 +88,7 @@ async fn run_type<T: ImportType, S>(
         return Err(JobError::snooze(TURN));
     }
     match go_through::<T, S>(import, scope, checkpoint, ctx, settings).await {
-        Ok(run) => complete(&run, scope, ctx).await,
+        Ok(run) => complete(&run, scope, ctx, settings).await,
         Err(End::Interrupted) => Err(JobError::snooze(Duration::ZERO)),
         Err(End::Retry(error)) => Err(error),
         Err(End::Cancelled) => {
@@ -149,12 +150,21 @@ async fn go_through<T: ImportType, S>(
         mapping: import.mapping.clone(),
         format: import.format.text.clone(),
         values: import.format.values,
-        limits: limits(settings),
+        limits: table_limits(settings, import.format.text.sheet),
         chunk_rows: settings.chunk_rows,
+        duplicates: import.options.duplicates,
+        location: import.options.location.clone(),
+        keep: settings.undo_days > 0,
     };
     let mut run = ImportRun::<T>::open(ctx.tenant(), scope, &path, &plan, checkpoint)?;
     if import.cancel_requested {
         return Err(End::Cancelled);
+    }
+    if run.needs_seen() {
+        let mut tx = ctx.fairlane().db().read().await?;
+        let refused = row_errors::records(&mut tx.conn(), scope).await?;
+        drop(tx);
+        run.see_again(&path, &plan, &refused)?;
     }
     while let Some(chunk) = run.read_chunk().map_err(RunError::from)? {
         let written = write(ctx, &run, &chunk).await?;
@@ -216,7 +226,12 @@ async fn cancelled_in_queue<S>(ctx: &Context<S>) -> Result<bool, Error> {
     row.map_or(Ok(false), |row| row.get("cancelled"))
 }
 
-async fn complete<T: ImportType, S>(run: &ImportRun<T>, scope: Scope, ctx: &Context<S>) -> JobResult {
+async fn complete<T: ImportType, S>(
+    run: &ImportRun<T>,
+    scope: Scope,
+    ctx: &Context<S>,
+    settings: &ImportSettings,
+) -> JobResult {
     let counts = run.counts();
     if !counts.add_up() {
         let message = format!("the counts do not add up: {counts:?}; please report this");
@@ -227,6 +242,7 @@ async fn complete<T: ImportType, S>(run: &ImportRun<T>, scope: Scope, ctx: &Cont
         0 => ImportResult::Completed,
         _ => ImportResult::CompletedWithErrors,
     };
+    undo::prune(ctx, settings).await?;
     let mut tx = ctx.begin().await?;
     log::progress(&mut tx.conn(), scope, counts, run.read_bytes()).await?;
     log::finish(&mut tx.conn(), scope, result, None).await?;

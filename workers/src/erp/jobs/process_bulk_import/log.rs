@@ -15,6 +15,7 @@ use super::mapping::Mapping;
 use super::options::{ImportOptions, Mode};
 use super::tabular::Format;
 use super::tabular::value::ValueSettings;
+use super::workbook::SheetOf;
 
 pub use outcome::{ImportResult, has_orphans, request_cancel, settle_orphans};
 pub(super) use outcome::{finish, mark_failed};
@@ -29,6 +30,9 @@ pub struct FileFormat {
     pub text: Format,
     /// Decimal mark and date format.
     pub values: ValueSettings,
+    /// The sheet of a workbook, where it is one.
+    #[serde(default, rename = "workbook", skip_serializing_if = "Option::is_none")]
+    pub sheet: Option<SheetOf>,
 }
 
 /// An import before it has a number.
@@ -96,6 +100,23 @@ pub struct ImportLog {
     pub completed_at: Option<DateTime<Utc>>,
     /// When it failed or was cancelled.
     pub failed_at: Option<DateTime<Utc>>,
+    /// How far it is undone; nothing where nobody has asked for that.
+    pub undo: Option<UndoState>,
+}
+
+/// How far an import is undone.
+#[derive(Debug, Clone, Serialize)]
+pub struct UndoState {
+    /// pending, processing, completed or failed.
+    pub status: String,
+    /// Records that are as they were before.
+    pub undone: u64,
+    /// Records that were touched since, and stay.
+    pub conflicts: u64,
+    /// Why it failed.
+    pub failure: Option<String>,
+    /// When it was done.
+    pub undone_at: Option<DateTime<Utc>>,
 }
 
 fn json(value: &impl Serialize) -> Result<serde_json::Value> {
@@ -111,8 +132,8 @@ fn as_int(value: u64) -> i64 {
 pub(super) async fn insert(conn: &mut Conn<'_>, import: &NewImport<'_>) -> Result<i64> {
     query(sql!(
         "insert into import_logs (tenant_id, user_id, import_type, file_path, file_name, file_size, sha256, mode,
-            mapping, options, format, created_at, updated_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, {now}, {now})
+            mapping, options, format, stock_mode, created_at, updated_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, {now}, {now})
          returning id"
     ))
     .bind(import.tenant_id)
@@ -122,10 +143,11 @@ pub(super) async fn insert(conn: &mut Conn<'_>, import: &NewImport<'_>) -> Resul
     .bind(import.file_name)
     .bind(as_int(import.file_size))
     .bind(import.sha256)
-    .bind(import.mode.as_str())
+    .bind(if import.mode.is_of_stock() { Mode::Upsert.as_str() } else { import.mode.as_str() })
     .bind(json(import.mapping)?)
     .bind(json(import.options)?)
     .bind(json(import.format)?)
+    .bind(import.mode.is_of_stock().then(|| import.mode.as_str()))
     .fetch_one(conn)
     .await?
     .get("id")
@@ -143,10 +165,11 @@ pub(super) async fn set_job(conn: &mut Conn<'_>, tenant_id: i64, import_id: i64,
 }
 
 const COLUMNS: Sql = sql!(
-    "select cast(id as text) as key, id, import_type, file_name, file_path, file_size, sha256, mode, mapping, options, format, job_id, user_id,
+    "select cast(id as text) as key, id, import_type, file_name, file_path, file_size, sha256,
+        coalesce(stock_mode, mode) as mode, mapping, options, format, job_id, user_id,
         status, result, total_rows, created_rows, updated_rows, unchanged_rows, skipped_rows, failed_rows, blank_rows,
         read_bytes, failure_code, failure, cancel_requested_at is not null as cancel_requested, created_at,
-        started_at, completed_at, failed_at
+        started_at, completed_at, failed_at, undo_status, undone_rows, conflict_rows, undo_failure, undone_at
      from import_logs
      where tenant_id = $1 and (cast($2 as bigint) = 0 or id = $2) and ($3 = '' or sha256 = $3)
      order by id desc limit $4"
@@ -216,6 +239,16 @@ fn read(row: &Row) -> Result<ImportLog> {
         started_at: row.get("started_at")?,
         completed_at: row.get("completed_at")?,
         failed_at: row.get("failed_at")?,
+        undo: match row.get::<Option<String>>("undo_status")? {
+            Some(status) => Some(UndoState {
+                status,
+                undone: number("undone_rows")?,
+                conflicts: number("conflict_rows")?,
+                failure: row.get("undo_failure")?,
+                undone_at: row.get("undone_at")?,
+            }),
+            None => None,
+        },
     })
 }
 
@@ -239,6 +272,16 @@ pub(super) async fn start(conn: &mut Conn<'_>, scope: Scope, import_type: &str, 
     .execute(conn)
     .await?;
     Ok(started == 1)
+}
+
+/// Locks an import's row: who else wants to undo it waits.
+pub(super) async fn lock(conn: &mut Conn<'_>, scope: Scope) -> Result<()> {
+    query(sql!("select id from import_logs where tenant_id = $1 and id = $2 {lock}"))
+        .bind(scope.tenant_id)
+        .bind(scope.import_id)
+        .fetch_optional(conn)
+        .await
+        .map(drop)
 }
 
 /// Forgets what an attempt without checkpoint has left behind.

@@ -77,6 +77,16 @@ impl Columns {
         self.places.get(field).copied().flatten()
     }
 
+    /// The mapped fields, with their columns.
+    pub(super) fn places(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.places.iter().enumerate().filter_map(|(field, at)| Some((field, (*at)?)))
+    }
+
+    /// The columns that hold dates.
+    pub fn dates(&self, fields: &[Field]) -> Vec<usize> {
+        fields.iter().zip(&self.places).filter(|(field, _)| field.is_date).filter_map(|(_, at)| *at).collect()
+    }
+
     /// The columns that hold numbers.
     pub fn numbers(&self, fields: &[Field]) -> Vec<usize> {
         fields
@@ -122,8 +132,8 @@ fn field_place<T: ImportType>(name: &str) -> Result<usize, MappingError> {
     })
 }
 
-/// The mapping of an import: the preset's columns that the file has, then what the user said; without either, every
-/// column that is called like a field.
+/// The mapping of an import: the preset's columns that the file has, then what the user said; without either, those of the
+/// only preset whose marks the file has, else every column that is called like a field.
 ///
 /// # Errors
 /// An unknown preset.
@@ -132,12 +142,20 @@ pub fn complete<T: ImportType>(
     preset: Option<&str>,
     header: &Header,
 ) -> Result<Mapping, MappingError> {
-    let mut mapping = match preset {
-        Some(name) => from_preset(find_preset::<T>(name)?, header),
-        None => named_alike::<T>(header),
+    let detected = given.is_empty().then(|| detect::<T>(header)).flatten();
+    let mut mapping = match (preset, detected) {
+        (Some(name), _) => from_preset(find_preset::<T>(name)?, header),
+        (None, Some(detected)) => from_preset(detected, header),
+        (None, None) => named_alike::<T>(header),
     };
     mapping.extend(given.iter().map(|(field, column)| (field.clone(), column.clone())));
     Ok(mapping)
+}
+
+/// The preset whose marks the file has, when it is exactly one.
+pub fn detect<T: ImportType>(header: &Header) -> Option<&'static Preset> {
+    let mut fitting = T::PRESETS.iter().filter(|preset| preset.marks.iter().all(|mark| header.has(mark)));
+    fitting.next().filter(|_| fitting.next().is_none())
 }
 
 fn find_preset<T: ImportType>(name: &str) -> Result<&'static Preset, MappingError> {

@@ -6,27 +6,39 @@
 //! run           read_chunk: rows -> typed rows or errors (import_type, products)
 //!               write: stored records with the same keys -> plan -> update, insert, events, errors, log
 //!               commit with the checkpoint; a refused chunk is halved down to its bad rows
+//! keyed       what a chunk of records with keys writes; changes keeps what was there before, undo brings it back
 //! failed_rows refused rows read again from the file, with the reason, as a CSV that can be imported again
 //! dry_run     the same with every transaction rolled back
 //! ```
-//! What differs between products, customers and so on is in one implementation of [`import_type::ImportType`] each.
+//! What differs between products, customers, vendors and an inventory is in one implementation of
+//! [`import_type::ImportType`] each.
 
+mod cells;
+pub mod changes;
 pub mod counts;
+pub mod customers;
 pub mod dry_run;
 pub mod failed_rows;
 pub mod files;
 pub mod import_type;
+pub mod inventory;
 mod job;
+mod keyed;
 pub mod log;
 pub mod mapping;
 pub mod options;
-mod plan;
+pub mod party;
+pub mod plan;
 pub mod products;
+mod record_type;
 pub mod row_errors;
 pub mod run;
 pub mod submit;
 pub mod tabular;
 pub mod types;
+pub mod undo;
+pub mod vendors;
+pub mod workbook;
 
 use std::time::Duration;
 

@@ -21,6 +21,10 @@ pub enum Mode {
     Create,
     /// Known ones are changed, new ones left out.
     Update,
+    /// Stock: so much is there now.
+    Count,
+    /// Stock: so much came, or, negative, went.
+    Delta,
 }
 
 impl Mode {
@@ -30,7 +34,14 @@ impl Mode {
             Self::Upsert => "upsert",
             Self::Create => "create",
             Self::Update => "update",
+            Self::Count => "count",
+            Self::Delta => "delta",
         }
+    }
+
+    /// Whether it is one of stock, which is moved and not kept as a record.
+    pub fn is_of_stock(self) -> bool {
+        matches!(self, Self::Count | Self::Delta)
     }
 }
 
@@ -38,10 +49,35 @@ impl FromStr for Mode {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        [Self::Upsert, Self::Create, Self::Update]
+        [Self::Upsert, Self::Create, Self::Update, Self::Count, Self::Delta]
             .into_iter()
             .find(|mode| mode.as_str() == text)
-            .ok_or_else(|| format!("`{text}` is no mode; use upsert, create or update"))
+            .ok_or_else(|| {
+                format!("`{text}` is no mode; use upsert, create or update, for inventory count or delta")
+            })
+    }
+}
+
+/// What becomes of a row whose key an earlier row of the file has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Duplicates {
+    /// The later one is written over the earlier one.
+    #[default]
+    LastWins,
+    /// It is refused.
+    Error,
+}
+
+impl FromStr for Duplicates {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "last-wins" | "last" => Ok(Self::LastWins),
+            "error" => Ok(Self::Error),
+            _ => Err(format!("`{text}` says nothing about duplicates; use last-wins or error")),
+        }
     }
 }
 
@@ -115,4 +151,10 @@ pub struct ImportOptions {
     pub date_format: Option<DateFormat>,
     /// After how many failed rows to give up; never by default.
     pub max_failed: Option<MaxFailed>,
+    /// What becomes of a row whose key an earlier row has.
+    pub duplicates: Duplicates,
+    /// Where the stock is that names no location.
+    pub location: Option<String>,
+    /// The sheet of a workbook, by name or number; the first that is shown by default.
+    pub sheet: Option<String>,
 }

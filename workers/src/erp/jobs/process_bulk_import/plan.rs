@@ -1,33 +1,62 @@
 //! What a chunk of rows means for what is stored: who is created, who changes, who is refused. Pure.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::counts::Counts;
-use super::import_type::{FieldChange, Found, ImportType, Key, RowError};
+use super::import_type::{FieldChange, Found, Key, RecordType, RowError};
 use super::options::Mode;
 use super::row_errors::{Outcome, Refusal, RowPlace};
 
 /// A row that could be read, and where it stands.
 #[derive(Debug)]
-pub(super) struct PlacedRow<R> {
-    pub(super) place: RowPlace,
-    pub(super) row: R,
+pub struct PlacedRow<R> {
+    /// Where it stands.
+    pub place: RowPlace,
+    /// What it says.
+    pub row: R,
+}
+
+/// What some rows became.
+#[derive(Debug, Default)]
+pub struct Applied {
+    /// Their numbers.
+    pub counts: Counts,
+    /// Those that were refused or left out.
+    pub refusals: Vec<Refusal>,
+}
+
+impl Applied {
+    /// Adds what other rows became.
+    pub fn merge(&mut self, other: Self) {
+        self.counts.add(&other.counts);
+        self.refusals.extend(other.refusals);
+    }
+
+    /// Adds a row that was refused or left out.
+    pub fn refuse(&mut self, place: RowPlace, outcome: Outcome, error: RowError) {
+        self.counts.total += 1;
+        match outcome {
+            Outcome::Failed => self.counts.failed += 1,
+            Outcome::Skipped => self.counts.skipped += 1,
+        }
+        self.refusals.push(Refusal { place, outcome, error });
+    }
 }
 
 /// What has to be written for a chunk.
-pub(super) struct Plan<T: ImportType> {
+pub(super) struct Plan<T: RecordType> {
     slots: Vec<Slot<T>>,
     updates: Vec<UpdateDraft<T>>,
     /// What is wrong with the stored rows that can't be read, by the keys they hold.
     damaged: HashMap<Key, String>,
+    /// The keys that mean several records.
+    ambiguous: HashSet<Key>,
     /// What became of the rows.
-    pub(super) counts: Counts,
-    /// The rows that were refused or left out.
-    pub(super) refusals: Vec<Refusal>,
+    pub(super) applied: Applied,
 }
 
 /// One record of the chunk, stored or new.
-struct Slot<T: ImportType> {
+struct Slot<T: RecordType> {
     record: T::Record,
     is_new: bool,
     is_changed: bool,
@@ -36,13 +65,13 @@ struct Slot<T: ImportType> {
 }
 
 /// An update's event before the record's id is known.
-struct UpdateDraft<T: ImportType> {
+struct UpdateDraft<T: RecordType> {
     slot: usize,
     record: T::Record,
     changes: Vec<FieldChange>,
 }
 
-impl<T: ImportType> Plan<T> {
+impl<T: RecordType> Plan<T> {
     /// Goes through the rows in order, so that of rows with the same key the last one wins.
     pub(super) fn make(mode: Mode, stored: Found<T::Record>, rows: &[&PlacedRow<T::Row>]) -> Self {
         let damaged = stored.damaged.into_iter();
@@ -51,8 +80,8 @@ impl<T: ImportType> Plan<T> {
             slots: Vec::new(),
             updates: Vec::new(),
             damaged: damaged.collect(),
-            counts: Counts::default(),
-            refusals: Vec::new(),
+            ambiguous: stored.ambiguous.into_iter().collect(),
+            applied: Applied::default(),
         };
         let mut index = HashMap::with_capacity(stored.records.len() + rows.len());
         for record in stored.records {
@@ -60,13 +89,9 @@ impl<T: ImportType> Plan<T> {
             plan.slots.push(Slot { record, is_new: false, is_changed: false, first: None });
         }
         for placed in rows {
-            plan.counts.total += 1;
-            if let Err((outcome, error)) = plan.add(mode, &mut index, &placed.row) {
-                match outcome {
-                    Outcome::Failed => plan.counts.failed += 1,
-                    Outcome::Skipped => plan.counts.skipped += 1,
-                }
-                plan.refusals.push(Refusal { place: placed.place, outcome, error });
+            match plan.add(mode, &mut index, &placed.row) {
+                Ok(()) => plan.applied.counts.total += 1,
+                Err((outcome, error)) => plan.applied.refuse(placed.place, outcome, error),
             }
         }
         plan
@@ -85,6 +110,10 @@ impl<T: ImportType> Plan<T> {
         if let Some((key, why)) = keys.iter().find_map(|key| self.damaged.get_key_value(key)) {
             let message = format!("belongs to a stored row that can't be read ({why}); repair it first");
             return Err((Outcome::Failed, key_error::<T>("damaged_record", key, &message)));
+        }
+        if let Some(key) = keys.iter().find(|key| self.ambiguous.contains(key)) {
+            let message = "belongs to several records; name the one that is meant by its code";
+            return Err((Outcome::Failed, key_error::<T>("ambiguous_key", key, message)));
         }
         let slot = keys.iter().find_map(|key| index.get(key).copied());
         match (slot, mode) {
@@ -107,7 +136,7 @@ impl<T: ImportType> Plan<T> {
                 let record = T::new_record(row).map_err(|error| (Outcome::Failed, error))?;
                 index.extend(keys.into_iter().map(|key| (key, self.slots.len())));
                 self.slots.push(Slot { record, is_new: true, is_changed: false, first: None });
-                self.counts.created += 1;
+                self.applied.counts.created += 1;
                 Ok(())
             }
         }
@@ -138,10 +167,10 @@ impl<T: ImportType> Plan<T> {
         let mut record = slot.record.clone();
         let changes = T::merge(&mut record, row);
         if changes.is_empty() {
-            self.counts.unchanged += 1;
+            self.applied.counts.unchanged += 1;
             return;
         }
-        self.counts.updated += 1;
+        self.applied.counts.updated += 1;
         for key in T::record_keys(&slot.record) {
             index.remove(&key);
         }
@@ -194,7 +223,7 @@ impl<T: ImportType> Plan<T> {
     }
 }
 
-fn key_error<T: ImportType>(code: &'static str, key: &Key, message: &str) -> RowError {
+fn key_error<T: RecordType>(code: &'static str, key: &Key, message: &str) -> RowError {
     let name = T::FIELDS.get(key.field).map_or("key", |field| field.name);
     RowError::cell(code, key.field, &key.value, format!("{name} `{}` {message}", key.value))
 }

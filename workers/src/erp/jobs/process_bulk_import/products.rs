@@ -1,23 +1,31 @@
 //! Importing products: by SKU, else by barcode, else by handle and option values.
 
 mod changes;
+mod keys;
 mod presets;
 mod store;
 
 use std::collections::BTreeMap;
 
-use fairlane::Result;
 use fairlane::db::Conn;
-use rust_decimal::{Decimal, RoundingStrategy};
+use fairlane::{Result, Transaction};
+use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use changes::{change, set};
+use changes::differences;
+pub(super) use changes::{change, set};
+use keys::{handle_key, keys, title_of_handle};
 
+use super::changes::ChangeSql;
 use super::import_type::{
-    Cells, Field, FieldChange, Found, ImportType, Key, Preset, Reading, RowError, Scope,
+    Cells, Field, FieldChange, Found, ImportType, Kept, Key, Preset, Reading, RecordType, RowError, Scope,
+    Undone, Writing,
 };
-use crate::erp::events::{Change, ProductCreated, ProductUpdated};
+use super::options::Mode;
+use super::plan::{Applied, PlacedRow};
+use super::{keyed, undo};
+use crate::erp::events::{Change, ProductCreated, ProductDeleted, ProductUpdated};
 
 const SKU: usize = 0;
 const BARCODE: usize = 1;
@@ -81,6 +89,8 @@ pub struct LastTitle {
 
 impl ImportType for Products {
     const NAME: &'static str = "products";
+    const ENTITY: &'static str = "product";
+    const MODES: &'static [Mode] = &[Mode::Upsert, Mode::Create, Mode::Update];
     const FIELDS: &'static [Field] = &[
         Field::text("sku"),
         Field::text("barcode"),
@@ -100,24 +110,21 @@ impl ImportType for Products {
     const PRESETS: &'static [Preset] = presets::PRESETS;
 
     type Row = ProductRow;
-    type Record = Product;
     type Memory = LastTitle;
-    type Created = ProductCreated;
-    type Updated = ProductUpdated;
 
     fn read(cells: &Cells<'_>, memory: &mut LastTitle) -> Result<Reading<ProductRow>, RowError> {
-        let handle = text(cells, HANDLE, 255)?;
-        let own_name = text(cells, NAME, 500)?;
+        let handle = cells.text_within(HANDLE, 255)?;
+        let own_name = cells.text_within(NAME, 500)?;
         let name = title_of_handle(handle.as_deref(), own_name, memory);
         let mut row = ProductRow {
-            sku: text(cells, SKU, 200)?,
-            barcode: text(cells, BARCODE, 200)?,
-            category: text(cells, CATEGORY, 200)?,
-            unit: text(cells, UNIT, 100)?,
-            price: money(cells, PRICE)?,
-            standard_cost: money(cells, STANDARD_COST)?,
-            reorder_level: quantity(cells, REORDER_LEVEL)?,
-            reorder_quantity: quantity(cells, REORDER_QUANTITY)?,
+            sku: cells.text_within(SKU, 200)?,
+            barcode: cells.text_within(BARCODE, 200)?,
+            category: cells.text_within(CATEGORY, 200)?,
+            unit: cells.text_within(UNIT, 100)?,
+            price: cells.money(PRICE)?,
+            standard_cost: cells.money(STANDARD_COST)?,
+            reorder_level: cells.quantity(REORDER_LEVEL)?,
+            reorder_quantity: cells.quantity(REORDER_QUANTITY)?,
             active: cells.boolean(ACTIVE)?,
             name,
             handle,
@@ -140,6 +147,31 @@ impl ImportType for Products {
         }
         Ok(Reading::Row(row))
     }
+
+    fn identity(row: &ProductRow, _: Mode) -> Option<Key> {
+        Self::row_keys(row).into_iter().next()
+    }
+
+    async fn apply(
+        writing: Writing<'_>,
+        tx: &mut Transaction,
+        rows: &[&PlacedRow<ProductRow>],
+    ) -> Result<Applied> {
+        keyed::apply::<Self>(writing, tx, rows).await
+    }
+
+    async fn undo(writing: Writing<'_>, tx: &mut Transaction, changes: &[Kept]) -> Result<Vec<Undone>> {
+        undo::records::<Self>(writing, tx, changes).await
+    }
+}
+
+impl RecordType for Products {
+    type Record = Product;
+    type Created = ProductCreated;
+    type Updated = ProductUpdated;
+    type Deleted = ProductDeleted;
+
+    const CHANGES: ChangeSql = store::CHANGES;
 
     fn row_keys(row: &ProductRow) -> Vec<Key> {
         keys(row.sku.as_ref(), row.barcode.as_ref(), row.handle_key.as_ref())
@@ -203,6 +235,14 @@ impl ImportType for Products {
         product.id = id;
     }
 
+    fn version(product: &Product) -> i64 {
+        product.version
+    }
+
+    fn label(product: &Product) -> String {
+        product.code().to_owned()
+    }
+
     async fn load(conn: &mut Conn<'_>, scope: Scope, keys: &[Key]) -> Result<Found<Product>> {
         store::load(conn, scope, keys).await
     }
@@ -215,8 +255,12 @@ impl ImportType for Products {
         store::update(conn, scope, products).await
     }
 
-    fn created(product: &Product, scope: Scope) -> ProductCreated {
-        ProductCreated {
+    async fn load_ids(conn: &mut Conn<'_>, scope: Scope, ids: &[i64]) -> Result<Vec<Product>> {
+        store::load_ids(conn, scope, ids).await
+    }
+
+    fn created(product: &Product, scope: Scope) -> Option<ProductCreated> {
+        Some(ProductCreated {
             product_id: product.id,
             sku: product.code().to_owned(),
             name: product.name.clone(),
@@ -224,12 +268,12 @@ impl ImportType for Products {
             fields: product.other_fields(),
             user_id: scope.user_id,
             import_id: Some(scope.import_id),
-        }
+        })
     }
 
-    fn updated(product: &Product, changes: Vec<FieldChange>, scope: Scope) -> ProductUpdated {
+    fn updated(product: &Product, changes: Vec<FieldChange>, scope: Scope) -> Option<ProductUpdated> {
         let changes = changes.into_iter();
-        ProductUpdated {
+        Some(ProductUpdated {
             product_id: product.id,
             sku: product.code().to_owned(),
             name: product.name.clone(),
@@ -239,7 +283,22 @@ impl ImportType for Products {
                 .collect(),
             user_id: scope.user_id,
             import_id: Some(scope.import_id),
-        }
+        })
+    }
+
+    fn deleted(product: &Product, scope: Scope) -> Option<ProductDeleted> {
+        Some(ProductDeleted {
+            product_id: product.id,
+            sku: product.code().to_owned(),
+            name: product.name.clone(),
+            version: product.version,
+            user_id: scope.user_id,
+            import_id: Some(scope.import_id),
+        })
+    }
+
+    fn differences(before: &Product, after: &Product) -> Vec<FieldChange> {
+        differences(before, after)
     }
 }
 
@@ -268,72 +327,4 @@ impl Product {
         .filter_map(|(column, value)| Some((column.to_owned(), value?)))
         .collect()
     }
-}
-
-fn keys(sku: Option<&String>, barcode: Option<&String>, handle_key: Option<&String>) -> Vec<Key> {
-    [(SKU, sku), (BARCODE, barcode), (HANDLE, handle_key)]
-        .into_iter()
-        .filter_map(|(field, value)| Some(Key { field, value: value?.clone() }))
-        .collect()
-}
-
-/// Handle and options in one text; a bar inside them is written `\|`, so that no two products share a key.
-fn handle_key(handle: &str, options: [Option<&str>; 3]) -> String {
-    let mut key = escape(handle);
-    for option in options {
-        key.push('|');
-        key.push_str(&escape(option.unwrap_or_default()));
-    }
-    key
-}
-
-fn escape(part: &str) -> String {
-    part.replace('\\', "\\\\").replace('|', "\\|")
-}
-
-fn title_of_handle(handle: Option<&str>, own: Option<String>, memory: &mut LastTitle) -> Option<String> {
-    match (handle, own) {
-        (Some(handle), Some(title)) => {
-            *memory = LastTitle { handle: handle.to_owned(), title: title.clone() };
-            Some(title)
-        }
-        (Some(handle), None) if memory.handle == handle => Some(memory.title.clone()),
-        (_, own) => own,
-    }
-}
-
-fn text(cells: &Cells<'_>, field: usize, longest: usize) -> Result<Option<String>, RowError> {
-    let Some(text) = cells.text(field) else { return Ok(None) };
-    if text.chars().count() > longest {
-        let shown: String = text.chars().take(50).collect();
-        let message = format!("longer than {longest} characters");
-        return Err(RowError::cell("too_long", field, &shown, message));
-    }
-    Ok(Some(text.to_owned()))
-}
-
-/// An amount of money, to the four decimals that are kept.
-fn money(cells: &Cells<'_>, field: usize) -> Result<Option<Decimal>, RowError> {
-    const LIMIT: Decimal = Decimal::from_parts(2_764_472_320, 232_830, 0, false, 0);
-    bounded(cells, field, 4, LIMIT)
-}
-
-/// A quantity, to the six decimals that are kept.
-fn quantity(cells: &Cells<'_>, field: usize) -> Result<Option<Decimal>, RowError> {
-    const LIMIT: Decimal = Decimal::from_parts(3_567_587_328, 232, 0, false, 0);
-    bounded(cells, field, 6, LIMIT)
-}
-
-/// A number that is not negative, rounded half up to the decimals its column keeps, and below its limit.
-fn bounded(cells: &Cells<'_>, field: usize, scale: u32, limit: Decimal) -> Result<Option<Decimal>, RowError> {
-    let Some(number) = cells.decimal(field)? else { return Ok(None) };
-    let shown = cells.text(field).unwrap_or_default();
-    if number.is_sign_negative() && !number.is_zero() {
-        return Err(RowError::cell("negative", field, shown, "negative, which it cannot be"));
-    }
-    let rounded = number.round_dp_with_strategy(scale, RoundingStrategy::MidpointAwayFromZero).normalize();
-    if rounded >= limit {
-        return Err(RowError::cell("number_too_large", field, shown, format!("{limit} or more")));
-    }
-    Ok(Some(rounded))
 }

@@ -1,5 +1,7 @@
 //! The rows that were refused or left out, and why: `import_errors`.
 
+use std::collections::HashSet;
+
 use fairlane::db::{Conn, Dialect, Row, query};
 use fairlane::{Error, Result, sql};
 use serde::Serialize;
@@ -173,6 +175,16 @@ pub async fn list(
     .fetch_all(conn)
     .await?;
     rows.iter().map(read).collect()
+}
+
+/// The numbers of all rows that were not stored.
+pub(super) async fn records(conn: &mut Conn<'_>, scope: Scope) -> Result<HashSet<u64>> {
+    let rows = query(sql!("select record from import_errors where tenant_id = $1 and import_id = $2"))
+        .bind(scope.tenant_id)
+        .bind(scope.import_id)
+        .fetch_all(conn)
+        .await?;
+    rows.iter().map(|row| Ok(u64::try_from(row.get::<i64>("record")?).unwrap_or_default())).collect()
 }
 
 fn read(row: &Row) -> Result<StoredRefusal> {

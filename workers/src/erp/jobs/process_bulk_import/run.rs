@@ -10,22 +10,22 @@ use std::collections::HashSet;
 use std::fs::File;
 use std::path::Path;
 
-use fairlane::db::{Conn, query};
-use fairlane::{Error, Result, Tenant, Transaction, sql};
+use fairlane::db::query;
+use fairlane::{Result, Tenant, Transaction, sql};
 
 use super::counts::{Checkpoint, Counts};
 use super::dry_run::{Remembered, Seen};
-use super::import_type::{Cells, ImportType, Reading, RowError, Scope};
+use super::import_type::{Cells, ImportType, Reading, RowError, Scope, Writing};
 use super::log;
 use super::mapping::{Columns, Mapping, MappingError};
-use super::options::Mode;
-use super::plan::{PlacedRow, Plan};
+use super::options::{Duplicates, Mode};
+use super::plan::{Applied, PlacedRow};
 use super::row_errors::{self, Outcome, Refusal, RowPlace, StoredRefusal};
 use super::tabular::value::ValueSettings;
 use super::tabular::{Format, Limits, Row, RowReader, TabularError};
 
 pub use refusal::is_refusal;
-use refusal::refusal_message;
+pub(super) use refusal::refusal_message;
 
 /// A chunk ends with this many bytes of the file, however few rows they are: memory stays flat.
 const CHUNK_BYTES: u64 = 4 << 20;
@@ -45,6 +45,12 @@ pub struct ImportPlan {
     pub limits: Limits,
     /// Rows of one transaction.
     pub chunk_rows: usize,
+    /// What becomes of a row whose key an earlier row of the file has.
+    pub duplicates: Duplicates,
+    /// Where the stock is that names no location.
+    pub location: Option<String>,
+    /// Whether what was there before is kept, so that the import can be undone.
+    pub keep: bool,
 }
 
 /// Why a run cannot start, or go on reading.
@@ -79,8 +85,12 @@ pub struct ImportRun<T: ImportType> {
     reader: RowReader<File>,
     row: Row,
     done: Checkpoint<T::Memory>,
-    /// Set in a dry run: nothing may be stored but the records, which are rolled back.
-    dry: Option<Seen>,
+    location: Option<String>,
+    keep: bool,
+    /// Nothing may be stored but the records, which are rolled back.
+    dry: bool,
+    /// The keys of earlier chunks, where they are not in the database or a second row of a key is refused.
+    seen: Option<Seen>,
 }
 
 /// Rows that were read together and are written together.
@@ -99,13 +109,6 @@ pub struct Written<T: ImportType> {
     /// Whether somebody wants the import to stop.
     pub cancel_requested: bool,
     remembered: Vec<Remembered>,
-}
-
-/// What some rows became.
-#[derive(Default)]
-struct Applied {
-    counts: Counts,
-    refusals: Vec<Refusal>,
 }
 
 impl<T: ImportType> ImportRun<T> {
@@ -128,6 +131,7 @@ impl<T: ImportType> ImportRun<T> {
         };
         let may_create = plan.mode != Mode::Update;
         let columns = Columns::resolve::<T>(&plan.mapping, reader.header(), may_create)?;
+        let seen = (plan.duplicates == Duplicates::Error).then(|| Seen::refusing(plan.duplicates));
         Ok(Self {
             tenant,
             scope,
@@ -138,13 +142,45 @@ impl<T: ImportType> ImportRun<T> {
             reader,
             row: Row::default(),
             done,
-            dry: None,
+            location: plan.location.clone(),
+            keep: plan.keep,
+            dry: false,
+            seen,
         })
     }
 
     pub(super) fn dry(mut self) -> Self {
-        self.dry = Some(Seen::default());
+        self.dry = true;
+        self.seen.get_or_insert_default();
         self
+    }
+
+    /// Whether the keys of the rows before the checkpoint have to be read again.
+    pub(super) fn needs_seen(&self) -> bool {
+        self.seen.is_some() && self.done.position.is_some()
+    }
+
+    /// Reads the rows before the checkpoint again, for their keys; `refused` are the rows that were not stored.
+    pub(super) fn see_again(
+        &mut self,
+        path: &Path,
+        plan: &ImportPlan,
+        refused: &HashSet<u64>,
+    ) -> std::result::Result<(), RunError> {
+        let end = self.done.counts.total;
+        let mut before = Self::open(self.tenant.clone(), self.scope, path, plan, None)?;
+        while before.done.counts.total < end {
+            before.chunk_rows =
+                usize::try_from(end - before.done.counts.total).unwrap_or(1).min(self.chunk_rows);
+            let Some(chunk) = before.read_chunk()? else { break };
+            if let Some(seen) = &mut self.seen {
+                let rows = chunk.rows.iter().filter(|row| !refused.contains(&row.place.record));
+                seen.remember(rows.filter_map(|row| seen.hashes::<T>(self.mode, row)).collect());
+            }
+            before.done = chunk.after;
+            before.done.counts.total += chunk.rows.len() as u64;
+        }
+        Ok(())
     }
 
     /// What the rows committed so far became.
@@ -188,7 +224,7 @@ impl<T: ImportType> ImportRun<T> {
             Some(problem) => Err(RowError::row(problem.code.as_str(), problem.to_string())),
             None => {
                 let cells = Cells { record: &row.fields, columns: &self.columns, values: &self.values };
-                T::read(&cells, &mut chunk.after.memory)
+                cells.check_errors().and_then(|()| T::read(&cells, &mut chunk.after.memory))
             }
         };
         let (outcome, error) = match refused {
@@ -210,17 +246,16 @@ impl<T: ImportType> ImportRun<T> {
     /// # Errors
     /// Of the database; see [`is_refusal`].
     pub async fn write(&self, tx: &mut Transaction, chunk: &Chunk<T>, careful: bool) -> Result<Written<T>> {
-        let conn = &mut tx.conn();
         let mut remembered = Vec::new();
-        let mut applied = match &self.dry {
+        let mut applied = match &self.seen {
             Some(seen) => {
                 let split = seen.split::<T>(self.mode, &chunk.rows);
                 remembered = split.remembered;
-                let mut applied = Applied { counts: split.counts, refusals: split.refusals };
-                applied.merge(self.apply_chunk(conn, &split.fresh, careful).await?);
+                let mut applied = split.applied;
+                applied.merge(self.apply_chunk(tx, &split.fresh, careful).await?);
                 applied
             }
-            None => self.apply_chunk(conn, &chunk.rows.iter().collect::<Vec<_>>(), careful).await?,
+            None => self.apply_chunk(tx, &chunk.rows.iter().collect::<Vec<_>>(), careful).await?,
         };
         // A refused row is not stored, so a later one with its key is the first.
         let refused: HashSet<u64> = applied.refusals.iter().map(|refusal| refusal.place.record).collect();
@@ -231,7 +266,8 @@ impl<T: ImportType> ImportRun<T> {
         checkpoint.counts.add(&applied.counts);
         let refusals: Vec<_> = applied.refusals.iter().map(|refusal| self.stored(refusal)).collect();
         let mut cancel_requested = false;
-        if self.dry.is_none() {
+        if !self.dry {
+            let conn = &mut tx.conn();
             let read = checkpoint.position.map_or(0, |position| position.byte_offset);
             row_errors::insert(conn, self.scope, &refusals).await?;
             cancel_requested = log::progress(conn, self.scope, &checkpoint.counts, read).await?;
@@ -242,7 +278,7 @@ impl<T: ImportType> ImportRun<T> {
     /// Says that a written chunk is committed.
     pub fn accept(&mut self, written: Written<T>) {
         self.done = written.checkpoint;
-        if let Some(seen) = &mut self.dry {
+        if let Some(seen) = &mut self.seen {
             seen.remember(written.remembered);
         }
     }
@@ -255,57 +291,46 @@ impl<T: ImportType> ImportRun<T> {
 
     async fn apply_chunk(
         &self,
-        conn: &mut Conn<'_>,
+        tx: &mut Transaction,
         rows: &[&PlacedRow<T::Row>],
         careful: bool,
     ) -> Result<Applied> {
-        if careful { self.apply_by_halves(conn, rows).await } else { self.apply(conn, rows).await }
+        if careful { self.apply_by_halves(tx, rows).await } else { self.apply(tx, rows).await }
     }
 
-    /// Six statements at the most, whatever the number of rows.
-    async fn apply(&self, conn: &mut Conn<'_>, rows: &[&PlacedRow<T::Row>]) -> Result<Applied> {
+    async fn apply(&self, tx: &mut Transaction, rows: &[&PlacedRow<T::Row>]) -> Result<Applied> {
         if rows.is_empty() {
             return Ok(Applied::default());
         }
-        let keys: Vec<_> = rows.iter().flat_map(|placed| T::row_keys(&placed.row)).collect();
-        let stored = T::load(conn, self.scope, &keys).await?;
-        let mut plan = Plan::<T>::make(self.mode, stored, rows);
-        // Updates first: a new record may take a key that an old one gives up.
-        let changed = plan.changed();
-        if !changed.is_empty() {
-            T::update(conn, self.scope, &changed).await?;
-        }
-        let inserts = plan.inserts();
-        if !inserts.is_empty() {
-            let ids = T::insert(conn, self.scope, &inserts).await?;
-            plan.set_ids(ids);
-        }
-        if self.dry.is_none() {
-            self.publish(conn, &mut plan).await?;
-        }
-        Ok(Applied { counts: plan.counts, refusals: plan.refusals })
+        T::apply(self.writing(), tx, rows).await
     }
 
-    async fn publish(&self, conn: &mut Conn<'_>, plan: &mut Plan<T>) -> Result<()> {
-        let updates = plan.take_updates();
-        let created = plan.created().map(|record| T::created(record, self.scope));
-        let updated = updates.into_iter().map(|(record, changes)| T::updated(&record, changes, self.scope));
-        let events = self.tenant.publish_all(created).and(updated).source("import");
-        events.in_tx(conn.reborrow()).await.map(drop)
+    fn writing(&self) -> Writing<'_> {
+        Writing {
+            tenant: &self.tenant,
+            scope: self.scope,
+            mode: self.mode,
+            location: self.location.as_deref(),
+            dry: self.dry,
+            keep: self.keep,
+        }
     }
 
     /// Halves what the database refuses until single rows are left, in order of the file.
-    async fn apply_by_halves(&self, conn: &mut Conn<'_>, rows: &[&PlacedRow<T::Row>]) -> Result<Applied> {
+    async fn apply_by_halves(&self, tx: &mut Transaction, rows: &[&PlacedRow<T::Row>]) -> Result<Applied> {
         let mut applied = Applied::default();
         let mut waiting = vec![rows];
         while let Some(rows) = waiting.pop() {
-            query(sql!("savepoint import_rows")).execute(conn).await?;
-            match self.apply(conn, rows).await {
+            query(sql!("savepoint import_rows")).execute(&mut tx.conn()).await?;
+            match self.apply(tx, rows).await {
                 Ok(part) => applied.merge(part),
                 Err(error) if is_refusal(&error) => {
-                    query(sql!("rollback to savepoint import_rows")).execute(conn).await?;
+                    query(sql!("rollback to savepoint import_rows")).execute(&mut tx.conn()).await?;
                     match rows {
-                        [only] => applied.refuse(only.place, &error),
+                        [only] => {
+                            let error = RowError::row("database", refusal_message(&error));
+                            applied.refuse(only.place, Outcome::Failed, error);
+                        }
                         _ => {
                             let (first, second) = rows.split_at(rows.len() / 2);
                             waiting.extend([second, first]);
@@ -314,22 +339,8 @@ impl<T: ImportType> ImportRun<T> {
                 }
                 Err(error) => return Err(error),
             }
-            query(sql!("release savepoint import_rows")).execute(conn).await?;
+            query(sql!("release savepoint import_rows")).execute(&mut tx.conn()).await?;
         }
         Ok(applied)
-    }
-}
-
-impl Applied {
-    fn merge(&mut self, other: Self) {
-        self.counts.add(&other.counts);
-        self.refusals.extend(other.refusals);
-    }
-
-    fn refuse(&mut self, place: RowPlace, error: &Error) {
-        self.counts.total += 1;
-        self.counts.failed += 1;
-        let error = RowError::row("database", refusal_message(error));
-        self.refusals.push(Refusal { place, outcome: Outcome::Failed, error });
     }
 }

@@ -10,11 +10,13 @@ use super::files::{FileError, ImportFiles, check_regular};
 use super::import_type::{Field, ImportType};
 use super::log::{self, FileFormat, NewImport};
 use super::mapping::{self, Columns, Mapping, MappingError};
-use super::options::{ImportOptions, Mode};
+use super::options::{Duplicates, ImportOptions, Mode};
 use super::run::ImportPlan;
+use super::tabular::date::{DateFormat, DateOrder, detect_date_order};
 use super::tabular::number::detect_decimal_mark;
 use super::tabular::value::ValueSettings;
-use super::tabular::{Limits, RowReader, Sniffed, TabularError, sniff_file};
+use super::tabular::{Limits, RowReader, Sniffed, TabularError, sniff_file, sniff_sheet};
+use super::workbook::{Table, UnpackLimits, table_of};
 use crate::erp::settings::ImportSettings;
 
 /// Rows by which the decimal mark of a file is judged.
@@ -48,6 +50,8 @@ pub struct Inspected {
     pub values: ValueSettings,
     /// Field to column.
     pub mapping: Mapping,
+    /// The sheet as a table, where the file is a workbook.
+    pub table: Option<Table>,
 }
 
 /// An import that was handed in.
@@ -72,6 +76,19 @@ pub enum SubmitError {
         /// The names there are.
         known: Vec<&'static str>,
     },
+    /// The type has no such mode.
+    #[error("{import_type} have no mode {mode}; use {}", .known.join(" or "))]
+    UnknownMode {
+        /// The type.
+        import_type: &'static str,
+        /// The mode as given.
+        mode: &'static str,
+        /// The modes it has.
+        known: Vec<&'static str>,
+    },
+    /// A sheet is named of a file that has none.
+    #[error("--sheet is for workbooks, and this file is none")]
+    NoWorkbook,
     /// The file cannot be read.
     #[error(transparent)]
     Table(#[from] TabularError),
@@ -101,6 +118,8 @@ impl SubmitError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::UnknownType { .. } => "unknown_import_type",
+            Self::UnknownMode { .. } => "unknown_mode",
+            Self::NoWorkbook => "no_workbook",
             Self::Table(error) => error.code(),
             Self::Mapping(error) => error.code(),
             Self::File(error) => error.code(),
@@ -119,9 +138,29 @@ pub fn inspect<T: ImportType>(
     submission: &Submission<'_>,
 ) -> Result<Inspected, SubmitError> {
     check_regular(submission.path)?;
-    let sniffed = sniff_file(submission.path, &submission.options.file)?;
-    let file = std::fs::File::open(submission.path).map_err(TabularError::from)?;
-    let mut reader = RowReader::open(file, &sniffed.format(), limits(settings))?;
+    if !T::MODES.contains(&submission.mode) {
+        return Err(SubmitError::UnknownMode {
+            import_type: T::NAME,
+            mode: submission.mode.as_str(),
+            known: T::MODES.iter().map(|mode| mode.as_str()).collect(),
+        });
+    }
+    let found = std::fs::metadata(submission.path).map_err(TabularError::from)?.len();
+    if found > settings.max_bytes {
+        return Err(TabularError::TooManyBytes { found, limit: settings.max_bytes }.into());
+    }
+    let limits_unpacked = UnpackLimits { max_bytes: settings.max_unpacked, max_rows: settings.max_rows };
+    let table = table_of(submission.path, submission.options.sheet.as_deref(), limits_unpacked)?;
+    let sniffed = match &table {
+        Some(table) => {
+            Sniffed { sheet: Some(table.of.clone()), ..sniff_sheet(table.path(), &submission.options.file)? }
+        }
+        None if submission.options.sheet.is_some() => return Err(SubmitError::NoWorkbook),
+        None => sniff_file(submission.path, &submission.options.file)?,
+    };
+    let path = table.as_ref().map_or(submission.path, Table::path);
+    let file = std::fs::File::open(path).map_err(TabularError::from)?;
+    let mut reader = RowReader::open(file, &sniffed.format(), table_limits(settings, table.is_some()))?;
     let preset = submission.preset.as_deref();
     let mapping = mapping::complete::<T>(&submission.mapping, preset, reader.header())?;
     let may_create = submission.mode != Mode::Update;
@@ -131,9 +170,12 @@ pub fn inspect<T: ImportType>(
             Some(mark) => Some(mark),
             None => sampled_mark(&mut reader, &columns, T::FIELDS)?,
         },
-        date_format: submission.options.date_format,
+        date_format: match submission.options.date_format {
+            Some(format) => Some(format),
+            None => sampled_order(&mut reader, &columns, T::FIELDS)?.map(DateFormat::from),
+        },
     };
-    Ok(Inspected { sniffed, values, mapping })
+    Ok(Inspected { sniffed, values, mapping, table })
 }
 
 /// The decimal mark the first rows agree on. Where they do not, each number has to speak for itself.
@@ -146,12 +188,37 @@ fn sampled_mark(
     Ok(detect_decimal_mark(cells.iter().flatten().map(String::as_str)).unwrap_or_default())
 }
 
+/// The order of day and month that the first rows agree on. Where they do not, each date has to speak for itself.
+fn sampled_order(
+    reader: &mut RowReader<std::fs::File>,
+    columns: &Columns,
+    fields: &[Field],
+) -> Result<Option<DateOrder>, TabularError> {
+    let columns = columns.dates(fields);
+    if columns.is_empty() {
+        return Ok(None);
+    }
+    let cells = reader.sample_columns(&columns, SAMPLED_ROWS)?;
+    Ok(detect_date_order(cells.iter().flatten().map(String::as_str)).unwrap_or_default())
+}
+
+/// The same for a sheet as a table: what a workbook holds is limited where it is unpacked.
+pub(super) fn table_limits(settings: &ImportSettings, is_sheet: bool) -> Limits {
+    let max_bytes = if is_sheet { settings.max_unpacked } else { settings.max_bytes };
+    Limits { max_bytes: Some(max_bytes), ..limits(settings) }
+}
+
 /// What files may not go beyond.
 pub(super) fn limits(settings: &ImportSettings) -> Limits {
     Limits { max_bytes: Some(settings.max_bytes), max_rows: Some(settings.max_rows), ..Limits::default() }
 }
 
 impl Inspected {
+    /// The file to be read: the sheet as a table, where `given` is a workbook.
+    pub fn path<'a>(&'a self, given: &'a Path) -> &'a Path {
+        self.table.as_ref().map_or(given, Table::path)
+    }
+
     /// What a run of this file needs.
     pub fn plan(&self, settings: &ImportSettings, mode: Mode) -> ImportPlan {
         ImportPlan {
@@ -159,8 +226,11 @@ impl Inspected {
             mapping: self.mapping.clone(),
             format: self.sniffed.format(),
             values: self.values,
-            limits: limits(settings),
+            limits: table_limits(settings, self.table.is_some()),
             chunk_rows: settings.chunk_rows,
+            duplicates: Duplicates::default(),
+            location: None,
+            keep: false,
         }
     }
 }
@@ -177,15 +247,20 @@ pub async fn submit<T: ImportType>(
     let inspected = inspect::<T>(settings, submission)?;
     let tenant_id = tenant.id().await?;
     let files = ImportFiles::new(&settings.folder);
-    let (slug, source, max_bytes) =
-        (tenant.slug().to_owned(), submission.path.to_owned(), settings.max_bytes);
+    let limits = table_limits(settings, inspected.table.is_some());
+    let max_bytes = limits.max_bytes.unwrap_or(u64::MAX);
+    let (slug, source) = (tenant.slug().to_owned(), inspected.path(submission.path).to_owned());
     let taking = files.clone();
     let stored = tokio::task::spawn_blocking(move || taking.take_in(&slug, &source, max_bytes))
         .await
         .map_err(|why| fairlane::Error::Unreachable(why.to_string()))??;
     let file_name = submission.path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
-    let format =
-        FileFormat { bom: inspected.sniffed.bom, text: inspected.sniffed.format(), values: inspected.values };
+    let format = FileFormat {
+        bom: inspected.sniffed.bom,
+        text: inspected.sniffed.format(),
+        values: inspected.values,
+        sheet: inspected.sniffed.sheet.clone(),
+    };
     let import = NewImport {
         tenant_id,
         user_id: submission.user_id,
@@ -229,7 +304,9 @@ async fn refuse_repeated(tx: &mut Transaction, import: &NewImport<'_>) -> Result
         before.import_type == import.import_type
             && before.mapping == *import.mapping
             && before.mode == import.mode.as_str()
-            && (before.status != "failed")
+            && before.status != "failed"
+            // What was undone may be done once more.
+            && before.undo.is_none()
     });
     match repeated {
         Some(before) => {

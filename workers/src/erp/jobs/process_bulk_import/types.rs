@@ -8,6 +8,18 @@ macro_rules! with_import_type {
                 type $T = $crate::erp::jobs::process_bulk_import::products::Products;
                 $known
             }
+            "customers" => {
+                type $T = $crate::erp::jobs::process_bulk_import::customers::Customers;
+                $known
+            }
+            "vendors" => {
+                type $T = $crate::erp::jobs::process_bulk_import::vendors::Vendors;
+                $known
+            }
+            "inventory" => {
+                type $T = $crate::erp::jobs::process_bulk_import::inventory::Inventory;
+                $known
+            }
             _ => $unknown,
         }
     };
@@ -16,4 +28,4 @@ macro_rules! with_import_type {
 pub(crate) use with_import_type;
 
 /// The names of the types, as users give them.
-pub const IMPORT_TYPES: &[&str] = &["products"];
+pub const IMPORT_TYPES: &[&str] = &["products", "customers", "vendors", "inventory"];

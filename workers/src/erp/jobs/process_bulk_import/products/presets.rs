@@ -6,6 +6,7 @@ use super::super::import_type::Preset;
 pub(super) const PRESETS: &[Preset] = &[
     Preset {
         name: "shopify",
+        marks: &["Handle", "Title", "Option1 Value", "Variant Price"],
         columns: &[
             ("sku", "Variant SKU"),
             ("barcode", "Variant Barcode"),
@@ -22,6 +23,7 @@ pub(super) const PRESETS: &[Preset] = &[
     },
     Preset {
         name: "woocommerce",
+        marks: &["SKU", "Name", "Regular price", "Categories"],
         columns: &[
             ("sku", "SKU"),
             ("barcode", "GTIN, UPC, EAN, or ISBN"),
@@ -33,6 +35,7 @@ pub(super) const PRESETS: &[Preset] = &[
     },
     Preset {
         name: "odoo",
+        marks: &["Internal Reference", "Name", "Sales Price"],
         columns: &[
             ("sku", "Internal Reference"),
             ("barcode", "Barcode"),
@@ -46,6 +49,7 @@ pub(super) const PRESETS: &[Preset] = &[
     },
     Preset {
         name: "erpnext",
+        marks: &["Item Code", "Item Name", "Item Group"],
         columns: &[
             ("sku", "Item Code"),
             ("name", "Item Name"),
@@ -57,6 +61,7 @@ pub(super) const PRESETS: &[Preset] = &[
     },
     Preset {
         name: "openboxes",
+        marks: &["ProductCode", "Name", "UnitOfMeasure"],
         columns: &[
             ("sku", "ProductCode"),
             ("barcode", "UPC"),

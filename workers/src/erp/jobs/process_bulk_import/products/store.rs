@@ -8,7 +8,50 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 
 use super::{BARCODE, Found, HANDLE, Key, Product, SKU, Scope, keys};
+use crate::erp::jobs::process_bulk_import::changes::{ChangeSql, change_sql};
 use crate::erp::jobs::process_bulk_import::import_type::DamagedRecord;
+
+/// The products that rows of a table name.
+macro_rules! by_product {
+    ($table:literal) => {
+        sql!(concat!(
+            "select distinct product_id as id from ",
+            $table,
+            " where tenant_id = $1 and product_id {in:$2}"
+        ))
+    };
+}
+/// What imports keep of products, and how it comes back.
+pub(super) const CHANGES: ChangeSql = change_sql!(
+    "product",
+    "products",
+    [
+        "sku",
+        "barcode",
+        "external_handle",
+        "handle_key",
+        "name",
+        "category",
+        "unit",
+        "price",
+        "standard_cost",
+        "reorder_level",
+        "reorder_quantity",
+        "active",
+        "valuation",
+        "track_batches",
+        "created_at",
+    ],
+    &[
+        ("stock movements", by_product!("stock_ledgers")),
+        ("order lines", by_product!("sales_order_lines")),
+        ("invoice lines", by_product!("invoice_lines")),
+        ("purchase order lines", by_product!("purchase_order_lines")),
+        ("goods receipt lines", by_product!("goods_receipt_lines")),
+        ("batches", by_product!("batches")),
+    ],
+    &[]
+);
 
 /// The products of a tenant that have one of the values in a key column. On PostgreSQL one probe a value: as
 /// `= any(array)` a table without statistics, which a first import fills, was read by tenant.
@@ -53,7 +96,22 @@ pub(super) async fn load(conn: &mut Conn<'_>, scope: Scope, keys: &[Key]) -> Res
             }
         }
     }
-    Ok(Found { records: found.into_values().collect(), damaged })
+    Ok(Found { records: found.into_values().collect(), damaged, ambiguous: Vec::new() })
+}
+
+/// The products with these numbers, locked; those that can't be read are left out.
+pub(super) async fn load_ids(conn: &mut Conn<'_>, scope: Scope, ids: &[i64]) -> Result<Vec<Product>> {
+    let rows = query(sql!(
+        "select id, sku, barcode, external_handle, handle_key, name, category, unit, price, standard_cost,
+            reorder_level, reorder_quantity, active, version
+         from products where tenant_id = $1 and id {in:$2} order by id {lock}"
+    ))
+    .planned_anew()
+    .bind(scope.tenant_id)
+    .bind(ids.to_vec())
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.iter().filter_map(|row| read(row).ok()).collect())
 }
 
 /// The keys of a damaged row, as far as they can be read; the one it was found by is among them.

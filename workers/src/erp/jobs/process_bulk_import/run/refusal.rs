@@ -3,7 +3,7 @@
 use fairlane::Error;
 
 /// What the database said, for the list of refused rows.
-pub(super) fn refusal_message(error: &Error) -> String {
+pub(in super::super) fn refusal_message(error: &Error) -> String {
     match error {
         Error::Database(source) => source
             .as_database_error()

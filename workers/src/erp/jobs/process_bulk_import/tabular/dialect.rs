@@ -167,6 +167,16 @@ impl fmt::Display for Dialect {
     }
 }
 
+/// The dialect of a sheet that was written as a table; the header stands on the row of its number.
+pub(super) fn sheet_dialect(text: &str, whole: bool) -> Dialect {
+    let plain = Dialect::rfc4180();
+    let Some(signs) = plain.signs() else { return plain };
+    let sample = Sample::read(text, whole, signs);
+    let header = find_header(&sample.records, sample.usual_width());
+    let header = header.map(|record| HeaderAt { record: record.index, line: record.index + 1 });
+    Dialect { header, line_end: LineEnd::Lf, ..plain }
+}
+
 /// Sniffs the dialect of the beginning of a file; `whole` when the text is the whole file.
 pub(super) fn sniff_dialect(text: &str, whole: bool, forced: Option<Delimiter>) -> Dialect {
     let backslash_escapes = has_backslash_escapes(text);

@@ -23,6 +23,33 @@ pub enum TabularError {
         /// What the first bytes say it is.
         found: &'static str,
     },
+    /// The workbook is encrypted.
+    #[error(
+        "the workbook is protected by a password; take the password off, or export the sheet as CSV (UTF-8)"
+    )]
+    Protected,
+    /// The workbook cannot be read.
+    #[error("the workbook cannot be read: {why}; save it again, or export the sheet as CSV (UTF-8)")]
+    DamagedWorkbook {
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The workbook is larger than the limit once it is unpacked.
+    #[error(
+        "the workbook comes to more than {limit} bytes, the limit of import.max_unpacked; split it or raise the limit"
+    )]
+    TooMuchUnpacked {
+        /// The limit it passes.
+        limit: u64,
+    },
+    /// No such sheet.
+    #[error("the workbook has no sheet `{wanted}`; it has: {}", .sheets.join(", "))]
+    NoSheet {
+        /// The sheet as given.
+        wanted: String,
+        /// The sheets there are.
+        sheets: Vec<String>,
+    },
     /// The encoding is not one that can be read.
     #[error(
         "unknown encoding `{label}`; use utf-8, utf-16le, utf-16be, windows-1252, big5 or another name of \
@@ -88,6 +115,10 @@ impl TabularError {
             Self::Io(_) => "io",
             Self::NoTable { .. } => "no_table",
             Self::NotText { .. } => "not_text",
+            Self::Protected => "workbook_protected",
+            Self::DamagedWorkbook { .. } => "damaged_workbook",
+            Self::TooMuchUnpacked { .. } => "too_much_unpacked",
+            Self::NoSheet { .. } => "no_sheet",
             Self::UnknownEncoding { .. } => "unknown_encoding",
             Self::BadDelimiter { .. } => "bad_delimiter",
             Self::NoHeaderAtLine { .. } => "no_header_at_line",

@@ -112,6 +112,12 @@ impl Header {
         }
     }
 
+    /// Whether exactly one column is called so, case and spaces aside.
+    pub fn has(&self, name: &str) -> bool {
+        let wanted = name.trim().to_lowercase();
+        self.data_columns().filter(|(_, name)| name.trim().to_lowercase() == wanted).count() == 1
+    }
+
     /// Names that stand more than once (case, spaces and underscores aside), with their positions from 1.
     pub fn duplicates(&self) -> Vec<(String, Vec<usize>)> {
         let mut positions = BTreeMap::<String, Vec<usize>>::new();

@@ -36,4 +36,4 @@ pub use failed_rows::{FailedRow, FailedRowsWriter};
 pub use header::{Header, HeaderError};
 pub use reader::{Format, Limits, Position, Row, RowReader};
 pub use record::Record;
-pub use sniff::{HeaderChoice, Overrides, Sniffed, sniff_file};
+pub use sniff::{HeaderChoice, Overrides, Sniffed, sniff_file, sniff_sheet};

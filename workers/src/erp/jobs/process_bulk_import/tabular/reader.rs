@@ -28,6 +28,7 @@ pub struct RowReader<R> {
     header: Header,
     columns: Option<usize>,
     undo_guards: bool,
+    sheet: bool,
     position: Position,
 }
 
@@ -83,6 +84,7 @@ impl<R: Read + Seek> RowReader<R> {
             header: Header::default(),
             columns: None,
             undo_guards: false,
+            sheet: format.sheet,
             position: Position { byte_offset: mark as u64, record: 0, line: 1, blank: 0 },
         };
         reader.read_header(&format.dialect)?;
@@ -175,6 +177,10 @@ impl<R: Read + Seek> RowReader<R> {
     }
 
     fn check_field_count(&mut self, row: &mut Row) {
+        if self.sheet {
+            let missing = self.columns.map_or(0, |columns| columns.saturating_sub(row.fields.len()));
+            (0..missing).for_each(|_| row.fields.push(""));
+        }
         let found = row.fields.len();
         // Without a header the first row says how many fields a row has.
         let expected = *self.columns.get_or_insert(found);
@@ -257,7 +263,7 @@ impl<R: Read + Seek> RowReader<R> {
         row.next_offset = row.byte_offset + length as u64;
         self.window.seek(row.next_offset)?;
         self.position.byte_offset = row.next_offset;
-        self.position.line += lines;
+        self.position.line += if self.sheet { 1 } else { lines };
         Ok(true)
     }
 

@@ -14,6 +14,9 @@ pub struct Format {
     pub encoding: TextEncoding,
     /// Delimiter, quoting and header row.
     pub dialect: Dialect,
+    /// Whether it is a sheet as a table: its lines are the sheet's rows, and empty cells at their ends are left out.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sheet: bool,
 }
 
 /// What a reader refuses to go beyond; `None` switches a limit off.

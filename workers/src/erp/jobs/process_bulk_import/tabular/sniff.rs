@@ -7,7 +7,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::dialect::{Delimiter, Dialect, HeaderAt, sniff_dialect};
+use super::super::workbook::{SheetOf, WorkbookKind};
+use super::dialect::{Delimiter, Dialect, HeaderAt, sheet_dialect, sniff_dialect};
 use super::encoding::{TextEncoding, byte_order_mark, detect};
 use super::error::TabularError;
 use super::reader::{Format, Limits, Row, RowReader};
@@ -48,6 +49,9 @@ pub struct Sniffed {
     pub bom: bool,
     /// Delimiter, quoting and header row.
     pub dialect: Dialect,
+    /// The sheet of a workbook, where it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sheet: Option<SheetOf>,
     /// The column names; made up for a file without a header.
     pub header: Vec<String>,
     /// The first rows that could be read.
@@ -57,7 +61,7 @@ pub struct Sniffed {
 impl Sniffed {
     /// What a reader needs to know.
     pub fn format(&self) -> Format {
-        Format { encoding: self.encoding, dialect: self.dialect.clone() }
+        Format { encoding: self.encoding, dialect: self.dialect.clone(), sheet: self.sheet.is_some() }
     }
 
     /// Whether there is a table to read at all.
@@ -68,6 +72,18 @@ impl Sniffed {
 
 impl fmt::Display for Sniffed {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(of) = &self.sheet {
+            let kind = match of.kind {
+                WorkbookKind::Xlsx => "xlsx",
+                WorkbookKind::Xls => "xls",
+                WorkbookKind::Ods => "ods",
+            };
+            write!(out, "{kind}, sheet `{}`", of.sheet)?;
+            return match self.dialect.header {
+                Some(header) => write!(out, ", header on row {}", header.line),
+                None => out.write_str(", no header"),
+            };
+        }
         let mark = if self.bom { " with byte order mark" } else { "" };
         write!(out, "{}{mark}, {}", self.encoding, self.dialect)
     }
@@ -92,10 +108,31 @@ pub fn sniff<R: Read + Seek>(mut source: R, overrides: &Overrides) -> Result<Sni
     // Only the shape is judged here, so what cannot be decoded may be replaced.
     let (text, _) = encoding.get().decode_without_bom_handling(&head[mark..]);
     let mut dialect = sniff_dialect(&text, whole, overrides.delimiter);
-    apply_header(overrides.header, &mut dialect, &mut source, encoding)?;
-    let mut sniffed = Sniffed { encoding, bom: mark > 0, dialect, header: Vec::new(), preview: Vec::new() };
+    apply_header(overrides.header, &mut dialect, &mut source, encoding, false)?;
+    let mut sniffed =
+        Sniffed { encoding, bom: mark > 0, dialect, sheet: None, header: Vec::new(), preview: Vec::new() };
     if sniffed.has_table() {
         preview(&mut sniffed, source)?;
+    }
+    Ok(sniffed)
+}
+
+/// Looks at a sheet that was written as a table: only where its header stands is a question.
+pub fn sniff_sheet(path: &Path, overrides: &Overrides) -> Result<Sniffed, TabularError> {
+    let mut source = File::open(path)?;
+    let mut head = Vec::new();
+    source.by_ref().take(SAMPLE_BYTES as u64).read_to_end(&mut head)?;
+    let whole = head.len() < SAMPLE_BYTES;
+    let mut dialect = sheet_dialect(&String::from_utf8_lossy(&head), whole);
+    let encoding = TextEncoding::UTF_8;
+    apply_header(overrides.header, &mut dialect, &mut source, encoding, true)?;
+    // What workbook it was is the caller's to say.
+    let of = SheetOf { kind: WorkbookKind::Xlsx, sheet: String::new() };
+    let mut sniffed =
+        Sniffed { encoding, bom: false, dialect, sheet: Some(of), header: Vec::new(), preview: Vec::new() };
+    preview(&mut sniffed, source)?;
+    if sniffed.header.is_empty() {
+        return Err(TabularError::NoTable { found: "an empty sheet".into() });
     }
     Ok(sniffed)
 }
@@ -105,6 +142,7 @@ fn apply_header<R: Read + Seek>(
     dialect: &mut Dialect,
     source: &mut R,
     encoding: TextEncoding,
+    sheet: bool,
 ) -> Result<(), TabularError> {
     match choice {
         None => return Ok(()),
@@ -112,7 +150,7 @@ fn apply_header<R: Read + Seek>(
         Some(HeaderChoice::Line(line)) => {
             dialect.delimiter = dialect.delimiter.or(Some(Delimiter::COMMA));
             dialect.header = None;
-            let format = Format { encoding, dialect: dialect.clone() };
+            let format = Format { encoding, dialect: dialect.clone(), sheet };
             dialect.header = Some(header_at(line, RowReader::open(source, &format, no_limits())?)?);
         }
     }

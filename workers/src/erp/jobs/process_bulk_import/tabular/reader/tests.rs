@@ -7,7 +7,7 @@ use super::super::dialect::Delimiter;
 use super::*;
 
 fn format(encoding: &str) -> Format {
-    Format { encoding: encoding.parse().unwrap(), dialect: Dialect::rfc4180() }
+    Format { encoding: encoding.parse().unwrap(), dialect: Dialect::rfc4180(), sheet: false }
 }
 
 pub(super) fn open(bytes: &[u8], encoding: &str) -> RowReader<Cursor<Vec<u8>>> {
