@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use fairlane_workers::erp::jobs::process_bulk_import::ProcessBulkImport;
 use fairlane_workers::erp::jobs::process_bulk_import::failed_rows::FailedRows;
 use fairlane_workers::erp::jobs::process_bulk_import::log::{self, ImportLog};
+use fairlane_workers::erp::jobs::process_bulk_import::undo::UndoBulkImport;
 
 use super::bare::{quoted, text};
 use super::each_wall;
@@ -94,3 +95,29 @@ each_wall!(
         assert!(!rows.iter().any(|row| row.contains(MARK)), "rows of the other's file were read");
     }
 );
+
+/// Imports read and write as their tenant: no statement of theirs needs a role that sees the rows of all.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn imports_and_their_failed_rows_need_no_role_that_sees_all_tenants() {
+    let Some(world) = World::postgres().await else { return };
+    for table in ["products", "import_logs", "import_errors", "import_changes"] {
+        let mut tx = world.observer.begin().await.unwrap();
+        fairlane::db::query(text(format!("drop policy worker on {table}"))).execute(&mut tx.conn()).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+    let acme = &world.acme.tenant;
+    let own = only_file(&world, "acme");
+    let log = point(&world, &format!("acme/imports/{}", own.file_name().unwrap().to_str().unwrap())).await;
+    acme.dispatch(ProcessBulkImport { import_id: log.id }).await.unwrap();
+    world.work().await;
+    let log = log_of(&world).await;
+    assert_eq!((log.result.as_deref(), log.counts.failed), (Some("completed_with_errors"), 1), "{log:?}");
+    let mut written = Vec::new();
+    let rows = FailedRows::open(acme, &world.settings(), &log).unwrap().write(&mut written).await.unwrap();
+    assert_eq!(rows, 1, "{}", String::from_utf8_lossy(&written));
+    acme.dispatch(UndoBulkImport { import_id: log.id, import_type: "products".into() }).await.unwrap();
+    world.work().await;
+    let failed = "select count(*) as n from fairlane_failed_jobs where kind like 'erp.%bulk_import'";
+    let mut tx = world.observer.read().await.unwrap();
+    assert_eq!(super::bare::count(&mut tx.conn(), text(failed)).await, 0);
+}

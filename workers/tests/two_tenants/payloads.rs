@@ -10,6 +10,7 @@ use fairlane_workers::erp::events::{
     ProductUpdated, PurchaseOrderApproved, StockExpiring, StockMovementRecorded,
 };
 use fairlane_workers::erp::jobs::process_bulk_import::ProcessBulkImport;
+use fairlane_workers::erp::jobs::process_bulk_import::undo::UndoBulkImport;
 use fairlane_workers::erp::jobs::scan_expiring_stock::ScanExpiringStock;
 use fairlane_workers::erp::jobs::{RecomputeCustomerStatistics, ScanOverdueInvoices, SendMail};
 use futures::future::BoxFuture;
@@ -98,6 +99,7 @@ pub(crate) const JOBS: &[HostileJob] = &[
     job!(ScanOverdueInvoices, |names| ScanOverdueInvoices {}),
     job!(ScanExpiringStock, |names| ScanExpiringStock {}),
     job!(SendMail, |names| SendMail { delivery_id: names.delivery_id }),
+    job!(UndoBulkImport, |names| UndoBulkImport { import_id: names.import_id, import_type: "products".into() }),
 ];
 
 /// All fields that events of the ERP have, about these things; the texts are the attacker's own.

@@ -86,6 +86,9 @@ pub(crate) const STOCK_CALLS: &[Call] = &[
     call!("stock::check_levels", "location", Nothing, |tx, of, own, given| async {
         stock::check_levels(tx, of, &BTreeSet::from([(own.product_id, given.location_id)])).await
     }),
+    call!("stock::lock", "product", Nothing, |tx, of, own, given| async {
+        stock::lock(tx, of, &[given.product_id]).await
+    }),
     call!("stock::rebuild", "-", All, |tx, of, own, given| stock::rebuild(tx, of, 0)),
     call!("stock::close_over", "-", All, |tx, of, own, given| async {
         let id = of.id().await?;

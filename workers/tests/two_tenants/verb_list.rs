@@ -19,7 +19,7 @@ impl Verb {
     }
 }
 
-const LISTS: [&str; 4] = ["list", "levels", "movements", "errors"];
+const LISTS: [&str; 3] = ["list", "levels", "movements"];
 
 const fn reads(path: &'static str, own: &'static str, foreign: &'static [&'static str]) -> Verb {
     Verb { path, own: Some(own), reads: true, foreign }
@@ -180,11 +180,14 @@ pub(crate) const VERBS: &[Verb] = &[
     does("erp template set", "notification --subject Hello", &[]),
     does("erp template reset", "notification", &[]),
     does("import", "new.csv --as products", &[]),
+    reads("import maps", "", &[]),
     reads("imports list", "", &[]),
     reads("imports show", "[import-id]", &["[import-id]"]),
     reads("imports errors", "[import-id]", &["[import-id]", "[import-id] --csv foreign.csv"]),
     // Its own is done: what is refused then is refused for that, not for being missing.
     Verb { path: "imports cancel", own: None, reads: false, foreign: &["[import-id]"] },
+    reads("imports conflicts", "[import-id]", &["[import-id]"]),
+    does("imports undo", "[import-id]", &["[import-id]", "[import-id] --dry-run"]),
     reads("stats pending", "", &[]),
     reads("stats failed", "", &[]),
     reads("stats unread", "", &[]),

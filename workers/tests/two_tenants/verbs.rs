@@ -38,9 +38,9 @@ pub(crate) fn tree() -> BTreeSet<String> {
 fn leaves(command: &clap::Command, above: &str, found: &mut BTreeSet<String>) {
     let path = format!("{above} {}", command.get_name()).trim().to_owned();
     let mut below = command.get_subcommands().filter(|sub| sub.get_name() != "help").peekable();
-    if below.peek().is_none() {
-        found.insert(path);
-        return;
+    // `import FILE` is a verb of its own beside `import maps`.
+    if below.peek().is_none() || !command.is_subcommand_required_set() {
+        found.insert(path.clone());
     }
     below.for_each(|sub| leaves(sub, &path, found));
 }

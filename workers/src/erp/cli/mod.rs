@@ -30,11 +30,11 @@ use std::process::ExitCode;
 
 use clap::{ArgMatches, Args, FromArgMatches, Subcommand};
 use fairlane::cli::{CommandEnv, DomainCommand};
-use fairlane::db::{Dialect, Tx};
-use fairlane::{Error, Tenant, Transaction};
+use fairlane::{Error, Transaction};
 use futures::future::BoxFuture;
 
 use super::store::people::find_by_email;
+use super::store::reading;
 
 pub use bench_import::BenchImportCommand;
 pub use import::ImportCommand;
@@ -153,13 +153,4 @@ async fn user_of(tx: &mut Transaction, tenant: i64, email: Option<&str>) -> fair
     let Some(email) = email else { return Ok(None) };
     let user = find_by_email(&mut tx.conn(), tenant, email).await?;
     user.map(Some).ok_or_else(|| Error::NotFound { what: "user", name: email.to_owned() })
-}
-
-/// A connection for reading a tenant's rows: on PostgreSQL confined to it, on SQLite in nobody's way.
-async fn reading(tenant: &Tenant) -> fairlane::Result<Tx> {
-    let db = tenant.fairlane().db();
-    match db.dialect() {
-        Dialect::Postgres => db.begin_for(tenant.id().await?).await,
-        Dialect::Sqlite => db.read().await,
-    }
 }
