@@ -10,6 +10,7 @@ use super::log::ImportLog;
 use super::row_errors::{self, StoredRefusal};
 use super::tabular::{FailedRow, FailedRowsWriter, Limits, Position, Row, RowReader, TabularError};
 use crate::erp::settings::ImportSettings;
+use crate::erp::store::reading;
 
 /// Refusals read from the database at a time.
 const PAGE: i64 = 1000;
@@ -67,7 +68,7 @@ impl<'a> FailedRows<'a> {
         let (mut written, mut after) = (0, 0);
         loop {
             let page = {
-                let mut tx = self.tenant.fairlane().db().read().await?;
+                let mut tx = reading(&self.tenant).await?;
                 row_errors::list(&mut tx.conn(), tenant_id, self.import_id, after, PAGE).await?
             };
             let Some(last) = page.last() else { break };

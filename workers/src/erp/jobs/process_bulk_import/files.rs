@@ -142,31 +142,27 @@ impl ImportFiles {
     /// # Errors
     /// When the path leads anywhere but into a tenant's folder.
     fn locate(&self, tenant: &str, path: &str) -> Result<PathBuf, FileError> {
-        let parts: Vec<_> = Path::new(path).components().collect();
-        let below = match parts.as_slice() {
-            [Component::RootDir, folder @ .., a, b, c] if folder.iter().all(is_plain) => vec![*a, *b, *c],
-            _ => parts,
-        };
-        let own = below.first() == Some(&Component::Normal(tenant.as_ref()));
-        if own && below.iter().all(is_plain) && !path.contains('\\') {
-            Ok(self.folder.join(below.iter().collect::<PathBuf>()))
-        } else {
-            Err(FileError::Outside { path: path.to_owned(), tenant: tenant.to_owned() })
-        }
+        Ok(self.folder.join(below(tenant, path)?))
     }
 
     /// Where a stored file lies, if it does.
     ///
     /// # Errors
-    /// When it is not there, or the path leads anywhere but below the tenant's folder.
+    /// When it is not there, or the path leads anywhere but below the tenant's folder. Links may move folders elsewhere, but
+    /// not to other names: one from a tenant's folder into another's is a way out of it.
     pub fn find(&self, tenant: &str, path: &str) -> Result<PathBuf, FileError> {
-        let here = self.locate(tenant, path)?;
+        let below = below(tenant, path)?;
+        let here = self.folder.join(&below);
         let put = if Path::new(path).is_absolute() { PathBuf::from(path) } else { here.clone() };
         // What else is wrong with it shows itself where it is read.
         let is_there =
             |path: &PathBuf| !matches!(fs::metadata(path), Err(why) if why.kind() == io::ErrorKind::NotFound);
-        let path = std::path::absolute(&put).unwrap_or(put.clone());
-        [here, put].into_iter().find(is_there).ok_or(FileError::Missing { path })
+        let missing = std::path::absolute(&put).unwrap_or(put.clone());
+        let found = [here, put].into_iter().find(is_there).ok_or(FileError::Missing { path: missing })?;
+        match fs::canonicalize(&found) {
+            Ok(real) if !real.ends_with(&below) => Err(outside(tenant, path)),
+            _ => Ok(found),
+        }
     }
 
     /// Removes a stored file whose import was never entered.
@@ -189,6 +185,25 @@ pub(super) fn check_regular(path: &Path) -> Result<(), FileError> {
         _ => return Ok(()),
     };
     Err(FileError::NotAFile { path: path.to_owned(), found })
+}
+
+/// The part of a stored path that begins with the tenant's folder.
+fn below(tenant: &str, path: &str) -> Result<PathBuf, FileError> {
+    let parts: Vec<_> = Path::new(path).components().collect();
+    let below = match parts.as_slice() {
+        [Component::RootDir, folder @ .., a, b, c] if folder.iter().all(is_plain) => vec![*a, *b, *c],
+        _ => parts,
+    };
+    let own = below.first() == Some(&Component::Normal(tenant.as_ref()));
+    if own && below.iter().all(is_plain) && !path.contains('\\') {
+        Ok(below.iter().collect())
+    } else {
+        Err(outside(tenant, path))
+    }
+}
+
+fn outside(tenant: &str, path: &str) -> FileError {
+    FileError::Outside { path: path.to_owned(), tenant: tenant.to_owned() }
 }
 
 fn is_plain(part: &Component<'_>) -> bool {

@@ -17,6 +17,7 @@ use super::tabular::TabularError;
 use super::types::with_import_type;
 use super::{row_errors, undo};
 use crate::erp::settings::ImportSettings;
+use crate::erp::store::reading;
 
 /// How long an import waits for another one of its tenant and type that is to be tried again, or whose job has no key: the
 /// queue itself lets those with a key in one after the other.
@@ -57,7 +58,7 @@ impl From<RunError> for End {
 pub(super) async fn run<S>(import_id: i64, ctx: &Context<S>, settings: &ImportSettings) -> JobResult {
     let tenant_id = ctx.job().tenant_id;
     let found = {
-        let mut tx = ctx.fairlane().db().read().await?;
+        let mut tx = reading(&ctx.tenant()).await?;
         log::find(&mut tx.conn(), tenant_id, import_id).await?
     };
     let Some(import) = found else {
@@ -161,7 +162,7 @@ async fn go_through<T: ImportType, S>(
         return Err(End::Cancelled);
     }
     if run.needs_seen() {
-        let mut tx = ctx.fairlane().db().read().await?;
+        let mut tx = reading(&ctx.tenant()).await?;
         let refused = row_errors::records(&mut tx.conn(), scope).await?;
         drop(tx);
         run.see_again(&path, &plan, &refused)?;

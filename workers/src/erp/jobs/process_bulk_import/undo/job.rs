@@ -13,6 +13,7 @@ use super::super::options::Mode;
 use super::super::types::with_import_type;
 use super::store::{self, Phase};
 use crate::erp::settings::ImportSettings;
+use crate::erp::store::reading;
 
 /// Where the next page begins.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
@@ -40,7 +41,7 @@ impl Checkpoint {
 pub(super) async fn run<S>(import_id: i64, ctx: &Context<S>, settings: &ImportSettings) -> JobResult {
     let tenant_id = ctx.job().tenant_id;
     let found = {
-        let mut tx = ctx.fairlane().db().read().await?;
+        let mut tx = reading(&ctx.tenant()).await?;
         log::find(&mut tx.conn(), tenant_id, import_id).await?
     };
     let Some(import) = found else {

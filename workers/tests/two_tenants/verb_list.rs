@@ -1,0 +1,204 @@
+//! The verbs of the command line, with what is tried of each.
+
+/// A verb and what is tried of it: `[word]` stands for the name under attack, `{word}` for the caller's own.
+pub(crate) struct Verb {
+    /// `erp order approve`.
+    pub(crate) path: &'static str,
+    /// Arguments with which it does something for its own tenant; in this order, each once.
+    pub(crate) own: Option<&'static str>,
+    /// Whether it changes nothing: then what it says is compared before and after the other tenant has grown.
+    pub(crate) reads: bool,
+    /// Arguments that name something of the other's.
+    pub(crate) foreign: &'static [&'static str],
+}
+
+impl Verb {
+    /// Whether it tells of nothing where it finds nothing, instead of refusing a name.
+    pub(crate) fn is_list(&self) -> bool {
+        self.reads && self.path.split(' ').next_back().is_some_and(|verb| LISTS.contains(&verb))
+    }
+}
+
+const LISTS: [&str; 3] = ["list", "levels", "movements"];
+
+const fn reads(path: &'static str, own: &'static str, foreign: &'static [&'static str]) -> Verb {
+    Verb { path, own: Some(own), reads: true, foreign }
+}
+
+const fn does(path: &'static str, own: &'static str, foreign: &'static [&'static str]) -> Verb {
+    Verb { path, own: Some(own), reads: false, foreign }
+}
+
+/// It makes a tenant and a database of its own.
+const fn apart(path: &'static str) -> Verb {
+    Verb { path, own: None, reads: false, foreign: &[] }
+}
+
+pub(crate) const VERBS: &[Verb] = &[
+    apart("demo"),
+    apart("bench import"),
+    does("erp customer add", "NEW --name New", &[]),
+    does("erp customer set-email", "[customer] eve@example.com", &["[customer] eve@example.com"]),
+    does("erp customer update", "[customer] --phone 123", &["[customer] --name Eve"]),
+    reads("erp customer list", "", &[]),
+    reads("erp customer stats", "[customer]", &["[customer]", "[customer] --recompute"]),
+    does(
+        "erp order create",
+        "--customer [customer] --line [sku]=1",
+        &[
+            "--customer [customer] --line {sku}=1",
+            "--customer {customer} --line [sku]=1",
+            "--customer {customer} --line {sku}=1 --from [location]",
+        ],
+    ),
+    does(
+        "erp order place",
+        "[draft] 1 --from [other-location]",
+        &[
+            "[draft] 1 --from {other-location}",
+            "{draft} 1 --from [other-location]",
+            "{draft} 1 --from {other-location} --lot [lot]",
+        ],
+    ),
+    does("erp order approve", "[draft] --user [email]", &["[draft]", "{draft} --user [email]"]),
+    does("erp order cancel", "[draft]", &["[draft]"]),
+    does("erp order fulfil", "[approved] --user [email]", &["[approved]", "{approved} --user [email]"]),
+    reads("erp order list", "", &[]),
+    reads("erp invoice list", "", &[]),
+    reads("erp invoice show", "[invoice]", &["[invoice]"]),
+    does(
+        "erp payment receive",
+        "[invoice] 1 --reference NEW --user [email]",
+        &["[invoice] 1 --reference NEW", "{invoice} 1 --reference NEW --user [email]"],
+    ),
+    reads("erp payment list", "--invoice [invoice]", &["--invoice [invoice]"]),
+    does("erp lead create", "Bo", &[]),
+    does("erp lead convert", "[lead-id] --user [email]", &["[lead-id]", "{lead-id} --user [email]"]),
+    does("erp lead lose", "[cold-lead-id]", &["[cold-lead-id]"]),
+    reads("erp lead list", "", &[]),
+    does("erp vendor add", "NEW --name New", &[]),
+    does("erp vendor update", "[vendor] --phone 123", &["[vendor] --name Eve"]),
+    reads("erp vendor list", "", &[]),
+    does(
+        "erp po create",
+        "--vendor [vendor] --line [sku]=1@2 --user [email]",
+        &[
+            "--vendor [vendor] --line {sku}=1@2",
+            "--vendor {vendor} --line [sku]=1@2",
+            "--vendor {vendor} --line {sku}=1@2 --user [email]",
+        ],
+    ),
+    does("erp po submit", "[draft-po]", &["[draft-po]"]),
+    does("erp po approve", "[pending-po] --user [email]", &["[pending-po]", "{pending-po} --user [email]"]),
+    does("erp po cancel", "[draft-po]", &["[draft-po]"]),
+    reads("erp po show", "[approved-po]", &["[approved-po]"]),
+    reads("erp po list", "", &[]),
+    does(
+        "erp goods receive",
+        "[approved-po] --all --location [location] --user [email]",
+        &[
+            "[approved-po] --all",
+            "{approved-po} --all --location [location]",
+            "{approved-po} --all --user [email]",
+        ],
+    ),
+    reads("erp scanners list", "", &[]),
+    does("erp scanners on", "", &[]),
+    does("erp scanners off", "", &[]),
+    does("erp scanners run", "", &[]),
+    reads("erp events", "", &[]),
+    reads("erp stock levels", "--product [sku] --at [location]", &["--product [sku]", "--at [location]"]),
+    reads("erp stock movements", "--product [sku] --at [location]", &["--product [sku]", "--at [location]"]),
+    reads("erp stock alerts", "--all", &[]),
+    does(
+        "erp stock move",
+        "receipt [sku] 1 --at [location] --user [email]",
+        &[
+            "receipt [sku] 1 --at {location}",
+            "receipt {sku} 1 --at [location]",
+            "receipt {sku} 1 --at {location} --user [email]",
+        ],
+    ),
+    does(
+        "erp stock count",
+        "[sku] 7 --at [location]",
+        &["[sku] 7 --at {location}", "{sku} 7 --at [location]"],
+    ),
+    does(
+        "erp stock transfer",
+        "[sku] 1 --from [location] --to [other-location]",
+        &[
+            "[sku] 1 --from {location} --to {other-location}",
+            "{sku} 1 --from [location] --to {other-location}",
+            "{sku} 1 --from {location} --to [other-location]",
+            "{tracked-sku} 1 --from {location} --to {other-location} --lot [lot]",
+        ],
+    ),
+    does("erp stock reverse", "[movement-id]", &["[movement-id]"]),
+    does("erp stock rebuild", "", &[]),
+    does("erp stock terms", "--negative allow", &[]),
+    does("erp product create", "NEW --name New", &[]),
+    does(
+        "erp product update",
+        "[sku] --name Renamed",
+        &["[sku] --name Eve", "{sku} --name Eve --user [email]"],
+    ),
+    reads("erp product list", "", &[]),
+    reads("erp product show", "[tracked-sku]", &["[tracked-sku]"]),
+    does("erp product delete", "[loose-sku]", &["[loose-sku]", "{loose-sku} --user [email]"]),
+    does("erp location add", "NEW --name New --parent [location]", &["NEW --name New --parent [location]"]),
+    does("erp location set-active", "[other-location] false", &["[other-location] false"]),
+    reads("erp location list", "", &[]),
+    does(
+        "erp user add",
+        "bo@example.com --name Bo --permission billing.view --at [location]",
+        &["bo@example.com --name Bo --permission billing.view --at [location]"],
+    ),
+    reads("erp user list", "", &[]),
+    reads("erp user permissions", "", &[]),
+    does("erp user deactivate", "[email]", &["[email]", "[user-id]"]),
+    does("erp user activate", "[email]", &["[email]", "[user-id]"]),
+    does(
+        "erp user set-email",
+        "[user-id] ana@example.com",
+        &["[email] eve@example.com", "[user-id] eve@example.com"],
+    ),
+    reads("erp user preferences list", "[user-id]", &["[email]", "[user-id]"]),
+    does(
+        "erp user preferences set",
+        "[user-id] * in_app off",
+        &["[email] * mail off", "[user-id] * mail off"],
+    ),
+    does("erp user preferences reset", "[user-id] * in_app", &["[email] * mail", "[user-id] * mail"]),
+    reads("erp user suppressions list", "", &[]),
+    does("erp user suppressions lift", "[suppressed]", &["[suppressed]"]),
+    does("erp user unsubscribe", "[token]", &["[token]"]),
+    reads("erp profile show", "", &[]),
+    does("erp profile set", "--name Renamed", &[]),
+    reads("erp template list", "", &[]),
+    reads("erp template show", "notification", &[]),
+    does("erp template set", "notification --subject Hello", &[]),
+    does("erp template reset", "notification", &[]),
+    does("import", "new.csv --as products", &[]),
+    reads("import maps", "", &[]),
+    reads("imports list", "", &[]),
+    reads("imports show", "[import-id]", &["[import-id]"]),
+    reads("imports errors", "[import-id]", &["[import-id]", "[import-id] --csv foreign.csv"]),
+    // Its own is done: what is refused then is refused for that, not for being missing.
+    Verb { path: "imports cancel", own: None, reads: false, foreign: &["[import-id]"] },
+    reads("imports conflicts", "[import-id]", &["[import-id]"]),
+    does("imports undo", "[import-id]", &["[import-id]", "[import-id] --dry-run"]),
+    reads("stats pending", "", &[]),
+    reads("stats failed", "", &[]),
+    reads("stats unread", "", &[]),
+    reads("stats imports", "", &[]),
+    reads("stats reports", "", &[]),
+    reads("notifications list", "--user [user-id]", &["--user [email]", "--user [user-id]"]),
+    does("notifications read", "[notification]", &["[notification]", "--all --user [email]"]),
+    reads(
+        "notifications why",
+        "[notice]",
+        &["[notice]", "[delivery-id]", "[notification]", "{notice} --user [email]"],
+    ),
+    does("notifications resolve", "[delivery-id] sent", &["[delivery-id] sent", "[delivery-id] resend"]),
+];
