@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::support::shop::lines;
 use super::warehouse::{Warehouse, assert_ledger_is_right, dec, warehouse};
-use super::work::work;
+use super::work::{to_noon, work};
 
 /// The collected data, where it is.
 fn data(test: &str) -> Option<PathBuf> {
@@ -106,8 +106,7 @@ backend_test!(migrations: lines;
         let days = facts["expiry"].as_object().unwrap();
         let here = warehouse(&t).await;
         for (place, (day, lots)) in days.iter().enumerate() {
-            let noon = day.parse::<chrono::NaiveDate>().unwrap().and_hms_opt(12, 0, 0).unwrap().and_utc();
-            t.db.shift_clock(noon - chrono::Utc::now());
+            to_noon(&t, day).await;
             if place == 0 {
                 load(&here, &data).await;
             }

@@ -65,3 +65,12 @@ pub(crate) async fn stored<E: Event + DeserializeOwned>(t: &TestDb) -> Vec<E> {
     .unwrap();
     rows.iter().map(|row| serde_json::from_value(row.get("payload").unwrap()).unwrap()).collect()
 }
+
+/// Moves the database's clock to noon (UTC) of a day.
+pub(crate) async fn to_noon(t: &TestDb, day: &str) {
+    let noon = day.parse::<chrono::NaiveDate>().unwrap().and_hms_opt(12, 0, 0).unwrap().and_utc();
+    let mut tx = t.db.read().await.unwrap();
+    let now = fairlane_workers::erp::store::now(&mut tx.conn()).await.unwrap();
+    drop(tx);
+    t.db.shift_clock(noon - now);
+}

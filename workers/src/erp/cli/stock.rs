@@ -116,7 +116,7 @@ pub(super) struct What {
     /// The product's code
     sku: String,
     /// How many; of an adjustment, a negative number takes away
-    #[arg(allow_hyphen_values = true)]
+    #[arg(allow_negative_numbers = true)]
     quantity: Decimal,
     /// Where
     #[arg(long, value_name = "LOCATION")]
