@@ -174,11 +174,9 @@ fn observe(copy: &Path, binaries: &BTreeMap<String, PathBuf>, it: &Mechanism, of
     let log = copy.join("test-output.txt");
     let file = fs::File::create(&log).map_err(|why| why.to_string())?;
     let again = file.try_clone().map_err(|why| why.to_string())?;
-    let package = if copy.join("workers/tests").join(format!("{}.rs", it.target)).exists() {
-        copy.join("workers")
-    } else {
-        copy.to_owned()
-    };
+    let tests = copy.join("workers/tests");
+    let here = tests.join(format!("{}.rs", it.target)).exists() || tests.join(&it.target).is_dir();
+    let package = if here { copy.join("workers") } else { copy.to_owned() };
     let child = Command::new(binary)
         .args(["--exact", &it.test, "--nocapture"])
         .current_dir(package)

@@ -68,6 +68,8 @@ struct Shared {
     held: usize,
     /// Lets a held answer go.
     release: Arc<Notify>,
+    /// How long it keeps a message before it answers.
+    think: Duration,
 }
 
 impl SmtpServer {
@@ -105,6 +107,11 @@ impl SmtpServer {
 
     pub(crate) fn answer(&self, address: &str, answer: Answer) {
         self.shared.lock().unwrap().answers.insert(address.to_owned(), answer);
+    }
+
+    /// From now on it keeps each message for a while before it answers.
+    pub(crate) fn think(&self, time: Duration) {
+        self.shared.lock().unwrap().think = time;
     }
 
     pub(crate) fn forget_answers(&self) {
@@ -277,6 +284,8 @@ impl Dialogue {
             let release = self.shared.lock().unwrap().release.clone();
             release.notified().await;
         }
+        let think = self.shared.lock().unwrap().think;
+        tokio::time::sleep(think).await;
         reply
     }
 }
