@@ -30,9 +30,11 @@ use std::process::ExitCode;
 
 use clap::{ArgMatches, Args, FromArgMatches, Subcommand};
 use fairlane::cli::{CommandEnv, DomainCommand};
-use fairlane::db::{Dialect, Tx};
 use fairlane::{Error, Tenant, Transaction};
 use futures::future::BoxFuture;
+
+use super::store::people::find_by_email;
+use super::store::reading;
 
 pub use bench_import::BenchImportCommand;
 pub use import::ImportCommand;
@@ -146,11 +148,10 @@ struct Limit {
     limit: u32,
 }
 
-/// A connection for reading a tenant's rows: on PostgreSQL confined to it, on SQLite in nobody's way.
-async fn reading(tenant: &Tenant) -> fairlane::Result<Tx> {
-    let db = tenant.fairlane().db();
-    match db.dialect() {
-        Dialect::Postgres => db.begin_for(tenant.id().await?).await,
-        Dialect::Sqlite => db.read().await,
-    }
+/// The user with this address, where one is named.
+async fn user_of(tx: &mut Transaction, tenant: i64, email: Option<&str>) -> fairlane::Result<Option<i64>> {
+    let Some(email) = email else { return Ok(None) };
+    let user = find_by_email(&mut tx.conn(), tenant, email).await?;
+    user.map(Some).ok_or_else(|| Error::NotFound { what: "user", name: email.to_owned() })
 }
+

@@ -54,11 +54,19 @@ pub mod stock;
 pub mod vendors;
 
 use chrono::{DateTime, Utc};
-use fairlane::Result;
-use fairlane::db::{Conn, query};
-use fairlane::sql;
+use fairlane::db::{Conn, Dialect, Tx, query};
+use fairlane::{Result, Tenant, sql};
 
 /// The database's clock: the same for all workers, and the one that tests move.
 pub async fn now(conn: &mut Conn<'_>) -> Result<DateTime<Utc>> {
     query(sql!("select {now} as now")).fetch_one(conn).await?.get("now")
+}
+
+/// A connection for reading a tenant's rows: on PostgreSQL confined to it, on SQLite in nobody's way.
+pub(crate) async fn reading(tenant: &Tenant) -> Result<Tx> {
+    let db = tenant.fairlane().db();
+    match db.dialect() {
+        Dialect::Postgres => db.begin_for(tenant.id().await?).await,
+        Dialect::Sqlite => db.read().await,
+    }
 }
