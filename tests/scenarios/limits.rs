@@ -269,19 +269,14 @@ backend_test!(
     async fn a_rate_that_queues_share_goes_to_the_first_of_them(t: TestDb) {
         limit_total(&t, "acme", starts(40, Duration::from_secs(1))).await;
         let acme = t.fairlane.tenant("acme");
-        // So few that slots are left for the later queue in the same claims.
-        let mut tx = t.db.begin().await.expect("begun");
-        let id = acme.id().await.expect("a tenant");
-        limits::set(&mut tx.conn(), id, Scope::Queue, "high", concurrency(2)).await.expect("set");
-        tx.commit().await.expect("committed");
         acme.dispatch_all((0..40).map(|_| act("later", What::Succeed))).await.expect("dispatched");
         acme.dispatch_all((0..20).map(|_| Urgent {})).await.expect("dispatched");
         let log = Log::default();
         let worker = Running::start(&t, &log);
         eventually("the urgent jobs have run", async || log.count("urgent") == 20).await;
         let later = log.count("later 1");
-        // Before the first permits are there, and while they are exchanged, its turn has come.
-        assert!(later <= 12, "{later} of the later queue went first: {:?}", log.entries());
+        // The floor of later queues is owed something now and then, and the last urgent ones leave starts to them.
+        assert!(later <= 10, "{later} of the later queue went first: {:?}", log.entries());
         worker.stop().await;
     }
 );
