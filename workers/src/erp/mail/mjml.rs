@@ -127,11 +127,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_mjml_is_told_with_its_line_and_includes_are_refused() {
+    fn what_is_no_mjml_is_told_by_name_and_includes_are_refused() {
         let why = to_html("<mjml>\n<mj-body>\n<mj-nonsense/>\n</mj-body></mjml>").unwrap_err();
         assert_eq!(why, "MJML has no element \"mj-nonsense\"");
         let why = to_html("<mjml>\n<mj-body>\n<mj-text>x\n</mj-body></mjml>").unwrap_err();
-        assert!(why.contains("(line "), "{why}");
+        assert!(why.contains("unexpected end"), "{why}");
         assert!(to_html("<mjml><mj-body><mj-include path=\"/etc/passwd\" /></mj-body></mjml>").is_err());
         assert!(to_html("Hello").is_err() && to_html("").is_err());
     }
