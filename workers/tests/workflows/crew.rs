@@ -7,7 +7,7 @@ use fastrand::Rng;
 use crate::support::processes::{Site, Worker};
 
 /// Jobs that are not over.
-pub(crate) const LIVE: &str = "select count(*) as n from fairlane_jobs";
+const LIVE: &str = "select count(*) as n from fairlane_jobs";
 
 const WORK: [&str; 6] = ["--queue", "high,default,low", "--concurrency", "8", "--backoff", "1s"];
 
@@ -47,9 +47,14 @@ impl<'s> Crew<'s> {
         }
     }
 
-    /// Waits until nothing is left to do, and stops them.
-    pub(crate) async fn finish(self) {
+    /// Waits until nothing is left to do.
+    pub(crate) async fn until_done(&self) {
         self.site.until("all jobs to be done", LIVE, |n| n == 0).await;
+    }
+
+    /// As [`Crew::until_done`], and stops them.
+    pub(crate) async fn finish(self) {
+        self.until_done().await;
         for worker in self.workers {
             let (status, _) = worker.terminate();
             assert!(status.success(), "{status}");

@@ -10,7 +10,7 @@ use fastrand::Rng;
 use rust_decimal::Decimal;
 use tokio::task::JoinSet;
 
-use crate::crew::{Crew, LIVE};
+use crate::crew::Crew;
 use crate::facts::rows;
 use crate::mails::{assert_no_mail_twice, send_to};
 use crate::people::{Staff, staff};
@@ -77,32 +77,38 @@ async fn warehouse(site: &Site) -> Warehouse {
 
 impl Warehouse {
     /// Every place loses so much that its minimum is crossed, a third of it by orders.
-    fn drain(&self) -> Vec<Deed> {
+    fn drain(&self, rng: &mut Rng) -> Vec<Deed> {
         let deed = |(place, (number, pieces)): (&Place, (usize, &i64))| match number % 3 {
             0 => Deed::Deliver(place.clone(), *pieces),
             _ => Deed::Move(place.clone(), -pieces),
         };
-        self.places
+        let mut deeds: Vec<Deed> = self
+            .places
             .iter()
             .flat_map(|place| OUT.iter().enumerate().map(move |piece| (place, piece)))
             .map(deed)
-            .collect()
+            .collect();
+        rng.shuffle(&mut deeds);
+        deeds
     }
 
     /// Every place gets back what it lost.
     fn fill(&self) -> Vec<Deed> {
         self.places
             .iter()
-            .flat_map(|place| BACK.iter().map(|pieces| Deed::Move(place.clone(), *pieces)))
+            .flat_map(|place| BACK.iter().map(move |pieces| Deed::Move(place.clone(), *pieces)))
             .collect()
     }
 
     /// Anything, up and down around the minimum.
     fn anything(&self, rng: &mut Rng, count: usize) -> Vec<Deed> {
-        let pieces = |rng: &mut Rng| rng.i64(1..30) * if rng.bool() { 1 } else { -1 };
-        (0..count)
-            .map(|_| Deed::Move(self.places[rng.usize(..self.places.len())].clone(), pieces(rng)))
-            .collect()
+        let mut deeds = Vec::with_capacity(count);
+        for _ in 0..count {
+            let place = self.places[rng.usize(..self.places.len())].clone();
+            let pieces = rng.i64(1..30);
+            deeds.push(Deed::Move(place, if rng.bool() { pieces } else { -pieces }));
+        }
+        deeds
     }
 }
 
@@ -266,11 +272,11 @@ async fn assert_watchers_told_once(site: &Site, here: &Warehouse, staff: &Staff,
 }
 
 /// The deeds, with kills among what follows of them; then all of it is done.
-async fn phase(site: &Site, crew: &mut Crew<'_>, here: &Warehouse, deeds: Vec<Deed>, kills: usize) {
+async fn phase(crew: &mut Crew<'_>, here: &Warehouse, deeds: Vec<Deed>, kills: usize) {
     let people = work_by_eight(&here.acme, deeds);
     crew.kill_some(kills).await;
     people.join_all().await;
-    site.until("all jobs to be done", LIVE, |n| n == 0).await;
+    crew.until_done().await;
 }
 
 backend_test!(
@@ -289,9 +295,9 @@ backend_test!(
         let mut crew = Crew::start(&site, Rng::with_seed(rng.u64(..)));
         for round in 0..rounds {
             if round > 0 {
-                phase(&site, &mut crew, &here, here.fill(), kills).await;
+                phase(&mut crew, &here, here.fill(), kills).await;
             }
-            phase(&site, &mut crew, &here, here.drain(), kills).await;
+            phase(&mut crew, &here, here.drain(&mut rng), kills).await;
         }
         let before = ledger(&site).await;
         assert_ledger_is_right(&site, &before).await;
@@ -302,7 +308,7 @@ backend_test!(
 
         // Whoever looks sees what is there then: a crossing that was over before anybody looked has no alert.
         let deeds = here.anything(&mut rng, random);
-        phase(&site, &mut crew, &here, deeds, kills).await;
+        phase(&mut crew, &here, deeds, kills).await;
         crew.finish().await;
         let after = ledger(&site).await;
         assert_ledger_is_right(&site, &after).await;
