@@ -45,7 +45,8 @@ backend_test!(
     async fn what_is_new_is_seen_without_going_through_the_lanes(t: TestDb) {
         let (acme, globex) = (acme(&t), add_tenant(&t, "globex").await);
         // Made an hour ago, by its id: only a look through the lanes finds it.
-        let hour_ago = uuid::Timestamp::from_unix(uuid::NoContext, (chrono::Utc::now().timestamp() - 3600) as u64, 0);
+        let hour_ago =
+            uuid::Timestamp::from_unix(uuid::NoContext, (chrono::Utc::now().timestamp() - 3600) as u64, 0);
         acme.dispatch(OtherWork).id(uuid::Uuid::new_v7(hour_ago)).await.unwrap();
         let newer = dispatch(&acme, 2).await;
         let low = globex.dispatch(Work { number: 9 }).queue("low").await.unwrap().id;

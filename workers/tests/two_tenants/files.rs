@@ -102,7 +102,10 @@ async fn imports_and_their_failed_rows_need_no_role_that_sees_all_tenants() {
     let Some(world) = World::postgres().await else { return };
     for table in ["products", "import_logs", "import_errors", "import_changes"] {
         let mut tx = world.observer.begin().await.unwrap();
-        fairlane::db::query(text(format!("drop policy worker on {table}"))).execute(&mut tx.conn()).await.unwrap();
+        fairlane::db::query(text(format!("drop policy worker on {table}")))
+            .execute(&mut tx.conn())
+            .await
+            .unwrap();
         tx.commit().await.unwrap();
     }
     let acme = &world.acme.tenant;

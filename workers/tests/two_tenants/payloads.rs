@@ -99,7 +99,10 @@ pub(crate) const JOBS: &[HostileJob] = &[
     job!(ScanOverdueInvoices, |names| ScanOverdueInvoices {}),
     job!(ScanExpiringStock, |names| ScanExpiringStock {}),
     job!(SendMail, |names| SendMail { delivery_id: names.delivery_id }),
-    job!(UndoBulkImport, |names| UndoBulkImport { import_id: names.import_id, import_type: "products".into() }),
+    job!(UndoBulkImport, |names| UndoBulkImport {
+        import_id: names.import_id,
+        import_type: "products".into()
+    }),
 ];
 
 /// All fields that events of the ERP have, about these things; the texts are the attacker's own.

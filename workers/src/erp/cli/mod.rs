@@ -30,7 +30,7 @@ use std::process::ExitCode;
 
 use clap::{ArgMatches, Args, FromArgMatches, Subcommand};
 use fairlane::cli::{CommandEnv, DomainCommand};
-use fairlane::{Error, Tenant, Transaction};
+use fairlane::{Error, Transaction};
 use futures::future::BoxFuture;
 
 use super::store::people::find_by_email;
@@ -154,4 +154,3 @@ async fn user_of(tx: &mut Transaction, tenant: i64, email: Option<&str>) -> fair
     let user = find_by_email(&mut tx.conn(), tenant, email).await?;
     user.map(Some).ok_or_else(|| Error::NotFound { what: "user", name: email.to_owned() })
 }
-

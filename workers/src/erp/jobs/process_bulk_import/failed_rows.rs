@@ -68,7 +68,7 @@ impl<'a> FailedRows<'a> {
         let (mut written, mut after) = (0, 0);
         loop {
             let page = {
-                let mut tx = reading(&self.tenant).await?;
+                let mut tx = reading(self.tenant).await?;
                 row_errors::list(&mut tx.conn(), tenant_id, self.import_id, after, PAGE).await?
             };
             let Some(last) = page.last() else { break };

@@ -26,7 +26,7 @@ pub(super) enum Unsent {
     /// Its reader does not want it, or is gone.
     Unwanted(&'static str, String),
     /// It cannot be sent.
-    Mail(Who, MailError),
+    Mail(Box<Who>, MailError),
     /// The job cannot go on.
     Job(JobError),
 }
@@ -75,7 +75,7 @@ impl Letter {
     pub(super) fn compose(self, message_id: String, from: &Mailbox) -> Result<Mail, Unsent> {
         let content = self.words.fill()?;
         Mail::compose(message_id, from, self.to, content, self.stop.as_ref())
-            .map_err(|error| Unsent::Mail(self.who, error))
+            .map_err(|error| Unsent::Mail(Box::new(self.who), error))
     }
 
     /// Looks up what a delivery says and where it goes.
@@ -105,7 +105,7 @@ impl Letter {
 
 /// A mailbox that takes mail, or why there is none.
 async fn address(conn: &mut Conn<'_>, tenant: i64, who: &Who, name: &str) -> Result<Mailbox, Unsent> {
-    let refused = |error| Unsent::Mail(who.clone(), error);
+    let refused = |error| Unsent::Mail(Box::new(who.clone()), error);
     if who.address.is_empty() {
         return Err(refused(MailError::AddressMissing));
     }
@@ -118,7 +118,12 @@ async fn address(conn: &mut Conn<'_>, tenant: i64, who: &Who, name: &str) -> Res
 }
 
 impl Words {
-    async fn find(conn: &mut Conn<'_>, tenant: i64, name: &'static str, values: Value) -> fairlane::Result<Self> {
+    async fn find(
+        conn: &mut Conn<'_>,
+        tenant: i64,
+        name: &'static str,
+        values: Value,
+    ) -> fairlane::Result<Self> {
         Ok(Self { name, own: mail_templates::own(conn, tenant, name).await?, values })
     }
 
@@ -129,7 +134,9 @@ impl Words {
         if let Some(own) = own {
             match mail::render(own, values) {
                 Ok(content) => return Ok(content),
-                Err(why) => tracing::warn!(%why, template = name, "the tenant's template cannot be filled in"),
+                Err(why) => {
+                    tracing::warn!(%why, template = name, "the tenant's template cannot be filled in");
+                }
             }
         }
         let template = built_in(name).ok_or_else(|| broken(format!("there is no template {name}")))?;

@@ -119,7 +119,7 @@ impl Sending {
 
     async fn hand_over(&self, mail: &Mail) -> Result<Receipt, Unsent> {
         let mailer = &self.ctx.state.mailer;
-        let of_mail = |error| Unsent::Mail(letter::Who::default(), error);
+        let of_mail = |error| Unsent::Mail(Box::default(), error);
         let ready = mailer.prepare(mail).await.map_err(of_mail)?;
         if !mailer.forgives_repeats() {
             let mut tx = self.ctx.begin().await?;

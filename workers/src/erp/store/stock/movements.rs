@@ -111,11 +111,13 @@ fn bind_columns(query: fairlane::db::Query, movements: &[Numbered]) -> fairlane:
 
 type Text = Option<String>;
 
+/// What moved, where, how many, at what cost, when.
+type What<'a> = (i64, i64, i64, Option<i64>, &'a str, Text, Text, Text, i64);
+/// What caused it, what it belongs to, why, and who did it.
+type Why<'a> = (&'a str, &'a str, i64, i64, Option<i64>, Option<i64>, Option<&'a str>, Option<i64>);
+
 #[derive(Serialize)]
-struct JsonRow<'a>(
-    (i64, i64, i64, Option<i64>, &'a str, Text, Text, Text, i64),
-    (&'a str, &'a str, i64, i64, Option<i64>, Option<i64>, Option<&'a str>, Option<i64>),
-);
+struct JsonRow<'a>(What<'a>, Why<'a>);
 
 impl<'a> JsonRow<'a> {
     fn of(movement: &'a Numbered) -> Self {
