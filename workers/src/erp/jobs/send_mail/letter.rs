@@ -118,7 +118,12 @@ async fn address(conn: &mut Conn<'_>, tenant: i64, who: &Who, name: &str) -> Res
 }
 
 impl Words {
-    async fn find(conn: &mut Conn<'_>, tenant: i64, name: &'static str, values: Value) -> fairlane::Result<Self> {
+    async fn find(
+        conn: &mut Conn<'_>,
+        tenant: i64,
+        name: &'static str,
+        values: Value,
+    ) -> fairlane::Result<Self> {
         Ok(Self { name, own: mail_templates::own(conn, tenant, name).await?, values })
     }
 
@@ -129,7 +134,9 @@ impl Words {
         if let Some(own) = own {
             match mail::render(own, values) {
                 Ok(content) => return Ok(content),
-                Err(why) => tracing::warn!(%why, template = name, "the tenant's template cannot be filled in"),
+                Err(why) => {
+                    tracing::warn!(%why, template = name, "the tenant's template cannot be filled in")
+                }
             }
         }
         let template = built_in(name).ok_or_else(|| broken(format!("there is no template {name}")))?;
