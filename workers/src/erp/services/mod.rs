@@ -9,6 +9,7 @@ pub mod invoices;
 pub mod mail_templates;
 pub mod orders;
 pub mod profiles;
+pub mod stock;
 pub mod users;
 
 use fairlane::{Error, Result};

@@ -9,17 +9,22 @@
 //! | [`orders`] | `sales_orders`, `sales_order_lines` |
 //! | [`invoices`] | `invoices`, `invoice_lines` |
 //! | [`products`] | `products`, as orders need them |
+//! | [`locations`] | `locations` |
+//! | [`batches`] | `batches` |
+//! | [`stock`] | `stock_ledgers`, `stock_movements`, `stock_levels`, `stock_reservations` |
 //! | [`sequences`] | `number_sequences` |
 //! | [`notifications`] | `notification_messages`, `notifications` |
 //! | [`deliveries`], [`delivery_lists`] | `notification_deliveries` |
 //! | [`preferences`] | `notification_preferences`, `mail_suppressions` |
 //! | [`mail_templates`] | `mail_templates` |
 
+pub mod batches;
 pub mod customers;
 pub mod deliveries;
 mod delivery;
 pub mod delivery_lists;
 pub mod invoices;
+pub mod locations;
 pub mod mail_templates;
 pub mod notifications;
 pub mod orders;
@@ -28,6 +33,7 @@ pub mod preferences;
 pub mod products;
 pub mod profiles;
 pub mod sequences;
+pub mod stock;
 
 use chrono::{DateTime, Utc};
 use fairlane::Result;

@@ -1,8 +1,11 @@
-//! Order approved, invoice generated, mail sent: the services and their numbers, on both databases.
+//! Orders, invoices and the stock: the services and their numbers, on both databases.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod ledger;
+#[path = "../support/mod.rs"]
 mod support;
+mod warehouse;
 
 use fairlane::db::Dialect;
 use fairlane::{Error, Tenant, backend_test};

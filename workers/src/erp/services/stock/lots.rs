@@ -1,0 +1,62 @@
+//! Batches come into being when somebody names their lots.
+
+use std::collections::HashMap;
+
+use fairlane::{Error, Result, Tenant, Transaction};
+
+use super::{Batch, NamedLot};
+use crate::erp::services::one_line;
+use crate::erp::store::batches;
+use crate::erp::store::stock::{ledgers, referred};
+
+/// The batches of these lots, in their order; those that are not there yet are made.
+///
+/// A lot whose last day is another than the one it is known with is refused: one of the two is a mistake. The products'
+/// ledgers are locked: name all lots of a transaction at once, before its movements.
+pub async fn batches(tx: &mut Transaction, tenant: &Tenant, lots: &[NamedLot]) -> Result<Vec<Batch>> {
+    let id = tenant.id().await?;
+    let conn = &mut tx.conn();
+    let mut named = lots.to_vec();
+    for lot in &mut named {
+        lot.lot = one_line("a lot", &lot.lot, 100)?;
+    }
+    let products: Vec<i64> = named.iter().map(|lot| lot.product_id).collect();
+    let known = referred::products(conn, id, &products).await?;
+    if let Some(missing) = products.iter().find(|product| !known.contains_key(product)) {
+        return Err(Error::NotFound { what: "product", name: missing.to_string() });
+    }
+    ledgers::lock(conn, id, &products).await?;
+    let stored = batches::ensure(conn, id, &distinct(&named)).await?;
+    let by_lot: HashMap<(i64, &str), &Batch> =
+        stored.iter().map(|batch| ((batch.product_id, batch.lot.as_str()), batch)).collect();
+    let find = |lot: &NamedLot| {
+        let batch = by_lot
+            .get(&(lot.product_id, lot.lot.as_str()))
+            .ok_or_else(|| Error::Damaged(format!("batch {} was stored and is not there", lot.lot)))?;
+        agrees(lot, batch, known.get(&lot.product_id).map_or("?", |product| &product.sku))?;
+        Ok((*batch).clone())
+    };
+    named.iter().map(find).collect()
+}
+
+/// Each lot once: the first day that is named for it counts.
+fn distinct(named: &[NamedLot]) -> Vec<NamedLot> {
+    let mut distinct: HashMap<(i64, &str), NamedLot> = HashMap::new();
+    for lot in named {
+        let known = distinct.entry((lot.product_id, &lot.lot)).or_insert_with(|| lot.clone());
+        known.expires_on = known.expires_on.or(lot.expires_on);
+    }
+    let mut lots: Vec<NamedLot> = distinct.into_values().collect();
+    lots.sort();
+    lots
+}
+
+fn agrees(lot: &NamedLot, batch: &Batch, sku: &str) -> Result<()> {
+    match (lot.expires_on, batch.expires_on) {
+        (Some(named), Some(known)) if named != known => Err(Error::Refused {
+            what: format!("lot {} of {sku}", lot.lot),
+            why: format!("its last day is {known}, not {named}"),
+        }),
+        _ => Ok(()),
+    }
+}
