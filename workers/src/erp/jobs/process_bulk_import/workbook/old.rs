@@ -130,7 +130,7 @@ fn places(stream: &[u8]) -> u64 {
                 sheet.add_column(data.len().checked_sub(2).and_then(|last| u16_at(data, last)));
             }
             0x0006 | 0x00D6 | 0x00FD | 0x0203 | 0x0204 | 0x0205 | 0x0206 | 0x027E | 0x0406 => {
-                sheet.add(data, 2)
+                sheet.add(data, 2);
             }
             _ => {}
         }
