@@ -10,6 +10,8 @@
 //! | [`walls`], [`calls`] crossed | no, or the wrong one | yes |
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+// A payload of every field there is.
+#![recursion_limit = "256"]
 
 #[path = "../support/mod.rs"]
 mod support;
