@@ -179,12 +179,8 @@ impl MailSettings {
             problems.push(problem(config, "mail.app_url", "it must begin with https:// or http://", example));
         }
         let stop = &self.unsubscribe_url;
-<<<<<<< HEAD
         let leads_there = stop.starts_with("https://") && stop.contains("{token}");
         if !stop.is_empty() && !leads_there {
-=======
-        if !(stop.is_empty() || stop.starts_with("https://") && stop.contains("{token}")) {
->>>>>>> 8ec37c96665a77a9729ad3a26935b3ca632cc5af
             let message = "it must begin with https:// and contain {token}";
             let example = "unsubscribe_url = \"https://app.example.com/unsubscribe/{token}\"";
             problems.push(problem(config, "mail.unsubscribe_url", message, example));
