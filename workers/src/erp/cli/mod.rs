@@ -31,6 +31,8 @@ use fairlane::db::{Dialect, Tx};
 use fairlane::{Error, Tenant, Transaction};
 use futures::future::BoxFuture;
 
+use super::store::people::find_by_email;
+
 pub use bench_import::BenchImportCommand;
 pub use import::ImportCommand;
 pub use imports::ImportsCommand;
@@ -141,6 +143,13 @@ struct Limit {
     /// Most rows
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     limit: u32,
+}
+
+/// The user with this address, where one is named.
+async fn user_of(tx: &mut Transaction, tenant: i64, email: Option<&str>) -> fairlane::Result<Option<i64>> {
+    let Some(email) = email else { return Ok(None) };
+    let user = find_by_email(&mut tx.conn(), tenant, email).await?;
+    user.map(Some).ok_or_else(|| Error::NotFound { what: "user", name: email.to_owned() })
 }
 
 /// A connection for reading a tenant's rows: on PostgreSQL confined to it, on SQLite in nobody's way.
