@@ -24,12 +24,12 @@ backend_test!(migrations: lines;
         let quiet = here.product("Q-1", &[("reorder_level", "0")]).await;
         here.receive(tiles, "8").await;
         here.receive(quiet, "1").await;
-        here.record(here.new(MovementKind::Sale, quiet, "1")).await.unwrap();
-        here.record(here.new(MovementKind::Sale, tiles, "3")).await.unwrap();
+        here.record(here.moving(MovementKind::Sale, quiet, "1")).await.unwrap();
+        here.record(here.moving(MovementKind::Sale, tiles, "3")).await.unwrap();
         work(&t).await;
         assert_eq!((low(&t).await.len(), count(&t, OPEN).await), (0, 0), "at the minimum is not below it");
         for _ in 0..3 {
-            here.record(here.new(MovementKind::Sale, tiles, "1")).await.unwrap();
+            here.record(here.moving(MovementKind::Sale, tiles, "1")).await.unwrap();
         }
         work(&t).await;
         deliver_again(&t).await;
@@ -39,7 +39,7 @@ backend_test!(migrations: lines;
         here.receive(tiles, "10").await;
         work(&t).await;
         assert_eq!(count(&t, OPEN).await, 0);
-        here.record(here.new(MovementKind::Count, tiles, "1")).await.unwrap();
+        here.record(here.moving(MovementKind::Count, tiles, "1")).await.unwrap();
         work(&t).await;
         assert_eq!((low(&t).await.len(), count(&t, OPEN).await), (2, 1));
     }
@@ -67,7 +67,7 @@ backend_test!(migrations: lines;
     async fn stock_below_nothing_is_told_though_it_has_no_minimum(t: TestDb) {
         let here = warehouse(&t).await;
         let tiles = here.product("T-1", &[]).await;
-        here.record(here.new(MovementKind::Sale, tiles, "2")).await.unwrap();
+        here.record(here.moving(MovementKind::Sale, tiles, "2")).await.unwrap();
         work(&t).await;
         let told = low(&t).await;
         assert_eq!((told.len(), told[0].current, told[0].minimum), (1, dec("-2"), dec("0")));
@@ -83,7 +83,7 @@ backend_test!(migrations: lines;
             let here = here.clone();
             tokio::spawn(async move {
                 for _ in 0..5 {
-                    here.record(here.new(MovementKind::Sale, tiles, "1")).await.unwrap();
+                    here.record(here.moving(MovementKind::Sale, tiles, "1")).await.unwrap();
                 }
             })
         });
@@ -113,7 +113,7 @@ backend_test!(migrations: lines;
         let paint = here.product("P-1", &[("track_batches", "true")]).await;
         here.receive_lots(paint, &[("A", "2097-03-31", "4"), ("FAR", "2099-01-01", "4"), ("EMPTY", "2097-03-31", "1")]).await;
         let batch = count(&t, "select id as n from batches where lot = 'EMPTY'").await;
-        here.record(here.new(MovementKind::Sale, paint, "1").batch(batch)).await.unwrap();
+        here.record(here.moving(MovementKind::Sale, paint, "1").batch(batch)).await.unwrap();
         work(&t).await;
         for (day, wanted) in [
             ("2096-12-30", None),
@@ -133,7 +133,7 @@ backend_test!(migrations: lines;
         }
         assert_eq!(count(&t, OPEN).await, 1);
         let batch = count(&t, "select id as n from batches where lot = 'A'").await;
-        here.record(here.new(MovementKind::Adjust, paint, "-4").batch(batch)).await.unwrap();
+        here.record(here.moving(MovementKind::Adjust, paint, "-4").batch(batch)).await.unwrap();
         work(&t).await;
         assert_eq!(count(&t, OPEN).await, 0);
     }

@@ -125,9 +125,9 @@ backend_test!(migrations: lines;
         assert!(odd.to_string().contains("internal, transit"), "{odd}");
         locations::set_active(&mut tx, &here.tenant, "MAIN", false).await.unwrap();
         tx.commit().await.unwrap();
-        let receipt = here.new(stock::MovementKind::Receipt, tiles, "1");
+        let receipt = here.moving(stock::MovementKind::Receipt, tiles, "1");
         let error = here.record(receipt).await.unwrap_err().to_string();
         assert!(error.contains("the location is not active"), "{error}");
-        assert!(here.record(here.new(stock::MovementKind::Sale, tiles, "5")).await.is_ok());
+        assert!(here.record(here.moving(stock::MovementKind::Sale, tiles, "5")).await.is_ok());
     }
 );

@@ -49,7 +49,7 @@ impl Warehouse {
             .iter()
             .zip(lots)
             .map(|(batch, (_, _, quantity))| {
-                self.new(MovementKind::Receipt, product, quantity).batch(batch.id)
+                self.moving(MovementKind::Receipt, product, quantity).batch(batch.id)
             })
             .collect();
         stock::record_all(&mut tx, &self.tenant, &receipts).await.unwrap();
@@ -147,7 +147,7 @@ backend_test!(migrations: lines;
         let error = approve(&here.tenant, second.id).await.unwrap_err().to_string();
         assert!(error.contains("from MAIN: 2 are available"), "{error}");
         // Somebody takes them nevertheless; the delivery is not lost, it waits for somebody who sees to it.
-        here.record(here.new(MovementKind::Adjust, tiles, "-4")).await.unwrap();
+        here.record(here.moving(MovementKind::Adjust, tiles, "-4")).await.unwrap();
         here.fulfil(first.id).await.unwrap();
         work(&t).await;
         let failed = "select count(*) as n from fairlane_failed_jobs where code = 'stock_refused'";

@@ -24,14 +24,14 @@ backend_test!(migrations: lines;
         let here = warehouse(&t).await;
         let tiles = here.product("T-1", &[]).await;
         let mut tx = here.tenant.begin().await.unwrap();
-        stock::record(&mut tx, &here.tenant, here.new(MovementKind::Receipt, tiles, "5")).await.unwrap();
+        stock::record(&mut tx, &here.tenant, here.moving(MovementKind::Receipt, tiles, "5")).await.unwrap();
         tx.rollback().await.unwrap();
         assert_eq!((count(&t, MOVEMENTS).await, count(&t, EVENTS).await), (0, 0));
         here.receive(tiles, "5.5").await;
-        let sold = here.record(here.new(MovementKind::Sale, tiles, "2")).await.unwrap();
+        let sold = here.record(here.moving(MovementKind::Sale, tiles, "2")).await.unwrap();
         let Recorded::Now { seq, quantity, on_hand, .. } = sold else { panic!("not new") };
         assert_eq!((seq, quantity, on_hand), (2, dec("-2"), dec("3.5")));
-        let counted = here.record(here.new(MovementKind::Count, tiles, "4")).await.unwrap();
+        let counted = here.record(here.moving(MovementKind::Count, tiles, "4")).await.unwrap();
         assert!(matches!(counted, Recorded::Now { quantity, .. } if quantity == dec("0.5")));
         assert_eq!(here.level(tiles, here.main).await.0, dec("4"));
         assert_eq!((count(&t, MOVEMENTS).await, count(&t, EVENTS).await), (3, 3));
@@ -43,13 +43,13 @@ backend_test!(migrations: lines;
     async fn the_same_cause_records_once_and_says_so(t: TestDb) {
         let here = warehouse(&t).await;
         let tiles = here.product("T-1", &[]).await;
-        let movement = here.new(MovementKind::Receipt, tiles, "5");
+        let movement = here.moving(MovementKind::Receipt, tiles, "5");
         let first = here.record(movement.clone()).await.unwrap();
         let again = here.record(movement.clone()).await.unwrap();
         assert_eq!(again, Recorded::Before { movement_id: first.movement_id() });
         assert_eq!((count(&t, MOVEMENTS).await, count(&t, EVENTS).await), (1, 1));
         // A part of the list is new.
-        let more = here.new(MovementKind::Receipt, tiles, "1");
+        let more = here.moving(MovementKind::Receipt, tiles, "1");
         let mut tx = here.tenant.begin().await.unwrap();
         let both = stock::record_all(&mut tx, &here.tenant, &[movement.clone(), more]).await.unwrap();
         tx.commit().await.unwrap();
@@ -71,7 +71,7 @@ backend_test!(migrations: lines;
         let lot = NamedLot { product_id: paint, lot: "L1".into(), expires_on: None };
         let batch = stock::batches(&mut tx, &here.tenant, &[lot]).await.unwrap()[0].id;
         tx.commit().await.unwrap();
-        let receipt = |product: i64, quantity: &str| here.new(MovementKind::Receipt, product, quantity);
+        let receipt = |product: i64, quantity: &str| here.moving(MovementKind::Receipt, product, quantity);
         let nowhere = NewMovement { location_id: 99, ..receipt(tiles, "1") };
         for (movement, why) in [
             (receipt(99, "1"), "product \"99\" does not exist"),
@@ -85,9 +85,9 @@ backend_test!(migrations: lines;
             (receipt(tiles, "-1"), "must be above 0"),
             (receipt(tiles, "0.0000001"), "at most 6 decimals"),
             (receipt(tiles, "1").unit_cost(dec("-1")), "its unit cost -1 must be"),
-            (here.new(MovementKind::Count, tiles, "-1"), "nobody counts -1"),
-            (here.new(MovementKind::Adjust, tiles, "0"), "must not be 0"),
-            (here.new(MovementKind::LandedCost, tiles, "0"), "it has an amount and no quantity"),
+            (here.moving(MovementKind::Count, tiles, "-1"), "nobody counts -1"),
+            (here.moving(MovementKind::Adjust, tiles, "0"), "must not be 0"),
+            (here.moving(MovementKind::LandedCost, tiles, "0"), "it has an amount and no quantity"),
             (receipt(tiles, "1").effective_at(chrono::Utc::now() + chrono::TimeDelta::days(3)), "a day from now"),
         ] {
             let error = here.record(movement).await.unwrap_err().to_string();
@@ -100,8 +100,8 @@ backend_test!(migrations: lines;
         drop(tx);
         assert_eq!((count(&t, MOVEMENTS).await, count(&t, EVENTS).await), (0, 0));
         // What is there of a product that is not sold any more can leave.
-        assert!(here.record(here.new(MovementKind::Adjust, gone, "2")).await.is_ok());
-        assert!(here.record(here.new(MovementKind::Sale, gone, "2")).await.is_ok());
+        assert!(here.record(here.moving(MovementKind::Adjust, gone, "2")).await.is_ok());
+        assert!(here.record(here.moving(MovementKind::Sale, gone, "2")).await.is_ok());
     }
 );
 
@@ -111,10 +111,10 @@ backend_test!(migrations: lines;
         let tiles = here.product("T-1", &[]).await;
         set(&here, Terms { negative: Negative::Forbid, low_at_minimum: false }).await;
         let list = [
-            here.new(MovementKind::Receipt, tiles, "5"),
-            here.new(MovementKind::Receipt, 99, "5"),
-            here.new(MovementKind::Sale, tiles, "6"),
-            here.new(MovementKind::Sale, tiles, "5"),
+            here.moving(MovementKind::Receipt, tiles, "5"),
+            here.moving(MovementKind::Receipt, 99, "5"),
+            here.moving(MovementKind::Sale, tiles, "6"),
+            here.moving(MovementKind::Sale, tiles, "5"),
         ];
         let mut tx = here.tenant.begin().await.unwrap();
         let each = stock::record_each(&mut tx, &here.tenant, &list).await.unwrap();
@@ -189,9 +189,9 @@ backend_test!(migrations: lines;
         tx.commit().await.unwrap();
         let beta = at(t.fairlane.tenant("beta")).await;
         let theirs = beta.product("T-1", &[]).await;
-        let error = beta.record(beta.new(MovementKind::Receipt, tiles, "1")).await.unwrap_err();
+        let error = beta.record(beta.moving(MovementKind::Receipt, tiles, "1")).await.unwrap_err();
         assert!(matches!(error, Error::NotFound { .. }), "{error}");
-        let abroad = NewMovement { location_id: here.main, ..beta.new(MovementKind::Receipt, theirs, "1") };
+        let abroad = NewMovement { location_id: here.main, ..beta.moving(MovementKind::Receipt, theirs, "1") };
         assert!(matches!(beta.record(abroad).await.unwrap_err(), Error::NotFound { .. }));
         let mut tx = beta.tenant.begin().await.unwrap();
         let lot = NamedLot { product_id: tiles, lot: "L".into(), expires_on: None };

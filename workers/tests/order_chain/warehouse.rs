@@ -61,7 +61,7 @@ impl Warehouse {
     }
 
     /// A movement at MAIN with a cause of its own.
-    pub(crate) fn new(&self, kind: MovementKind, product: i64, quantity: &str) -> NewMovement {
+    pub(crate) fn moving(&self, kind: MovementKind, product: i64, quantity: &str) -> NewMovement {
         let source = Source::new("test", fastrand::u64(..).to_string());
         NewMovement::new(kind, product, self.main, dec(quantity), source)
     }
@@ -75,7 +75,7 @@ impl Warehouse {
 
     /// So many of a product arrive at MAIN.
     pub(crate) async fn receive(&self, product: i64, quantity: &str) {
-        self.record(self.new(MovementKind::Receipt, product, quantity)).await.unwrap();
+        self.record(self.moving(MovementKind::Receipt, product, quantity)).await.unwrap();
     }
 
     /// What is there of a product at a location, over all batches: on hand and reserved.
