@@ -94,7 +94,7 @@ macro_rules! job {
 
 /// Every job of the ERP that is no listener's.
 pub(crate) const JOBS: &[HostileJob] = &[
-    job!(ProcessBulkImport, |names| ProcessBulkImport { import_id: names.import_id }),
+    job!(ProcessBulkImport, |names| ProcessBulkImport { import_id: names.import_id, import_type: "products".into() }),
     job!(RecomputeCustomerStatistics, |names| RecomputeCustomerStatistics { customer_id: names.customer_id }),
     job!(ScanOverdueInvoices, |names| ScanOverdueInvoices {}),
     job!(ScanExpiringStock, |names| ScanExpiringStock {}),
@@ -120,6 +120,8 @@ fn payload(names: &Names) -> Value {
         "ordered_at": "2026-11-01T10:00:00Z", "outstanding": "1.00", "payment_id": names.invoice_id, "phone": null,
         "product_id": names.product_id, "product_name": "Tiles", "purchase_order_id": names.approved_po_id,
         "purchase_order_number": names.approved_po, "quantity": "1", "receipt_id": names.receipt_id,
+    });
+    let rest = json!({
         "received_at": "2026-11-01T10:00:00Z", "reference": names.payment, "requested_by": names.user, "seq": 1,
         "sku": names.sku, "source_id": "x", "source_type": "manual", "stage": 1, "tax": "0.00", "threshold": 7,
         "total": "1.00", "user_id": names.user, "vendor_email": null, "vendor_id": names.product_id,
@@ -129,7 +131,9 @@ fn payload(names: &Names) -> Value {
             "location_id": names.location_id,
         }],
     });
-    all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    for part in [more, rest] {
+        all.as_object_mut().unwrap().extend(part.as_object().unwrap().clone());
+    }
     // A batch has its last day in the one event that is about it.
     all["expires_on"] = "2026-12-03".into();
     all
