@@ -8,7 +8,7 @@ use super::names::{Names, without};
 use super::service_calls::CALLS;
 use super::snapshot::difference;
 use super::stock_calls::STOCK_CALLS;
-use super::world::{World, changes};
+use super::world::{MARK, World, changes};
 
 /// A call of a service in which one thing, the one under attack, is `given` and all else is the caller's `own`.
 pub(crate) struct Call {
@@ -127,7 +127,7 @@ each_wall!(
             let mut fault = |what: String| faults.push(format!("{} ({}): {what}", call.service, call.slot));
             match answer {
                 Err(error) if call.answers != Answers::Makes => fault(format!("it is refused: {error}")),
-                Ok(text) if text.contains(super::world::MARK) => fault(format!("it tells of the other: {text}")),
+                Ok(text) if text.contains(MARK) => fault(format!("it tells of the other: {text}")),
                 _ if world.has_row_security => {}
                 _ => {
                     let after = world.rows_seen(&mut tx.conn(), &world.beta).await;
@@ -157,7 +157,7 @@ async fn row_security_alone_holds_against_statements_that_name_the_other_tenant(
             let answer = (call.run)(&mut tx, &beta.tenant, names, names).await;
             let mut fault = |what: String| faults.push(format!("{} ({}): {what}", call.service, call.slot));
             match answer {
-                Ok(text) if text.contains(super::world::MARK) => {
+                Ok(text) if text.contains(MARK) => {
                     fault(format!("it tells of the other: {text}"))
                 }
                 Ok(_) => {

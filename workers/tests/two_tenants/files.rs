@@ -10,6 +10,7 @@ use fairlane_workers::erp::jobs::process_bulk_import::undo::UndoBulkImport;
 
 use super::bare::{quoted, text};
 use super::each_wall;
+use super::snapshot::difference;
 use super::world::{MARK, World};
 
 /// Where beta's import lies, and acme's.
@@ -58,6 +59,10 @@ async fn point(world: &World, path: &str) -> ImportLog {
     log_of(world).await
 }
 
+fn job(import_id: i64) -> ProcessBulkImport {
+    ProcessBulkImport { import_id, import_type: "products".into() }
+}
+
 async fn log_of(world: &World) -> ImportLog {
     let mut tx = world.observer.read().await.unwrap();
     log::find(&mut tx.conn(), world.acme.id, world.acme.names.import_id).await.unwrap().unwrap()
@@ -82,7 +87,7 @@ each_wall!(
             if String::from_utf8_lossy(&written).contains(MARK) {
                 faults.push(format!("{what}: what is the other's is handed out"));
             }
-            acme.dispatch(ProcessBulkImport { import_id: world.acme.names.import_id }).await.unwrap();
+            acme.dispatch(job(world.acme.names.import_id)).await.unwrap();
             world.work().await;
             let code = log_of(&world).await.failure_code;
             if code.as_deref() != Some("path_outside") {
@@ -90,7 +95,7 @@ each_wall!(
             }
         }
         assert!(faults.is_empty(), "\n{}", faults.join("\n"));
-        assert_eq!(super::snapshot::difference(&before, &world.rows_of(&world.beta).await), "");
+        assert_eq!(difference(&before, &world.rows_of(&world.beta).await), "");
         let rows: Vec<String> = world.rows_of(&world.acme).await.into_values().flatten().collect();
         assert!(!rows.iter().any(|row| row.contains(MARK)), "rows of the other's file were read");
     }
@@ -111,7 +116,7 @@ async fn imports_and_their_failed_rows_need_no_role_that_sees_all_tenants() {
     let acme = &world.acme.tenant;
     let own = only_file(&world, "acme");
     let log = point(&world, &format!("acme/imports/{}", own.file_name().unwrap().to_str().unwrap())).await;
-    acme.dispatch(ProcessBulkImport { import_id: log.id }).await.unwrap();
+    acme.dispatch(job(log.id)).await.unwrap();
     world.work().await;
     let log = log_of(&world).await;
     assert_eq!((log.result.as_deref(), log.counts.failed), (Some("completed_with_errors"), 1), "{log:?}");

@@ -39,7 +39,9 @@ pub(crate) const STOCK_CALLS: &[Call] = &[
         }
     )),
     call!("stock::record_all", "product", Missing, |tx, of, own, given| async {
-        let both = [movement(own.product_id, own.location_id), movement(given.product_id, own.location_id)];
+        let mut second = movement(given.product_id, own.location_id);
+        second.source = second.source.line(2);
+        let both = [movement(own.product_id, own.location_id), second];
         stock::record_all(tx, of, &both).await
     }),
     call!("stock::record_each", "product", Missing, |tx, of, own, given| async {
@@ -80,7 +82,7 @@ pub(crate) const STOCK_CALLS: &[Call] = &[
         let lot = NamedLot { product_id: own.tracked_id, lot: given.lot.clone(), expires_on: None };
         stock::batches(tx, of, &[lot]).await
     }),
-    call!("stock::check_levels", "product", Nothing, |tx, of, own, given| async {
+    call!("stock::check_levels", "product", Missing, |tx, of, own, given| async {
         stock::check_levels(tx, of, &BTreeSet::from([(given.product_id, own.location_id)])).await
     }),
     call!("stock::check_levels", "location", Nothing, |tx, of, own, given| async {

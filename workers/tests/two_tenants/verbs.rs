@@ -103,14 +103,14 @@ async fn foreign_names(world: &World, faults: &mut Vec<String>) {
             let both = (start(&world.foreign), start(&world.missing));
             let (foreign, missing) = (ended(both.0), ended(both.1));
             let (others, nobodys) = (foreign.without(&world.foreign), missing.without(&world.missing));
-            if others != nobodys || foreign.has_mark() {
+            if others != nobodys || others.has_mark() {
                 faults.push(format!(
                     "{} {template}\n  the other's: {foreign:?}\n  nobody's: {missing:?}",
                     verb.path
                 ));
             } else if foreign.code == Some(0) && !verb.is_list() {
                 faults.push(format!("{} {template} succeeds: {foreign:?}", verb.path));
-            } else if foreign.code == Some(2) {
+            } else if foreign.err.contains("Usage:") {
                 faults.push(format!("{} {template} is no such command line: {foreign:?}", verb.path));
             }
         }

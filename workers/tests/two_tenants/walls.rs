@@ -236,11 +236,14 @@ async fn point_across(world: &World, key: &Key) -> Result<()> {
         };
         query(text(open)).execute(conn).await.unwrap();
     }
-    let update = format!(
-        "update {table} set {} where {row} = (select {row} from {table} where tenant_id = {} limit 1)",
-        values.join(", "),
-        world.acme.id
-    );
+    let acme = world.acme.id;
+    // Some tables of SQLite have no rowid.
+    let rows_of = format!("select count(*) as n from sqlite_schema where name = '{table}' and sql like '%without rowid%'");
+    let one = match conn.dialect() {
+        Dialect::Sqlite if count(conn, text(rows_of)).await > 0 => format!("tenant_id = {acme}"),
+        _ => format!("{row} = (select {row} from {table} where tenant_id = {acme} limit 1)"),
+    };
+    let update = format!("update {table} set {} where {one}", values.join(", "));
     query(text(update)).execute(conn).await?;
     tx.rollback().await
 }

@@ -454,7 +454,7 @@ const FILLING: [&str; 8] = [
     "insert into movement_valuations (tenant_id, scope, movement_id, product_id, quantity, value)
      select tenant_id, 'product', id, product_id, quantity, 1 from stock_movements",
     "insert into stock_valuations (tenant_id, scope, method, product_id, quantity, value, as_of_seq)
-     select tenant_id, 'product', 'average', id, 1, 1, 1 from products",
+     select tenant_id, 'product', 'average', product_id, 1, 1, 1 from stock_ledgers",
 ];
 
 /// What is counted by lists that look at these tables.
