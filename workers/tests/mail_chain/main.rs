@@ -226,10 +226,11 @@ async fn an_order_cancelled_before_it_is_billed_has_no_invoice_and_its_job_says_
     assert!(t.published::<InvoiceGenerated>().await.unwrap().is_empty());
     assert!(t.failed().await.unwrap().is_empty());
     let mut tx = t.fairlane().db().read().await.unwrap();
-    let row = query(sql!("select state, reason from fairlane_job_history"))
-        .fetch_one(&mut tx.conn())
-        .await
-        .unwrap();
+    let row =
+        query(sql!("select state, reason from fairlane_job_history where kind like 'erp.generate_invoice%'"))
+            .fetch_one(&mut tx.conn())
+            .await
+            .unwrap();
     assert_eq!(row.get::<String>("state").unwrap(), "cancelled");
     assert!(row.get::<String>("reason").unwrap().contains(&order.number));
 }
