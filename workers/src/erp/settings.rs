@@ -167,7 +167,8 @@ impl MailSettings {
             problems.push(problem(config, "mail.app_url", "it must begin with https:// or http://", example));
         }
         let stop = &self.unsubscribe_url;
-        if !(stop.is_empty() || stop.starts_with("https://") && stop.contains("{token}")) {
+        let leads_there = stop.starts_with("https://") && stop.contains("{token}");
+        if !stop.is_empty() && !leads_there {
             let message = "it must begin with https:// and contain {token}";
             let example = "unsubscribe_url = \"https://app.example.com/unsubscribe/{token}\"";
             problems.push(problem(config, "mail.unsubscribe_url", message, example));

@@ -6,6 +6,7 @@
 mod support;
 
 mod faults;
+mod kinds;
 mod people;
 mod templates;
 mod verbs;

@@ -27,7 +27,18 @@ pub(super) fn to_html(mjml: &str) -> Result<String, String> {
     let document =
         mrml::parse_with_options(mjml, &ParserOptions::default()).map_err(|why| explain(&why, mjml))?;
     let options = RenderOptions { fonts: HashMap::new(), disable_comments: true, ..RenderOptions::default() };
-    document.element.render(&options).map_err(|why| why.to_string())
+    let html = document.element.render(&options).map_err(|why| why.to_string())?;
+    match unknown_element(&html) {
+        Some(name) => Err(format!("MJML has no element \"{name}\"")),
+        None => Ok(html),
+    }
+}
+
+/// An element of MJML that was misspelt is left in the HTML, where no mail program knows it.
+fn unknown_element(html: &str) -> Option<String> {
+    let rest = html.split("<mj-").nth(1)?;
+    let name: String = rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
+    Some(format!("mj-{name}"))
 }
 
 /// The error with the line it points to, and its causes.
@@ -116,9 +127,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_mjml_is_told_with_its_line_and_includes_are_refused() {
+    fn what_is_no_mjml_is_told_by_name_and_includes_are_refused() {
         let why = to_html("<mjml>\n<mj-body>\n<mj-nonsense/>\n</mj-body></mjml>").unwrap_err();
-        assert!(why.contains("unexpected element") && why.ends_with("(line 3)"), "{why}");
+        assert_eq!(why, "MJML has no element \"mj-nonsense\"");
+        let why = to_html("<mjml>\n<mj-body>\n<mj-text>x\n</mj-body></mjml>").unwrap_err();
+        assert!(why.contains("unexpected end"), "{why}");
         assert!(to_html("<mjml><mj-body><mj-include path=\"/etc/passwd\" /></mj-body></mjml>").is_err());
         assert!(to_html("Hello").is_err() && to_html("").is_err());
     }

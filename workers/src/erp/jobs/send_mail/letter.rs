@@ -5,7 +5,7 @@ use fairlane::{Context, Error, JobError, Transaction};
 use minijinja::{Value, context, value::Serde};
 
 use crate::erp::Erp;
-use crate::erp::mail::templates::{NOTIFICATION, built_in};
+use crate::erp::mail::templates::{NOTIFICATION, Template, built_in};
 use crate::erp::mail::{self, Content, Mail, MailError, Mailbox, Stop};
 use crate::erp::notifications::{Mail as MailChannel, Note, Plan, Recipient, is_bulk, plan};
 use crate::erp::services::mail_templates;
@@ -54,8 +54,15 @@ pub(super) struct Who {
 pub(super) struct Letter {
     pub(super) who: Who,
     to: Mailbox,
-    content: Content,
+    words: Words,
     stop: Option<Stop>,
+}
+
+/// What a mail says, before it is filled in: that takes time, which a transaction has not.
+struct Words {
+    name: &'static str,
+    own: Option<Template>,
+    values: Value,
 }
 
 impl Letter {
@@ -65,8 +72,10 @@ impl Letter {
     }
 
     /// The mail as it is sent.
-    pub(super) fn compose(self, message_id: String, from: &Mailbox) -> Result<Mail, MailError> {
-        Mail::compose(message_id, from, self.to, self.content, self.stop.as_ref())
+    pub(super) fn compose(self, message_id: String, from: &Mailbox) -> Result<Mail, Unsent> {
+        let content = self.words.fill()?;
+        Mail::compose(message_id, from, self.to, content, self.stop.as_ref())
+            .map_err(|error| Unsent::Mail(self.who, error))
     }
 
     /// Looks up what a delivery says and where it goes.
@@ -89,8 +98,8 @@ impl Letter {
             }
         };
         let to = address(conn, tenant, &who, &reader).await?;
-        let content = fill(conn, tenant, template, &values).await?;
-        Ok(Self { who, to, content, stop: None })
+        let words = Words::find(conn, tenant, template, values).await?;
+        Ok(Self { who, to, words, stop: None })
     }
 }
 
@@ -108,17 +117,31 @@ async fn address(conn: &mut Conn<'_>, tenant: i64, who: &Who, name: &str) -> Res
     }
 }
 
-/// The tenant's words; where those cannot be filled in, the product's: a mail is not lost for them.
-async fn fill(conn: &mut Conn<'_>, tenant: i64, name: &str, values: &Value) -> Result<Content, Unsent> {
-    let broken = |why| Unsent::Job(JobError::retry(why).code("mail_template"));
-    if let Some(own) = mail_templates::own(conn, tenant, name).await? {
-        match mail::render(&own, values) {
-            Ok(content) => return Ok(content),
-            Err(why) => tracing::warn!(%why, template = name, "the tenant's template cannot be filled in"),
-        }
+impl Words {
+    async fn find(
+        conn: &mut Conn<'_>,
+        tenant: i64,
+        name: &'static str,
+        values: Value,
+    ) -> fairlane::Result<Self> {
+        Ok(Self { name, own: mail_templates::own(conn, tenant, name).await?, values })
     }
-    let template = built_in(name).ok_or_else(|| broken(format!("there is no template {name}")))?;
-    mail::render(&template, values).map_err(|why| broken(format!("template {name}: {why}")))
+
+    /// The tenant's words; where those cannot be filled in, the product's: a mail is not lost for them.
+    fn fill(&self) -> Result<Content, Unsent> {
+        let Self { name, own, values } = self;
+        let broken = |why| Unsent::Job(JobError::retry(why).code("mail_template"));
+        if let Some(own) = own {
+            match mail::render(own, values) {
+                Ok(content) => return Ok(content),
+                Err(why) => {
+                    tracing::warn!(%why, template = name, "the tenant's template cannot be filled in")
+                }
+            }
+        }
+        let template = built_in(name).ok_or_else(|| broken(format!("there is no template {name}")))?;
+        mail::render(&template, values).map_err(|why| broken(format!("template {name}: {why}")))
+    }
 }
 
 type Written = (Who, String, &'static str, Value);
@@ -237,8 +260,8 @@ async fn to_user(
         unsubscribe => stop.as_ref().and_then(|stop| stop.url.clone()).unwrap_or_default(),
     };
     let template = mail_templates::for_kind(&message.kind).unwrap_or(NOTIFICATION);
-    let content = fill(conn, tenant, template, &values).await?;
-    Ok(Letter { who, to, content, stop })
+    let words = Words::find(conn, tenant, template, values).await?;
+    Ok(Letter { who, to, words, stop })
 }
 
 /// Where an action leads: inside the application, where its address is known; a whole address is one of the web, or none.

@@ -104,7 +104,7 @@ impl Sending {
         let who = letter.who.clone();
         let outcome = match letter.compose(message_id, &self.ctx.state.from) {
             Ok(mail) => self.hand_over(&mail).await,
-            Err(error) => Err(Unsent::Mail(who.clone(), error)),
+            Err(unsent) => Err(unsent),
         };
         match outcome {
             Ok(receipt) => self.finish(&receipt).await,
