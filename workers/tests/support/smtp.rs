@@ -302,13 +302,17 @@ async fn hear(stream: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Option<Str
     Ok((read > 0).then(|| line.trim_end_matches(['\r', '\n']).to_owned()))
 }
 
+/// The whole message; a client that goes before its end has sent none.
 async fn hear_message(stream: &mut (impl AsyncBufRead + Unpin)) -> io::Result<String> {
     let mut data = String::new();
-    while let Some(line) = hear(stream).await?.filter(|line| line != ".") {
+    loop {
+        let line = hear(stream).await?.ok_or(io::ErrorKind::UnexpectedEof)?;
+        if line == "." {
+            return Ok(data);
+        }
         data.push_str(line.strip_prefix('.').unwrap_or(&line));
         data.push_str("\r\n");
     }
-    Ok(data)
 }
 
 /// The reply to a message; none where the connection shall be lost.

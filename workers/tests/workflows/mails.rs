@@ -46,7 +46,8 @@ pub(crate) async fn assert_no_mail_twice(site: &Site, server: &SmtpServer) -> En
     .await;
     let mut arrived = BTreeMap::<String, Vec<String>>::new();
     for mail in server.received() {
-        let id = mail.data.lines().find_map(|line| line.strip_prefix("Message-ID: ")).unwrap().to_owned();
+        let id = mail.data.lines().find_map(|line| line.strip_prefix("Message-ID: "));
+        let id = id.unwrap_or_else(|| panic!("a mail without a name: {}", mail.data)).to_owned();
         arrived.entry(id).or_default().extend(mail.to);
     }
     let mut ends = Ends::default();
