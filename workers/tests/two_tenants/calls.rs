@@ -157,9 +157,7 @@ async fn row_security_alone_holds_against_statements_that_name_the_other_tenant(
             let answer = (call.run)(&mut tx, &beta.tenant, names, names).await;
             let mut fault = |what: String| faults.push(format!("{} ({}): {what}", call.service, call.slot));
             match answer {
-                Ok(text) if text.contains(MARK) => {
-                    fault(format!("it tells of the other: {text}"))
-                }
+                Ok(text) if text.contains(MARK) => fault(format!("it tells of the other: {text}")),
                 Ok(_) => {
                     reached += 1;
                     // What was refused within it comes out here.

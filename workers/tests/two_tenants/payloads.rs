@@ -94,7 +94,10 @@ macro_rules! job {
 
 /// Every job of the ERP that is no listener's.
 pub(crate) const JOBS: &[HostileJob] = &[
-    job!(ProcessBulkImport, |names| ProcessBulkImport { import_id: names.import_id, import_type: "products".into() }),
+    job!(ProcessBulkImport, |names| ProcessBulkImport {
+        import_id: names.import_id,
+        import_type: "products".into()
+    }),
     job!(RecomputeCustomerStatistics, |names| RecomputeCustomerStatistics { customer_id: names.customer_id }),
     job!(ScanOverdueInvoices, |names| ScanOverdueInvoices {}),
     job!(ScanExpiringStock, |names| ScanExpiringStock {}),

@@ -238,7 +238,9 @@ async fn point_across(world: &World, key: &Key) -> Result<()> {
     }
     let acme = world.acme.id;
     // Some tables of SQLite have no rowid.
-    let rows_of = format!("select count(*) as n from sqlite_schema where name = '{table}' and sql like '%without rowid%'");
+    let rows_of = format!(
+        "select count(*) as n from sqlite_schema where name = '{table}' and sql like '%without rowid%'"
+    );
     let one = match conn.dialect() {
         Dialect::Sqlite if count(conn, text(rows_of)).await > 0 => format!("tenant_id = {acme}"),
         _ => format!("{row} = (select {row} from {table} where tenant_id = {acme} limit 1)"),
