@@ -102,7 +102,8 @@ impl<'t> Shop<'t> {
 
     /// The texts of a query's column `t`, in its order.
     pub(crate) async fn texts(&self, statement: Sql) -> Vec<String> {
-        let mut tx = self.t.db.read().await.unwrap();
+        let observer = self.t.observer().await.unwrap();
+        let mut tx = observer.read().await.unwrap();
         let rows = query(statement).fetch_all(&mut tx.conn()).await.unwrap();
         rows.iter().map(|row| row.get("t").unwrap()).collect()
     }
@@ -215,7 +216,8 @@ impl<'t> Shop<'t> {
     }
 
     pub(crate) async fn count(&self, statement: &'static str) -> i64 {
-        let mut tx = self.t.db.read().await.unwrap();
+        let observer = self.t.observer().await.unwrap();
+        let mut tx = observer.read().await.unwrap();
         query(sql!(statement)).fetch_one(&mut tx.conn()).await.unwrap().get("n").unwrap()
     }
 

@@ -76,7 +76,8 @@ macro_rules! party_sql {
                         address = coalesce(nullif(p.value -> 'address', 'null'), address),
                         ", $days, " = p.value ->> 'days', active = p.value ->> 'active',
                         version = p.value ->> 'version', updated_at = {now}
-                     from json_each($2) p where tenant_id = $1 and id = p.value ->> 'id'"
+                     from json_each($2) p
+                     where ", $table, ".tenant_id = $1 and ", $table, ".id = p.value ->> 'id'"
                 ),
             },
             table: $table,
