@@ -55,7 +55,7 @@ pub(crate) async fn assert_no_mail_twice(site: &Site, server: &SmtpServer) -> En
         let here = arrived.remove(&delivery.message_id).unwrap_or_default();
         match delivery.status.as_str() {
             "sent" => {
-                assert_eq!(here, [delivery.recipient.clone()], "{}", delivery.key);
+                assert_eq!(here, std::slice::from_ref(&delivery.recipient), "{}", delivery.key);
                 ends.sent += 1;
             }
             "uncertain" => {

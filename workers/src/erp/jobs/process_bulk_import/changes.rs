@@ -24,6 +24,9 @@ pub struct ChangeSql {
 }
 
 /// The [`ChangeSql`] of a table: its entity, its name, its columns.
+///
+/// SQLite has no statistics: without `cross join` it read all of the tenant's rows, and the list once for each (2.95 s for 500
+/// of 4,000 products; 2 ms with it).
 macro_rules! change_sql {
     ($entity:literal, $table:literal, [$($column:literal),+ $(,)?], $references:expr, $companions:expr) => {
         $crate::erp::jobs::process_bulk_import::changes::ChangeSql {
@@ -40,7 +43,7 @@ macro_rules! change_sql {
                      select t.tenant_id, $2, '", $entity, "', t.id, u.value ->> 1, json_object(
                         'id', t.id, 'version', t.version, 'updated_at', t.updated_at",
                         $(", '", $column, "', t.", $column,)+ ")
-                     from json_each($3) u join ", $table, " t on t.tenant_id = $1 and t.id = u.value ->> 0
+                     from json_each($3) u cross join ", $table, " t on t.id = u.value ->> 0 and t.tenant_id = $1
                      where true
                      on conflict (tenant_id, import_id, entity, entity_id) do update set version = excluded.version"
                 ),

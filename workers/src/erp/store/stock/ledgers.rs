@@ -44,8 +44,10 @@ pub async fn advance(conn: &mut Conn<'_>, tenant: i64, last: &BTreeMap<i64, i64>
         postgres: "update stock_ledgers s set last_seq = u.last_seq
             from unnest($2::bigint[], $3::bigint[]) as u(product_id, last_seq)
             where s.tenant_id = $1 and s.product_id = u.product_id",
-        sqlite: "update stock_ledgers set last_seq = value ->> 1
-            from json_each($2) where tenant_id = $1 and stock_ledgers.product_id = value ->> 0",
+        // An update would read all ledgers of the tenant, and the list once for each.
+        sqlite: "insert into stock_ledgers (tenant_id, product_id, last_seq)
+            select $1, value ->> 0, value ->> 1 from json_each($2) where true
+            on conflict (tenant_id, product_id) do update set last_seq = excluded.last_seq",
     };
     let statement = query(statement).bind(tenant);
     let statement = match conn.dialect() {

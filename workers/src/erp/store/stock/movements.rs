@@ -163,7 +163,7 @@ pub async fn recorded(
                 where tenant_id = $1 and source_type = k.source_type and source_id = k.source_id
                   and source_line = k.source_line and source_part = k.source_part and kind = k.kind limit 1) m",
         sqlite: "select k.key as place, m.id, m.product_id, m.location_id, m.batch_id
-            from json_each($2) k join stock_movements m on m.tenant_id = $1 and m.source_type = k.value ->> 0
+            from json_each($2) k cross join stock_movements m on m.tenant_id = $1 and m.source_type = k.value ->> 0
                 and m.source_id = k.value ->> 1 and m.source_line = k.value ->> 2
                 and m.source_part = k.value ->> 3 and m.kind = k.value ->> 4",
     };

@@ -77,7 +77,7 @@ macro_rules! party_sql {
                         ", $days, " = p.value ->> 'days', active = p.value ->> 'active',
                         version = p.value ->> 'version', updated_at = {now}
                      from json_each($2) p
-                     where ", $table, ".tenant_id = $1 and ", $table, ".id = p.value ->> 'id'"
+                     where +", $table, ".tenant_id = $1 and ", $table, ".id = p.value ->> 'id'"
                 ),
             },
             table: $table,

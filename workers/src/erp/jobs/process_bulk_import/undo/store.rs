@@ -75,10 +75,12 @@ pub(super) async fn mark(conn: &mut Conn<'_>, scope: Scope, entity: &str, undone
         postgres: "update import_changes c set outcome = u.outcome, label = u.label, code = u.code, message = u.message
              from jsonb_to_recordset($4::jsonb) as u(id bigint, outcome text, label text, code text, message text)
              where c.tenant_id = $1 and c.import_id = $2 and c.entity = $3 and c.entity_id = u.id",
-        sqlite: "update import_changes set outcome = u.value ->> 'outcome', label = u.value ->> 'label',
-                code = u.value ->> 'code', message = u.value ->> 'message'
-             from json_each($4) u
-             where tenant_id = $1 and import_id = $2 and entity = $3 and entity_id = u.value ->> 'id'",
+        // An update would read all changes of the import, and the list once for each.
+        sqlite: "insert into import_changes (tenant_id, import_id, entity, entity_id, version, outcome, label, code, message)
+             select $1, $2, $3, value ->> 'id', 0, value ->> 'outcome', value ->> 'label', value ->> 'code', value ->> 'message'
+             from json_each($4) where true
+             on conflict (tenant_id, import_id, entity, entity_id) do update set outcome = excluded.outcome,
+                label = excluded.label, code = excluded.code, message = excluded.message",
     };
     query(statement)
         .planned_anew()
@@ -106,14 +108,16 @@ pub(super) async fn follow_versions(
              join import_logs l on l.tenant_id = $1 and l.import_type = $4 and l.id < $2
              where e.tenant_id = $1 and e.import_id = l.id and e.entity = $3 and e.entity_id = u.id
                 and e.outcome is null and e.version = (c.pre_image ->> 'version')::bigint",
-        sqlite: "update import_changes set version = u.value ->> 1
+        sqlite: "insert into import_changes (tenant_id, import_id, entity, entity_id, version)
+             select e.tenant_id, e.import_id, e.entity, e.entity_id, u.value ->> 1
              from json_each($5) u
-             join import_changes c on c.tenant_id = $1 and c.import_id = $2 and c.entity = $3
+             cross join import_changes c on c.tenant_id = $1 and c.import_id = $2 and c.entity = $3
                 and c.entity_id = u.value ->> 0
-             join import_logs l on l.tenant_id = $1 and l.import_type = $4 and l.id < $2
-             where import_changes.tenant_id = $1 and import_changes.import_id = l.id and import_changes.entity = $3
-                and import_changes.entity_id = u.value ->> 0 and import_changes.outcome is null
-                and import_changes.version = c.pre_image ->> 'version'",
+             cross join import_logs l on l.tenant_id = $1 and l.import_type = $4 and l.id < $2
+             cross join import_changes e on e.tenant_id = $1 and e.import_id = l.id and e.entity = $3
+                and e.entity_id = u.value ->> 0
+             where e.outcome is null and e.version = c.pre_image ->> 'version'
+             on conflict (tenant_id, import_id, entity, entity_id) do update set version = excluded.version",
     };
     let query = query(statement)
         .planned_anew()
