@@ -108,7 +108,7 @@ each_wall!(
             if !changed.is_empty() && !call.service.contains("refresh") {
                 fault(format!("it changes\n{changed}"));
             }
-            if difference(&before.1, &world.rows_of(&world.beta).await) != "" {
+            if !difference(&before.1, &world.rows_of(&world.beta).await).is_empty() {
                 fault("it changes the other's rows".into());
             }
         }

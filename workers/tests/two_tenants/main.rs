@@ -10,6 +10,8 @@
 //! | [`walls`], [`calls`] crossed | no, or the wrong one | yes |
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+// A world of two tenants is made once a test.
+#![allow(clippy::large_futures)]
 // A payload of every field there is.
 #![recursion_limit = "256"]
 

@@ -75,7 +75,7 @@ async fn statements_without_the_tenant_see_and_touch_its_own_rows_alone() {
         ] {
             match touched(acme, statement.clone()).await {
                 Ok(rows) if i64::try_from(rows).unwrap() > most => {
-                    faults.push(format!("{rows} rows: {statement}"))
+                    faults.push(format!("{rows} rows: {statement}"));
                 }
                 _ => {}
             }
