@@ -44,10 +44,10 @@ pub(crate) const VERBS: &[Verb] = &[
     reads("erp customer stats", "[customer]", &["[customer]", "[customer] --recompute"]),
     does(
         "erp order create",
-        "--customer [customer] --line [sku]=1",
+        "--customer [customer] --line [sku]=0.75",
         &[
             "--customer [customer] --line {sku}=1",
-            "--customer {customer} --line [sku]=1",
+            "--customer {customer} --line [sku]=0.75",
             "--customer {customer} --line {sku}=1 --from [location]",
         ],
     ),
@@ -81,10 +81,10 @@ pub(crate) const VERBS: &[Verb] = &[
     reads("erp vendor list", "", &[]),
     does(
         "erp po create",
-        "--vendor [vendor] --line [sku]=1@2 --user [email]",
+        "--vendor [vendor] --line [sku]=0.75@2 --user [email]",
         &[
             "--vendor [vendor] --line {sku}=1@2",
-            "--vendor {vendor} --line [sku]=1@2",
+            "--vendor {vendor} --line [sku]=0.75@2",
             "--vendor {vendor} --line {sku}=1@2 --user [email]",
         ],
     ),
