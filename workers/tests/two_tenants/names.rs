@@ -174,14 +174,19 @@ pub(crate) fn without(text: &str, names: &[String]) -> String {
     text
 }
 
-/// Only where it is a word of its own: 7 is not in 17.
+/// Only where it is a word of its own: 7 is not in 17, nor in 7.90.
 fn replaced(text: &str, name: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find(name) {
         let (before, after) = (&rest[..at], &rest[at + name.len()..]);
         let is_part = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
-        let part = is_part(before.chars().last().or(out.chars().last())) || is_part(after.chars().next());
+        let word_goes_on =
+            is_part(before.chars().last().or(out.chars().last())) || is_part(after.chars().next());
+        let digit = |c: Option<char>| c.is_some_and(|c| c.is_ascii_digit());
+        let decimals = after.starts_with('.') && digit(after.chars().nth(1))
+            || before.ends_with('.') && digit(before.chars().rev().nth(1));
+        let part = word_goes_on || decimals;
         out.push_str(before);
         out.push_str(if part { name } else { "*" });
         rest = after;
