@@ -4,9 +4,9 @@
 
 use std::collections::BTreeMap;
 
-use fairlane::db::query;
-use fairlane::sql;
-use fairlane::store::migrate::MigrationLine;
+use fairlane::db::{DbOptions, query};
+use fairlane::store::migrate::{MigrationLine, engine_line, migrate};
+use fairlane::{backend_test, sql};
 use fairlane::testing::TestDb;
 use fairlane_workers::erp;
 
@@ -96,3 +96,33 @@ async fn every_foreign_key_between_tables_of_tenants_goes_through_the_tenant() {
         assert_eq!(key.get::<i64>("with_tenant").unwrap(), 1, "{name}");
     }
 }
+
+/// The ERP's tables as they were when a release had this migration as its last one.
+fn until(version: i64) -> Vec<MigrationLine> {
+    let mut line = erp::migrations();
+    for migrator in [&mut line.postgres, &mut line.sqlite] {
+        let older = migrator.migrations.iter().filter(|migration| migration.version <= version);
+        migrator.migrations = older.cloned().collect::<Vec<_>>().into();
+    }
+    vec![line]
+}
+
+backend_test!(migrations: || until(4);
+    async fn mails_of_before_the_other_channels_are_kept_with_their_key(t: TestDb) {
+        let statement = "insert into notification_deliveries
+            (tenant_id, dedupe_key, channel, type, subject_type, subject_id, recipient, status, message_id)
+            select id, 'inv:12:mail', 'mail', 'erp.invoice', 'invoice', 12, 'ana@example.com', 'pending', '<a@b>'
+            from fairlane_tenants";
+        assert_eq!(t.execute(statement).await, 1);
+        migrate(&DbOptions::new(t.observer_url()), vec![engine_line(), erp::migrations()]).await.unwrap();
+        let observer = t.observer().await.unwrap();
+        let mut tx = observer.read().await.unwrap();
+        let kept = sql!("select notification_key, dedupe_key, status, recipient from notification_deliveries");
+        let kept = query(kept).fetch_one(&mut tx.conn()).await.unwrap();
+        let text = |column: &str| kept.get::<String>(column).unwrap();
+        assert_eq!(
+            [text("notification_key"), text("dedupe_key"), text("status"), text("recipient")],
+            ["inv:12", "inv:12:mail", "pending", "ana@example.com"]
+        );
+    }
+);

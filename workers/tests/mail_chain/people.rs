@@ -287,6 +287,28 @@ backend_test!(migrations: lines;
     }
 );
 
+backend_test!(migrations: lines;
+    async fn a_vendor_who_is_to_have_it_gets_the_approved_order_by_mail_once(t: TestDb) {
+        let server = SmtpServer::start().await;
+        let acme = shop(&t).await;
+        let approved = PurchaseOrderApproved {
+            purchase_order_id: 3, number: "PO-2026-00001".into(), version: 2, vendor_id: 1, vendor_name: "Tile Works".into(),
+            vendor_email: Some("tiles@example.com".into()), currency: "EUR".into(), total: "500".parse().unwrap(),
+            expected_on: None, requested_by: None, approved_by: None, approved_at: chrono::Utc::now(),
+        };
+        let wanted = Erp { mail_purchase_orders: true, ..erp(server.port) };
+        for event in [approved.clone(), PurchaseOrderApproved { vendor_email: None, purchase_order_id: 4, ..approved.clone() }, approved] {
+            acme.publish(event).await.unwrap();
+            work(&t, &wanted).await;
+        }
+        let mails = server.received();
+        assert_eq!(mails.len(), 1);
+        assert_eq!(mails[0].to, ["tiles@example.com"]);
+        let data = &mails[0].data;
+        assert!(data.contains("PO-2026-00001") && data.contains("500.00 EUR"), "{data}");
+    }
+);
+
 async fn stored_notifications(t: &TestDb) -> Vec<(i64, String, String)> {
     let observer = t.observer().await.unwrap();
     let mut tx = observer.read().await.unwrap();

@@ -5,7 +5,7 @@ use fairlane::testing::TestDb;
 use fairlane_workers::erp::events::{LowStockDetected, StockExpiring};
 use fairlane_workers::erp::jobs::scan_expiring_stock::ScanExpiringStock;
 use fairlane_workers::erp::services::profiles::{self, ProfileChange};
-use fairlane_workers::erp::services::stock::{MovementKind, rebuild};
+use fairlane_workers::erp::services::stock::{MovementKind, check_levels, rebuild};
 
 use super::support::shop::{approve, count, lines};
 use super::warehouse::{Warehouse, assert_ledger_is_right, dec, warehouse};
@@ -95,6 +95,18 @@ backend_test!(migrations: lines;
         work(&t).await;
         assert_eq!((low(&t).await.len(), count(&t, OPEN).await), (1, 1));
         assert_ledger_is_right(&t).await;
+    }
+);
+
+backend_test!(migrations: lines;
+    async fn a_look_at_what_is_no_product_finds_nothing(t: TestDb) {
+        let here = warehouse(&t).await;
+        let tiles = here.product("T-1", &[("reorder_level", "5")]).await;
+        let mut tx = here.tenant.begin().await.unwrap();
+        let places = [(tiles, here.main), (tiles + 1_000_000, here.main)].into();
+        check_levels(&mut tx, &here.tenant, &places).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(low(&t).await.len(), 1);
     }
 );
 

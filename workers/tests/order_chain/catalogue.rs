@@ -99,6 +99,11 @@ backend_test!(migrations: lines;
         let lot = NamedLot { product_id: free, lot: "L".into(), expires_on: None };
         stock::batches(&mut tx, &here.tenant, &[lot]).await.unwrap();
         tx.commit().await.unwrap();
+        // Valued at nothing: that nobody minds.
+        t.execute(
+            "insert into stock_valuations (tenant_id, scope, method, product_id, quantity, value, as_of_seq)
+             select tenant_id, 'product', 'fifo', id, '0', '0', 0 from products where sku = 'FREE'",
+        ).await;
         for (sku, why) in [("SOLD", "orders refer to it"), ("MOVED", "stock movements refer to it")] {
             let error = delete(&here, sku).await.unwrap_err().to_string();
             assert!(error.contains(why) && error.contains("deactivate it"), "{error}");

@@ -1,5 +1,6 @@
 //! The ledger of the stock: only added to, numbered without gaps, levels are its sums. Seed 1-03.
 
+use fairlane::db::Dialect;
 use fairlane::{Error, backend_test};
 use fairlane_workers::erp::services::stock::{
     self, MovementKind, NamedLot, NewMovement, Recorded, Source, Transfer,
@@ -59,6 +60,32 @@ backend_test!(migrations: lines;
         assert!(error.contains("the same cause has moved something else"), "{error}");
         assert_eq!(here.level(tiles, here.main).await.0, dec("6"));
         assert_ledger_is_right(&t).await;
+    }
+);
+
+backend_test!(migrations: lines;
+    async fn a_cause_that_moves_two_products_at_the_same_time_moves_one(t: TestDb) {
+        let here = warehouse(&t).await;
+        let (tiles, grout) = (here.product("T-1", &[]).await, here.product("G-1", &[]).await);
+        let movement = here.moving(MovementKind::Receipt, tiles, "5");
+        let mut tx = here.tenant.begin().await.unwrap();
+        stock::record(&mut tx, &here.tenant, movement.clone()).await.unwrap();
+        let tenant = here.tenant.clone();
+        let other = NewMovement { product_id: grout, ..movement };
+        let second = tokio::spawn(async move {
+            let mut tx = tenant.begin().await?;
+            stock::record(&mut tx, &tenant, other).await
+        });
+        if t.db.dialect() == Dialect::Postgres {
+            let waiting = "select count(*) as n from pg_locks where locktype = 'transactionid' and not granted";
+            while count(&t, waiting).await == 0 {
+                assert!(!second.is_finished(), "it did not wait: {second:?}");
+                tokio::task::yield_now().await;
+            }
+        }
+        tx.commit().await.unwrap();
+        let error = second.await.unwrap().unwrap_err();
+        assert!(matches!(&error, Error::Refused { .. }) && error.to_string().contains("the same cause"), "{error}");
     }
 );
 

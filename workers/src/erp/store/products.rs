@@ -237,9 +237,10 @@ pub async fn referring(conn: &mut Conn<'_>, tenant: i64, id: i64) -> Result<Vec<
     rows.iter().map(|row| row.get("what")).collect()
 }
 
-/// Deletes a product nothing refers to, with its batches, which nothing refers to then.
+/// Deletes a product nothing refers to, with its batches, which nothing refers to then, and what it was valued at: nothing.
 pub async fn delete(conn: &mut Conn<'_>, tenant: i64, id: i64) -> Result<()> {
     for statement in [
+        sql!("delete from stock_valuations where tenant_id = $1 and product_id = $2"),
         sql!("delete from stock_levels where tenant_id = $1 and product_id = $2"),
         sql!("delete from batches where tenant_id = $1 and product_id = $2"),
         sql!("delete from stock_ledgers where tenant_id = $1 and product_id = $2"),

@@ -34,9 +34,10 @@ pub async fn check_levels(tx: &mut Transaction, tenant: &Tenant, places: &BTreeS
 
 async fn look(conn: &mut Conn<'_>, tenant: i64, places: &BTreeSet<Place>) -> Result<Vec<LowStockDetected>> {
     let (products, sites): (Vec<i64>, Vec<i64>) = places.iter().copied().unzip();
-    ledgers::lock(conn, tenant, &products).await?;
-    let (terms, _) = terms::find(conn, tenant).await?;
     let known = referred::products(conn, tenant, &products).await?;
+    // What is no product of the tenant's has no ledger to lock, and nothing to look at.
+    ledgers::lock(conn, tenant, &known.keys().copied().collect::<Vec<_>>()).await?;
+    let (terms, _) = terms::find(conn, tenant).await?;
     let locations = referred::locations(conn, tenant, &sites).await?;
     let available = available(&levels::at(conn, tenant, &products, &sites).await?);
     let open: HashMap<Place, i64> = alerts::open_low(conn, tenant, &products)

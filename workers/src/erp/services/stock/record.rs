@@ -228,7 +228,7 @@ impl<'a> Page<'a> {
             return Ok(Vec::new());
         }
         let rows: Vec<Numbered> = self.rows.iter().map(|(row, _)| row.clone()).collect();
-        let ids = movements::insert(conn, tenant, &rows).await?;
+        let ids = movements::insert(conn, tenant, &rows).await.map_err(recorded_meanwhile)?;
         ledgers::advance(conn, tenant, &self.last).await?;
         levels::save(conn, tenant, &self.book.changed()).await?;
         Ok(ids)
@@ -271,6 +271,19 @@ impl<'a> Page<'a> {
             Fate::Open => Err(Error::Damaged("a movement was left out".into())),
         };
         self.fates.into_iter().map(result).collect()
+    }
+}
+
+/// The ledgers' locks keep a cause's movements of one product apart; of two products at once, the database does.
+fn recorded_meanwhile(error: Error) -> Error {
+    let twice = matches!(&error, Error::Database(source)
+        if source.as_database_error().is_some_and(|refusal| refusal.is_unique_violation()));
+    if !twice {
+        return error;
+    }
+    Error::Refused {
+        what: "recording movements".into(),
+        why: "the same cause has just moved something else in another transaction; do it again".into(),
     }
 }
 

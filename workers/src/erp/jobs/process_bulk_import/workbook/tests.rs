@@ -68,6 +68,42 @@ fn the_first_sheet_that_is_shown_is_read_with_the_rows_and_numbers_of_the_sheet(
     assert_eq!(rows, [(3, "|13090|Nut\nM4|0.3".to_owned()), (5, "|B||#DIV/0!".to_owned())]);
 }
 
+/// An open document with a hidden sheet and a table that begins in its second row.
+fn open_document() -> Vec<u8> {
+    let content = r#"<?xml version="1.0" encoding="UTF-8"?>
+<office:document-content xmlns:office="urn:oasis:names:tc:opendocument:xmlns:office:1.0" xmlns:table="urn:oasis:names:tc:opendocument:xmlns:table:1.0" xmlns:text="urn:oasis:names:tc:opendocument:xmlns:text:1.0" xmlns:style="urn:oasis:names:tc:opendocument:xmlns:style:1.0" office:version="1.2">
+<office:automatic-styles><style:style style:name="hid" style:family="table"><style:table-properties table:display="false"/></style:style></office:automatic-styles>
+<office:body><office:spreadsheet>
+<table:table table:name="Notes" table:style-name="hid"><table:table-row><table:table-cell office:value-type="string"><text:p>secret</text:p></table:table-cell></table:table-row></table:table>
+<table:table table:name="Goods">
+<table:table-row><table:table-cell table:number-columns-repeated="3"/></table:table-row>
+<table:table-row><table:table-cell office:value-type="string"><text:p>sku</text:p></table:table-cell><table:table-cell office:value-type="string"><text:p>price</text:p></table:table-cell><table:table-cell office:value-type="string"><text:p>day</text:p></table:table-cell></table:table-row>
+<table:table-row><table:table-cell office:value-type="string"><text:p>A-1</text:p></table:table-cell><table:table-cell office:value-type="float" office:value="12.5"><text:p>12,50</text:p></table:table-cell><table:table-cell office:value-type="date" office:date-value="2014-01-02"><text:p>02.01.14</text:p></table:table-cell></table:table-row>
+</table:table>
+</office:spreadsheet></office:body></office:document-content>"#;
+    let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    let manifest = r#"<manifest:manifest xmlns:manifest="urn:oasis:names:tc:opendocument:xmlns:manifest:1.0"><manifest:file-entry manifest:full-path="/" manifest:media-type="application/vnd.oasis.opendocument.spreadsheet"/></manifest:manifest>"#;
+    let parts = [
+        ("mimetype", "application/vnd.oasis.opendocument.spreadsheet"),
+        ("META-INF/manifest.xml", manifest),
+        ("content.xml", content),
+    ];
+    for (name, text) in parts {
+        zip.start_file(name, SimpleFileOptions::default()).unwrap();
+        zip.write_all(text.as_bytes()).unwrap();
+    }
+    zip.finish().unwrap().into_inner()
+}
+
+#[test]
+fn an_open_document_is_read_like_the_others() {
+    let table = table(&open_document(), None, LIMITS).unwrap();
+    assert_eq!(table.of.sheet, "Goods");
+    let text = std::fs::read_to_string(table.path()).unwrap();
+    let rows: Vec<&str> = text.lines().filter(|line| !line.trim_matches(',').is_empty()).collect();
+    assert_eq!(rows, ["sku,price,day", "A-1,12.5,2014-01-02"]);
+}
+
 #[test]
 fn a_sheet_is_chosen_by_name_or_number_and_another_one_is_refused_with_the_names() {
     for wanted in ["notes", "1"] {
