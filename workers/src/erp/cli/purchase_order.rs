@@ -4,8 +4,8 @@ use std::str::FromStr;
 
 use chrono::NaiveDate;
 use clap::{Subcommand, ValueEnum};
-use fairlane::Tenant;
 use fairlane::cli::{CommandEnv, Page, Record, printable};
+use fairlane::{Tenant, Transaction};
 use rust_decimal::Decimal;
 use serde::Serialize;
 
@@ -102,6 +102,12 @@ pub(super) struct TypedLine {
     cost: Decimal,
 }
 
+impl TypedLine {
+    fn entered(&self) -> NewPurchaseLine {
+        NewPurchaseLine { sku: self.sku.clone(), quantity: self.quantity, unit_cost: self.cost }
+    }
+}
+
 impl FromStr for TypedLine {
     type Err = String;
 
@@ -164,48 +170,48 @@ pub(super) async fn run(verb: &PurchaseOrder, tenant: &Tenant, env: &CommandEnv)
             Ok(env.output.result(&shown, Some(number), &text(&shown))?)
         }
         PurchaseOrder::Create { vendor, lines, expected, user, submit } => {
-            let line = |line: &TypedLine| NewPurchaseLine {
-                sku: line.sku.clone(),
-                quantity: line.quantity,
-                unit_cost: line.cost,
-            };
             let mut tx = tenant.begin().await?;
             let new = NewOrder {
                 vendor: vendor.clone(),
-                lines: lines.iter().map(line).collect(),
+                lines: lines.iter().map(TypedLine::entered).collect(),
                 expected_on: *expected,
                 requested_by: user_of(&mut tx, id, user.as_deref()).await?,
             };
-            let mut order = purchase_orders::create(&mut tx, tenant, new).await?;
-            if *submit {
-                order = purchase_orders::submit(&mut tx, tenant, order.id).await?;
+            let order = purchase_orders::create(&mut tx, tenant, new).await?;
+            if !*submit {
+                return done(tx, &order, "entered", env).await;
             }
-            tx.commit().await?;
-            show(&order, if *submit { "entered and submitted" } else { "entered" }, env)
+            let order = purchase_orders::submit(&mut tx, tenant, order.id).await?;
+            done(tx, &order, "entered and submitted", env).await
         }
         PurchaseOrder::Submit { number } => {
-            let mut tx = tenant.begin().await?;
-            let order = purchase_orders::named(&mut tx.conn(), id, number).await?;
+            let (mut tx, order) = opened(tenant, id, number).await?;
             let order = purchase_orders::submit(&mut tx, tenant, order.id).await?;
-            tx.commit().await?;
-            show(&order, "submitted", env)
+            done(tx, &order, "submitted", env).await
         }
         PurchaseOrder::Approve { number, user } => {
-            let mut tx = tenant.begin().await?;
+            let (mut tx, order) = opened(tenant, id, number).await?;
             let user = user_of(&mut tx, id, user.as_deref()).await?;
-            let order = purchase_orders::named(&mut tx.conn(), id, number).await?;
             let order = purchase_orders::approve(&mut tx, tenant, order.id, user).await?;
-            tx.commit().await?;
-            show(&order, "approved", env)
+            done(tx, &order, "approved", env).await
         }
         PurchaseOrder::Cancel { number } => {
-            let mut tx = tenant.begin().await?;
-            let order = purchase_orders::named(&mut tx.conn(), id, number).await?;
+            let (mut tx, order) = opened(tenant, id, number).await?;
             let order = purchase_orders::cancel(&mut tx, tenant, order.id).await?;
-            tx.commit().await?;
-            show(&order, "cancelled", env)
+            done(tx, &order, "cancelled", env).await
         }
     }
+}
+
+async fn opened(tenant: &Tenant, id: i64, number: &str) -> anyhow::Result<(Transaction, Row)> {
+    let mut tx = tenant.begin().await?;
+    let order = purchase_orders::named(&mut tx.conn(), id, number).await?;
+    Ok((tx, order))
+}
+
+async fn done(tx: Transaction, order: &Row, what: &str, env: &CommandEnv) -> anyhow::Result<()> {
+    tx.commit().await?;
+    show(order, what, env)
 }
 
 fn show(order: &Row, what: &str, env: &CommandEnv) -> anyhow::Result<()> {
