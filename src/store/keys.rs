@@ -107,6 +107,17 @@ async fn lock(conn: &mut Conn<'_>, keys: &BTreeSet<TenantKey>) -> Result<()> {
     Ok(())
 }
 
+/// A column of another table as the bound of an index. SQLite wants it without its affinity: else it read all jobs of the
+/// key for each one that was claimed.
+macro_rules! bound {
+    (postgres, $column:literal) => {
+        $column
+    };
+    (sqlite, $column:literal) => {
+        concat!("+", $column)
+    };
+}
+
 macro_rules! set_aside {
     ($dialect:ident) => {
         concat!(
@@ -125,7 +136,11 @@ macro_rules! set_aside {
             "       or exists (select 1 from fairlane_jobs e
                         where e.tenant_id = m.tenant_id and e.concurrency_key = m.concurrency_key and e.queue = m.queue
                             and e.state in ('available', 'suspended') and e.kind {in:$2}
-                            and (e.priority, e.run_at, e.id) < (m.priority, m.run_at, m.id))
+                            and (e.priority, e.run_at, e.id) < (m.priority, ",
+            bound!($dialect, "m.run_at"),
+            ", ",
+            bound!($dialect, "m.id"),
+            "))
              )
              update fairlane_jobs set state = 'suspended', token = null, lease_until = null, worker_id = null,
                 started_at = null, attempt = attempt - 1, runs = runs - 1

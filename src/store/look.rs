@@ -78,7 +78,8 @@ macro_rules! chores {
 }
 
 /// A page of lanes with their heads by a loose index scan, one probe a lane, and the chores beside it. On SQLite the probe
-/// finds the head's id, for it has no lateral joins.
+/// finds the head's id, for it has no lateral joins; and it takes the column of another table for the bound of an index
+/// only without its affinity, hence the `+`: else each probe read the queue from its start (2 s beside 200,000 jobs).
 const LOOK: Sql = Sql {
     postgres: concat!(
         "with recursive heads as (
@@ -110,7 +111,7 @@ const LOOK: Sql = Sql {
             select n.queue, n.tenant_id, n.priority, n.run_at, n.id, n.kind, n.concurrency_key is not null
             from heads h join fairlane_jobs n on n.id = (
                 select j.id from fairlane_jobs j
-                where j.state = 'available' and not j.suspect and (j.queue, j.tenant_id) > (h.queue, h.tenant_id)
+                where j.state = 'available' and not j.suspect and (j.queue, j.tenant_id) > (h.queue, +h.tenant_id)
                 order by j.queue, j.tenant_id, j.priority, j.run_at, j.id limit 1)
             limit $3
          ), chores as (",

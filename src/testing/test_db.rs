@@ -1,9 +1,12 @@
 //! One migrated database a test, on SQLite and on PostgreSQL.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tempfile::TempDir;
+use tokio::sync::Mutex;
 
 use super::cluster::{Cluster, cluster_or_skip};
 use super::database::TestDatabase;
@@ -40,7 +43,7 @@ impl TestDb {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join(format!("test-{}.db", NUMBER.fetch_add(1, Ordering::Relaxed)));
         let url = format!("sqlite:{}", path.display());
-        migrate(&options(&url), with_engine(lines)).await?;
+        tokio::fs::write(&path, migrated_file(lines).await?).await?;
         Self::open(url, Place::Sqlite { _folder: folder, path }).await
     }
 
@@ -108,10 +111,26 @@ fn with_engine(lines: fn() -> Vec<MigrationLine>) -> Vec<MigrationLine> {
     std::iter::once(engine_line()).chain(lines()).collect()
 }
 
+/// A migrated SQLite file, made once in a process: to migrate each test's file anew took more time than many a test.
+async fn migrated_file(lines: fn() -> Vec<MigrationLine>) -> anyhow::Result<Arc<[u8]>> {
+    static FILES: Mutex<BTreeMap<String, Arc<[u8]>>> = Mutex::const_new(BTreeMap::new());
+    let mut files = FILES.lock().await;
+    let version = version(with_engine(lines));
+    if let Some(file) = files.get(&version) {
+        return Ok(Arc::clone(file));
+    }
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("migrated.db");
+    migrate(&options(&format!("sqlite:{}", path.display())), with_engine(lines)).await?;
+    let file: Arc<[u8]> = tokio::fs::read(&path).await?.into();
+    files.insert(version, Arc::clone(&file));
+    Ok(file)
+}
+
 /// Changes with every migration, so that a changed one makes a new template.
 fn version(lines: Vec<MigrationLine>) -> String {
-    let checksums =
-        lines.iter().flat_map(|line| line.postgres.iter().map(|migration| migration.checksum.to_vec()));
+    let migrations = lines.iter().flat_map(|line| line.postgres.iter().chain(line.sqlite.iter()));
+    let checksums = migrations.map(|migration| migration.checksum.to_vec());
     checksums.flatten().map(|byte| format!("{byte:02x}")).collect()
 }
 
