@@ -289,3 +289,25 @@ backend_test!(migrations: lines;
         assert_eq!(shop.log(first.import_id).await.failure_code.as_deref(), Some("job_gone"));
     }
 );
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_products_of_a_tenant_that_statistics_do_not_know_are_found_by_their_codes() {
+    let Some(t) = TestDb::postgres("import_job::statistics", lines).await.unwrap() else { return };
+    t.execute("insert into fairlane_tenants (slug, name) values ('beta', 'Beta')").await;
+    t.execute(
+        "insert into products (tenant_id, sku, name) select id, 'B-' || n, 'Bolt' from fairlane_tenants,
+             generate_series(1, 3000) n where slug = 'beta'",
+    )
+    .await;
+    t.execute("analyze products").await;
+    let shop = Shop::new(&t).chunks_of(500);
+    let rows: String = (1..=3000).map(|row| format!("A-{row},Nut,1\n")).collect();
+    shop.import_text(&format!("sku,name,price\n{rows}"), Mode::Upsert).await;
+    let stored = "select n_tup_ins as n from pg_stat_user_tables where relname = 'products'";
+    while shop.count(stored).await < 6000 {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    let read = "select sum(idx_tup_read)::bigint as n from pg_stat_user_indexes where relname = 'products'";
+    let read = shop.count(read).await;
+    assert!(read < 60_000, "{read} entries of indexes were read for 3000 products");
+}
