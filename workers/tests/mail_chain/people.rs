@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use fairlane::testing::TestDb;
 use fairlane::{Event, Tenant, backend_test};
+use fairlane_workers::erp::Erp;
 use fairlane_workers::erp::events::{
     InvoicePaymentReceived, LowStockDetected, OrderFulfilled, PurchaseOrderApproved, StockExpiring,
 };
