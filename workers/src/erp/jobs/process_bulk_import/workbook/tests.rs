@@ -100,7 +100,7 @@ fn an_open_document_is_read_like_the_others() {
     let table = table(&open_document(), None, LIMITS).unwrap();
     assert_eq!(table.of.sheet, "Goods");
     let text = std::fs::read_to_string(table.path()).unwrap();
-    let rows: Vec<&str> = text.lines().filter(|line| !line.trim_matches(',').is_empty()).collect();
+    let rows: Vec<&str> = text.lines().filter(|line| !line.trim_matches([',', '"']).is_empty()).collect();
     assert_eq!(rows, ["sku,price,day", "A-1,12.5,2014-01-02"]);
 }
 
