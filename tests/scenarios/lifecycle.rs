@@ -1,6 +1,6 @@
 //! How a worker starts, pauses and stops.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use fairlane::store;
 use fairlane::testing::TestDb;
@@ -198,27 +198,37 @@ backend_test!(
     async fn a_job_that_was_claimed_and_waits_for_a_slot_keeps_its_key_until_it_starts(t: TestDb) {
         let acme = t.fairlane.tenant("acme");
         let log = Log::default();
-        // So short that more is claimed ahead of the only slot.
-        acme.dispatch_all((0..60).map(|_| act("short", What::Succeed))).await.unwrap();
         let options = WorkerOptions { concurrency: 1, ..quick() };
         let worker = Worker::new(&t.fairlane).serve(registry(), log.clone()).options(options);
         let control = worker.control();
         let running = tokio::spawn(worker.run_until(std::future::pending()));
-        eventually("short jobs run", async || log.count("short 1") == 60).await;
-        let unique = || acme.dispatch(act("unique", What::Succeed)).unique("order-7", Unique::UntilStarted);
-        let blocker = acme.dispatch(act("blocker", What::UntilStopping)).timeout(Duration::from_secs(60));
-        blocker.await.unwrap();
-        let first = unique().await.unwrap();
         let claimed = "select count(*) as n from fairlane_jobs where state = 'executing'";
-        eventually("it is claimed", async || count(&t, claimed).await == 2).await;
-        let since = Instant::now();
-        while since.elapsed() < Duration::from_millis(300) {
-            assert_eq!(unique().await.unwrap().id, first.id, "{:?}", log.entries());
+        // Only while jobs are short is more claimed than there are slots; on a busy machine some seem long.
+        for round in 1..=20 {
+            acme.dispatch_all((0..60).map(|_| act("short", What::Succeed))).await.unwrap();
+            eventually("short jobs run", async || log.count("short 1") == 60 * round).await;
+            let (name, key) = (format!("unique-{round}"), format!("order-{round}"));
+            let started = async || log.count(&format!("{name} 1")) > 0;
+            let unique = || acme.dispatch(act(&name, What::Succeed)).unique(key.clone(), Unique::UntilStarted);
+            acme.dispatch(act("blocker", What::Sleep(400))).await.unwrap();
+            let first = unique().await.unwrap();
+            let mut held = 0;
+            while !started().await {
+                let ahead = count(&t, claimed).await == 2;
+                let again = unique().await.unwrap();
+                if again.id != first.id {
+                    eventually("it has started, for its key is free", async || started().await).await;
+                } else if ahead {
+                    held += 1;
+                }
+            }
+            eventually("all is done", async || count(&t, "select count(*) as n from fairlane_jobs").await == 0).await;
+            if held > 0 {
+                break;
+            }
+            assert!(round < 20, "no job that was claimed ahead of the only slot kept its key");
         }
         control.stop(StopReason::Interrupted);
         running.await.unwrap().unwrap();
-        // The blocker's end left it a slot, unless it had been given back just then.
-        let started = log.count("unique 1") == 1;
-        assert_eq!(unique().await.unwrap().id != first.id, started, "its key went with its start");
     }
 );
