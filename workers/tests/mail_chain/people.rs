@@ -294,7 +294,7 @@ backend_test!(migrations: lines;
         let acme = shop(&t).await;
         let approved = PurchaseOrderApproved {
             purchase_order_id: 3, number: "PO-2026-00001".into(), version: 2, vendor_id: 1, vendor_name: "Tile Works".into(),
-            vendor_email: Some("tiles@example.com".into()), currency: "EUR".into(), total: "500".parse().unwrap(),
+            vendor_email: Some("tiles@example.com".into()), currency: "EUR".into(), total: "500.00".parse().unwrap(),
             expected_on: None, requested_by: None, approved_by: None, approved_at: chrono::Utc::now(),
         };
         let wanted = Erp { mail_purchase_orders: true, ..erp(server.port) };
