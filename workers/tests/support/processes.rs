@@ -9,6 +9,7 @@ use fairlane::db::{Db, query};
 use fairlane::sql;
 use fairlane::testing::TestDb;
 use tempfile::TempDir;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// How much a fault campaign does: a subset by default, all of it with FAIRLANE_TEST_CAMPAIGN=full.
 pub(crate) fn campaign<T>(subset: T, full: T) -> T {
@@ -31,13 +32,18 @@ pub(crate) struct Site {
     pub(crate) folder: TempDir,
     pub(crate) observer: Db,
     started: std::cell::Cell<u32>,
+    _turn: SemaphorePermit<'static>,
 }
+
+/// Tests with worker processes take turns: leases of two seconds do not outlive a machine that is busy with eight of them.
+static TURNS: Semaphore = Semaphore::const_new(2);
 
 impl Site {
     pub(crate) async fn new(t: TestDb) -> Self {
+        let turn = TURNS.acquire().await.expect("nobody closes it");
         let observer = t.observer().await.expect("an observer");
         let folder = tempfile::tempdir().expect("a folder");
-        Self { t, folder, observer, started: std::cell::Cell::new(0) }
+        Self { t, folder, observer, started: std::cell::Cell::new(0), _turn: turn }
     }
 
     /// The binary with the environment of this site and nothing else.
