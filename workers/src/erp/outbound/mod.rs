@@ -4,6 +4,7 @@
 //! small answers. Its errors say whether anything of the request has left, for that decides whether it may be repeated.
 
 pub mod guard;
+pub mod outcome;
 pub mod retry_after;
 pub mod seal;
 
@@ -214,6 +215,12 @@ impl Outbound {
             .build()
             .map_err(|error| with_causes(&error))
     }
+}
+
+/// A text as part of an address or a form: all but letters, digits and `-_.~` as `%XX`.
+pub fn percent(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
+    text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }
 
 fn asked_to_wait(headers: &HeaderMap) -> Option<Duration> {
