@@ -59,7 +59,10 @@ impl Sealer {
     /// Encrypts a secret of this row: `place` names tenant, table and row, and only there it opens again.
     pub fn seal(&self, secret: &str, place: &str) -> Result<String> {
         let key = self.key()?;
-        let nonce = XNonce::generate();
+        let nonce = XNonce::try_generate().map_err(|why| Error::Refused {
+            what: format!("sealing a secret of {place}"),
+            why: format!("the system gives no random bytes: {why}"),
+        })?;
         let payload = Payload { msg: secret.as_bytes(), aad: place.as_bytes() };
         let sealed = key.cipher.encrypt(&nonce, payload).map_err(|_| Error::Refused {
             what: format!("sealing a secret of {place}"),

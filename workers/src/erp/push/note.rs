@@ -49,31 +49,25 @@ impl PushNote {
 
     /// Cuts the message, then the title, until the whole is small enough.
     fn fitting(&self, most: usize, shape: impl Fn(&str, &str) -> Value) -> Value {
-        let size = |value: &Value| value.to_string().len();
-        let mut value = shape(&self.title, &self.message);
-        let (mut title, mut message) = (self.title.clone(), self.message.clone());
-        while size(&value) > most && !(title.is_empty() && message.is_empty()) {
-            let over = size(&value) - most;
-            let cut = if message.is_empty() { &mut title } else { &mut message };
-            *cut = shortened(cut, over);
-            value = shape(&title, &message);
+        let fits = |title: &str, message: &str| shape(title, message).to_string().len() <= most;
+        if fits(&self.title, &self.message) {
+            return shape(&self.title, &self.message);
         }
-        value
+        let message = longest(&self.message, |cut| fits(&self.title, cut));
+        if fits(&self.title, &message) {
+            return shape(&self.title, &message);
+        }
+        shape(&longest(&self.title, |cut| fits(cut, &message)), &message)
     }
 }
 
-/// A text without its last bytes, with dots where it was cut; never longer than before.
-fn shortened(text: &str, bytes: usize) -> String {
-    let dots = "...";
-    let body = text.strip_suffix(dots).unwrap_or(text);
-    let mut end = body.len().saturating_sub(bytes.max(1) + dots.len());
-    while !body.is_char_boundary(end) {
-        end -= 1;
-    }
-    match &body[..end] {
-        "" => String::new(),
-        kept => format!("{kept}{dots}"),
-    }
+/// The longest beginning that fits with dots behind it; nothing where not even the dots do.
+fn longest(text: &str, fits: impl Fn(&str) -> bool) -> String {
+    let cut = |end: usize| format!("{}...", &text[..end]);
+    let ends: Vec<usize> = text.char_indices().map(|(at, _)| at).collect();
+    // What is longer does not fit either, so the place is found by halving.
+    let count = ends.partition_point(|end| fits(&cut(*end)));
+    ends[..count].last().map(|end| cut(*end)).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -43,7 +43,7 @@ impl Sending {
     async fn text_taken(&self, request: &Request, taken: &Taken) -> JobResult {
         let mut tx = self.ctx.begin().await?;
         let conn = &mut tx.conn();
-        self.note(conn, request, Ok((taken.http_status, &taken.reply))).await?;
+        self.note(conn, request, Ok((taken.http_status, taken.reply.as_str()))).await?;
         if let Some(id) = &taken.id {
             attempts::set_message_id(conn, self.tenant(), self.delivery.id, id).await?;
         }

@@ -57,7 +57,7 @@ impl Sending {
         match came {
             Ok(reply) => {
                 let (conn, words) = (&mut tx.conn(), reply.words());
-                self.note(conn, &request, Ok((reply.status, &words))).await?;
+                self.note(conn, &request, Ok((reply.status, words.as_str()))).await?;
                 store::succeeded(conn, self.tenant(), call.endpoint.id).await?;
                 self.taken(tx, &words).await
             }
