@@ -114,8 +114,9 @@ async fn handle(State(fake): State<Fake>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, usize::MAX).await.unwrap_or_default().to_vec();
     let headers = parts.headers.iter();
-    let headers: Vec<_> =
-        headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap_or_default().to_owned())).collect();
+    let headers: Vec<_> = headers
+        .map(|(name, value)| (name.to_string(), value.to_str().unwrap_or_default().to_owned()))
+        .collect();
     let asked = Asked { path: parts.uri.to_string(), headers, body };
     let text = format!("{} {}", asked.path, asked.text());
     let answer = {

@@ -67,14 +67,21 @@ async fn it_is_known_whether_anything_has_left() {
 
 #[tokio::test]
 async fn a_name_that_leads_inside_is_refused_when_it_is_connected_to_however_it_answered_before() {
-    let forbidden = ["127.0.0.1", "10.0.0.1", "169.254.169.254", "::1", "fd00:ec2::254", "::ffff:192.168.0.1"];
+    let forbidden =
+        ["127.0.0.1", "10.0.0.1", "169.254.169.254", "::1", "fd00:ec2::254", "::ffff:192.168.0.1"];
     for address in forbidden {
         let strict = Outbound::new(OutboundSettings::default()).with_lookup(Changing::new(&[address]));
         let error = strict.post(post("https://innocent.example.com/")).await.unwrap_err();
-        assert!(matches!(&error, OutboundError::Forbidden(why) if why.contains("no public address")), "{error:?}");
+        assert!(
+            matches!(&error, OutboundError::Forbidden(why) if why.contains("no public address")),
+            "{error:?}"
+        );
     }
     // Public when it is looked at first, private when it is used: nothing is remembered from the first time.
-    let settings = OutboundSettings { connect_timeout: std::time::Duration::from_millis(50), ..OutboundSettings::default() };
+    let settings = OutboundSettings {
+        connect_timeout: std::time::Duration::from_millis(50),
+        ..OutboundSettings::default()
+    };
     let changing = Changing::new(&["192.0.3.1", "127.0.0.1"]);
     let strict = Outbound::new(settings).with_lookup(changing.clone());
     assert!(strict.check_url("https://innocent.example.com/").is_ok());

@@ -54,14 +54,17 @@ fn pushing(fake: &Fake) -> (Erp, tempfile::TempDir) {
 async fn person(tenant: &Tenant, name: &str) {
     let mut tx = tenant.begin().await.unwrap();
     let email = format!("{name}@example.com");
-    fairlane_workers::erp::services::users::ensure(&mut tx, tenant, name, &email, &["sales.view"]).await.unwrap();
+    fairlane_workers::erp::services::users::ensure(&mut tx, tenant, name, &email, &["sales.view"])
+        .await
+        .unwrap();
     tx.commit().await.unwrap();
 }
 
 async fn app(tenant: &Tenant, name: &str, token: &str) -> i64 {
     let mut tx = tenant.begin().await.unwrap();
     let who = format!("{name}@example.com");
-    let device = devices::add(&mut tx, tenant, &open(), &who, Subscription::Fcm { token }, None).await.unwrap();
+    let device =
+        devices::add(&mut tx, tenant, &open(), &who, Subscription::Fcm { token }, None).await.unwrap();
     tx.commit().await.unwrap();
     device.id
 }
@@ -104,7 +107,8 @@ impl Browser {
         .unwrap();
         let cipher = LessSafeKey::new(UnboundKey::new(&AES_128_GCM, &key).unwrap());
         let mut record = record.to_vec();
-        let plain = cipher.open_in_place(Nonce::assume_unique_for_key(nonce), Aad::empty(), &mut record).unwrap();
+        let plain =
+            cipher.open_in_place(Nonce::assume_unique_for_key(nonce), Aad::empty(), &mut record).unwrap();
         let (last, text) = plain.split_last().unwrap();
         assert_eq!(*last, 2, "the record is the last");
         serde_json::from_slice(text).unwrap()

@@ -45,7 +45,8 @@ fn is_signed(asked: &Asked, secret: &SecretString) -> bool {
 async fn status(t: &TestDb, tenant: &Tenant) -> String {
     let id = count(t, DELIVERY).await;
     let mut tx = tenant.begin().await.unwrap();
-    let found = fairlane_workers::erp::store::deliveries::find(&mut tx.conn(), tenant.id().await.unwrap(), id).await;
+    let found =
+        fairlane_workers::erp::store::deliveries::find(&mut tx.conn(), tenant.id().await.unwrap(), id).await;
     let found = found.unwrap().unwrap();
     format!("{} {}", found.status.as_str(), found.code.unwrap_or_else(|| "-".into()))
 }

@@ -29,8 +29,8 @@ use fairlane_workers::erp::services::stock::{self, MovementKind, NamedLot, NewMo
 use fairlane_workers::erp::services::vendors::NewVendor;
 use fairlane_workers::erp::services::webhooks::Keeper;
 use fairlane_workers::erp::services::{
-    customers, devices, invoices, leads, locations, orders, payments, products, profiles, purchase_orders, receipts,
-    users, vendors, webhooks,
+    customers, devices, invoices, leads, locations, orders, payments, products, profiles, purchase_orders,
+    receipts, users, vendors, webhooks,
 };
 use fairlane_workers::erp::settings::ImportSettings;
 use fairlane_workers::erp::store::preferences::suppress;

@@ -42,7 +42,8 @@ pub(super) async fn run(verb: &Callback, tenant: &Tenant, env: &CommandEnv) -> a
             if let (Some(url), Some(signature)) = (url, signature) {
                 let token = env.config.secret("sms.twilio_token")?;
                 if !signature_matches(&token, url, form, signature) {
-                    let hint = "the address must be the one the provider called, and sms.twilio_token its account's";
+                    let hint =
+                        "the address must be the one the provider called, and sms.twilio_token its account's";
                     return Err(Failure::usage("the signature is not right for this form").hint(hint).into());
                 }
             }

@@ -169,7 +169,8 @@ pub(super) async fn run(verb: &Webhook, tenant: &Tenant, env: &CommandEnv) -> an
             let changed = webhooks::enable(&mut tx, tenant, *endpoint).await?;
             tx.commit().await?;
             let slug = tenant.slug();
-            let next = format!("What it has missed: fairlane erp webhook replay --failed {endpoint} -t {slug}");
+            let next =
+                format!("What it has missed: fairlane erp webhook replay --failed {endpoint} -t {slug}");
             shown(env, &changed, &format!("Endpoint {endpoint} is enabled. {next}"))
         }
         Webhook::Replay { delivery, failed } => replay(tenant, env, *delivery, *failed).await,

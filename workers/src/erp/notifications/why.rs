@@ -196,24 +196,29 @@ async fn silent(
 ) -> Result<Vec<Line>> {
     let choices = preferences::of_user(conn, tenant, user.id).await?;
     let quiet = channels().into_iter().filter(|channel| channel.is_quiet());
-    let lines = quiet.filter(|channel| !rows.iter().any(|row| row.channel == channel.name())).map(|channel| {
-        let name = channel.name();
-        let wants = preferences::choice(&choices, &message.kind, name).is_some_and(|choice| choice.enabled);
-        let (code, why) = match wants {
-            true => ("not_then", format!("the user wants it by {name} now, and had not asked for it when it was told")),
-            false => (NOT_ASKED_FOR, format!("nobody is told by {name} who has not asked for it")),
-        };
-        Line {
-            delivery_id: None,
-            user_id: Some(user.id),
-            who: user.label().to_owned(),
-            channel: Some(name.to_owned()),
-            status: None,
-            code: Some(code.to_owned()),
-            why,
-            basis: Basis::Present,
-        }
-    });
+    let lines =
+        quiet.filter(|channel| !rows.iter().any(|row| row.channel == channel.name())).map(|channel| {
+            let name = channel.name();
+            let wants =
+                preferences::choice(&choices, &message.kind, name).is_some_and(|choice| choice.enabled);
+            let (code, why) = match wants {
+                true => (
+                    "not_then",
+                    format!("the user wants it by {name} now, and had not asked for it when it was told"),
+                ),
+                false => (NOT_ASKED_FOR, format!("nobody is told by {name} who has not asked for it")),
+            };
+            Line {
+                delivery_id: None,
+                user_id: Some(user.id),
+                who: user.label().to_owned(),
+                channel: Some(name.to_owned()),
+                status: None,
+                code: Some(code.to_owned()),
+                why,
+                basis: Basis::Present,
+            }
+        });
     Ok(lines.collect())
 }
 

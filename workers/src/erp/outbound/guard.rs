@@ -99,7 +99,11 @@ pub(super) struct Guard {
 
 impl Guard {
     /// The addresses of a name. One that is forbidden spoils them all: a name that is half outside is no accident.
-    async fn permitted(lookup: &dyn Lookup, host: &str, allow_private: bool) -> Result<Vec<IpAddr>, GuardError> {
+    async fn permitted(
+        lookup: &dyn Lookup,
+        host: &str,
+        allow_private: bool,
+    ) -> Result<Vec<IpAddr>, GuardError> {
         let found = lookup.lookup(host).await?;
         match found.iter().find(|address| !allow_private && !is_public(**address)) {
             Some(address) => Err(Box::new(Forbidden { host: host.to_owned(), address: *address })),
@@ -133,10 +137,33 @@ mod tests {
             assert!(is_public(address.parse().unwrap()), "{address}");
         }
         let private = [
-            "0.0.0.0", "10.1.2.3", "100.64.0.1", "127.0.0.1", "169.254.169.254", "172.16.0.1", "172.31.255.255",
-            "192.0.0.1", "192.0.2.1", "192.168.1.1", "198.18.0.1", "224.0.0.1", "240.0.0.1", "255.255.255.255",
-            "::", "::1", "::ffff:127.0.0.1", "::ffff:169.254.169.254", "64:ff9b::7f00:1", "2002:7f00:1::",
-            "2001:db8::1", "2001::1", "fc00::1", "fd00:ec2::254", "fe80::1", "ff02::1", "::7f00:1",
+            "0.0.0.0",
+            "10.1.2.3",
+            "100.64.0.1",
+            "127.0.0.1",
+            "169.254.169.254",
+            "172.16.0.1",
+            "172.31.255.255",
+            "192.0.0.1",
+            "192.0.2.1",
+            "192.168.1.1",
+            "198.18.0.1",
+            "224.0.0.1",
+            "240.0.0.1",
+            "255.255.255.255",
+            "::",
+            "::1",
+            "::ffff:127.0.0.1",
+            "::ffff:169.254.169.254",
+            "64:ff9b::7f00:1",
+            "2002:7f00:1::",
+            "2001:db8::1",
+            "2001::1",
+            "fc00::1",
+            "fd00:ec2::254",
+            "fe80::1",
+            "ff02::1",
+            "::7f00:1",
         ];
         for address in private {
             assert!(!is_public(address.parse().unwrap()), "{address}");

@@ -11,7 +11,8 @@ const LONGEST: f64 = 86_400.0;
 pub fn parse(text: &str, now: DateTime<Utc>) -> Option<Duration> {
     let text = text.trim();
     if let Ok(seconds) = text.parse::<f64>() {
-        return (seconds.is_finite() && seconds >= 0.0).then(|| Duration::from_secs_f64(seconds.min(LONGEST)));
+        return (seconds.is_finite() && seconds >= 0.0)
+            .then(|| Duration::from_secs_f64(seconds.min(LONGEST)));
     }
     let at = DateTime::parse_from_rfc2822(text).ok()?.with_timezone(&Utc);
     let wait = (at - now).to_std().unwrap_or_default();

@@ -86,7 +86,8 @@ impl Sealer {
         let (nonce, sealed) = bytes.split_at_checked(NONCE_BYTES).ok_or_else(|| damaged("is too short"))?;
         let nonce = XNonce::try_from(nonce).map_err(|_| damaged("is too short"))?;
         let payload = Payload { msg: sealed, aad: place.as_bytes() };
-        let open = key.cipher.decrypt(&nonce, payload).map_err(|_| damaged("was changed, or is another row's"))?;
+        let open =
+            key.cipher.decrypt(&nonce, payload).map_err(|_| damaged("was changed, or is another row's"))?;
         let text = String::from_utf8(open).map_err(|_| damaged("is no text"))?;
         Ok(text.into())
     }
@@ -94,7 +95,8 @@ impl Sealer {
     fn key(&self) -> Result<&Key> {
         self.key.as_ref().ok_or_else(|| Error::Refused {
             what: "sealing a secret".into(),
-            why: "there is no key: set FAIRLANE_OUTBOUND_SECRET_KEY to what `openssl rand -base64 32` prints".into(),
+            why: "there is no key: set FAIRLANE_OUTBOUND_SECRET_KEY to what `openssl rand -base64 32` prints"
+                .into(),
         })
     }
 }

@@ -79,7 +79,11 @@ impl Fcm {
     }
 
     async fn post(&self, token: &str, note: &PushNote, access: &Access) -> Result<Reply, SendError> {
-        let url = format!("{}/v1/projects/{}/messages:send", self.url.trim_end_matches('/'), percent(&access.project));
+        let url = format!(
+            "{}/v1/projects/{}/messages:send",
+            self.url.trim_end_matches('/'),
+            percent(&access.project)
+        );
         let body = message(token, note, self.ttl).to_string().into_bytes();
         let post = Post::new(url, "application/json", body)
             .header("authorization", format!("Bearer {}", access.token));
@@ -113,7 +117,8 @@ impl Fcm {
         let reply = reply.map_err(|error| SendError::unanswered(&error, Decision::Retry))?;
         let body = reply.json();
         let Some(token) = body["access_token"].as_str().filter(|_| reply.is_success()) else {
-            let code = if reply.status >= 500 || reply.status == 429 { "push_unavailable" } else { "push_settings" };
+            let code =
+                if reply.status >= 500 || reply.status == 429 { "push_unavailable" } else { "push_settings" };
             return Err(SendError::answered(Decision::Retry, code, &reply));
         };
         let seconds = Duration::from_secs(body["expires_in"].as_u64().unwrap_or(3600));
@@ -197,10 +202,20 @@ mod tests {
         assert_eq!(decided(reply(404, "NOT_FOUND", Some("UNREGISTERED"))), (Suppress, "device_gone"));
         assert_eq!(decided(reply(404, "NOT_FOUND", None)), (Suppress, "device_gone"));
         assert_eq!(decided(reply(404, "", None)), (Retry, "push_settings"), "some other server");
-        assert_eq!(decided(reply(400, "INVALID_ARGUMENT", Some("INVALID_ARGUMENT"))), (Suppress, "device_invalid"));
-        assert_eq!(decided(reply(400, "INVALID_ARGUMENT", None)), (Fail, "push_refused"), "about the payload");
+        assert_eq!(
+            decided(reply(400, "INVALID_ARGUMENT", Some("INVALID_ARGUMENT"))),
+            (Suppress, "device_invalid")
+        );
+        assert_eq!(
+            decided(reply(400, "INVALID_ARGUMENT", None)),
+            (Fail, "push_refused"),
+            "about the payload"
+        );
         assert_eq!(decided(reply(403, "PERMISSION_DENIED", Some("SENDER_ID_MISMATCH"))).0, Suppress);
-        assert_eq!(decided(reply(401, "UNAUTHENTICATED", Some("THIRD_PARTY_AUTH_ERROR"))), (Retry, "push_settings"));
+        assert_eq!(
+            decided(reply(401, "UNAUTHENTICATED", Some("THIRD_PARTY_AUTH_ERROR"))),
+            (Retry, "push_settings")
+        );
         assert_eq!(decided(reply(429, "RESOURCE_EXHAUSTED", Some("QUOTA_EXCEEDED"))), (Retry, "push_quota"));
         assert_eq!(decided(reply(503, "UNAVAILABLE", Some("UNAVAILABLE"))), (Retry, "push_unavailable"));
         assert_eq!(decided(reply(500, "INTERNAL", Some("INTERNAL"))), (Retry, "push_unavailable"));

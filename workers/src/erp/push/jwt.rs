@@ -7,7 +7,11 @@ use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, RSA_PKCS1_S
 use serde_json::{Value, json};
 
 /// A token of these claims, signed by `sign`.
-fn token(algorithm: &str, claims: &Value, sign: impl FnOnce(&[u8]) -> Result<Vec<u8>, String>) -> Result<String, String> {
+fn token(
+    algorithm: &str,
+    claims: &Value,
+    sign: impl FnOnce(&[u8]) -> Result<Vec<u8>, String>,
+) -> Result<String, String> {
     let encoded = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
     let head = json!({ "alg": algorithm, "typ": "JWT" });
     let text = format!("{}.{}", encoded(&head), encoded(claims));
@@ -31,9 +35,13 @@ pub fn rs256(claims: &Value, pem: &str) -> Result<String, String> {
 /// A token signed by a key of P-256: its scalar and its uncompressed point.
 pub fn es256(claims: &Value, private: &[u8], public: &[u8]) -> Result<String, String> {
     let random = SystemRandom::new();
-    let key =
-        EcdsaKeyPair::from_private_key_and_public_key(&ECDSA_P256_SHA256_FIXED_SIGNING, private, public, &random)
-            .map_err(|why| format!("the two VAPID keys are no pair of P-256: {why}"))?;
+    let key = EcdsaKeyPair::from_private_key_and_public_key(
+        &ECDSA_P256_SHA256_FIXED_SIGNING,
+        private,
+        public,
+        &random,
+    )
+    .map_err(|why| format!("the two VAPID keys are no pair of P-256: {why}"))?;
     token("ES256", claims, |text| {
         let signature = key.sign(&random, text).map_err(|_| "the VAPID key cannot sign".to_owned())?;
         Ok(signature.as_ref().to_vec())
@@ -61,7 +69,8 @@ mod tests {
         let key = UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, &public);
         assert!(key.verify(text.as_bytes(), &signature).is_ok());
         let (head, claims) = text.split_once('.').unwrap();
-        let read = |part: &str| -> Value { serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap() };
+        let read =
+            |part: &str| -> Value { serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap() };
         assert_eq!(read(head), json!({ "alg": "ES256", "typ": "JWT" }));
         assert_eq!(read(claims)["aud"], "https://push.example.com");
         assert!(es256(&json!({}), &public[1..33], &public).is_err(), "keys that are no pair");
@@ -69,7 +78,11 @@ mod tests {
 
     #[test]
     fn a_key_that_is_none_says_so() {
-        assert!(rs256(&json!({}), "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----").unwrap_err().contains("RSA"));
+        assert!(
+            rs256(&json!({}), "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----")
+                .unwrap_err()
+                .contains("RSA")
+        );
         assert!(rs256(&json!({}), "?").unwrap_err().contains("PEM"));
     }
 }

@@ -91,7 +91,12 @@ mod tests {
             for most in [300, 3993, 4096] {
                 let note = note("Low stock", &text.repeat(5000));
                 let (browser, app) = (note.to_browser(most), note.to_app(most).to_string());
-                assert!(browser.len() <= most && app.len() <= most, "{most}: {} {}", browser.len(), app.len());
+                assert!(
+                    browser.len() <= most && app.len() <= most,
+                    "{most}: {} {}",
+                    browser.len(),
+                    app.len()
+                );
                 assert!(browser.len() > most - 40, "not more than needed: {} of {most}", browser.len());
                 let read: Value = serde_json::from_str(&browser).unwrap();
                 assert!(read["body"].as_str().unwrap().ends_with("..."));

@@ -68,7 +68,9 @@ impl WebPush {
             return Err(settings_error(why));
         }
         let decoded = |text: &str| URL_SAFE_NO_PAD.decode(text.trim().trim_end_matches('='));
-        let (Ok(public), Ok(private)) = (decoded(&self.public_key), decoded(self.private_key.expose_secret())) else {
+        let (Ok(public), Ok(private)) =
+            (decoded(&self.public_key), decoded(self.private_key.expose_secret()))
+        else {
             return Err(settings_error("the VAPID keys must be base64url"));
         };
         let url = Url::parse(endpoint).map_err(|why| settings_error(why.to_string()))?;
@@ -132,13 +134,16 @@ fn derived<const N: usize>(salt: &[u8], secret: &[u8], info: &[&[u8]]) -> Option
 impl Keys<'_> {
     /// The body of the request: header, and one record that is the last.
     fn seal(&self, text: &[u8]) -> Option<Vec<u8>> {
-        let of_both: [u8; 32] = derived(self.auth, self.shared, &[b"WebPush: info\0", self.browser, self.ours])?;
+        let of_both: [u8; 32] =
+            derived(self.auth, self.shared, &[b"WebPush: info\0", self.browser, self.ours])?;
         let key: [u8; 16] = derived(self.salt, &of_both, &[b"Content-Encoding: aes128gcm\0"])?;
         let nonce: [u8; 12] = derived(self.salt, &of_both, &[b"Content-Encoding: nonce\0"])?;
         let mut record = text.to_vec();
         record.push(2);
         let cipher = LessSafeKey::new(UnboundKey::new(&AES_128_GCM, &key).ok()?);
-        cipher.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::empty(), &mut record).ok()?;
+        cipher
+            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::empty(), &mut record)
+            .ok()?;
         let size = u32::try_from(RECORD).ok()?.to_be_bytes();
         let length = u8::try_from(self.ours.len()).ok()?;
         Some([&self.salt[..], &size, &[length], self.ours, &record].concat())
@@ -195,7 +200,10 @@ mod tests {
             let error = understood(&Reply { status, retry_after: None, body: Vec::new() }).unwrap_err();
             (error.decision, error.code)
         };
-        assert_eq!((decided(404), decided(410)), ((Decision::Suppress, "device_gone"), (Decision::Suppress, "device_gone")));
+        assert_eq!(
+            (decided(404), decided(410)),
+            ((Decision::Suppress, "device_gone"), (Decision::Suppress, "device_gone"))
+        );
         assert_eq!(decided(413), (Decision::Fail, "push_refused"));
         assert_eq!(decided(429), (Decision::Retry, "push_quota"));
         assert_eq!(decided(502), (Decision::Retry, "push_unavailable"));

@@ -72,7 +72,10 @@ fn checked<'a>(outbound: &Outbound, subscription: Subscription<'a>) -> Result<Ch
         Subscription::Fcm { token } => {
             let token = token.trim();
             if token.is_empty() || token.len() > 4096 || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-                return invalid("the registration token", "it must be one word of at most 4096 characters".into());
+                return invalid(
+                    "the registration token",
+                    "it must be one word of at most 4096 characters".into(),
+                );
             }
             Ok((Platform::Fcm, token, None))
         }
@@ -81,7 +84,8 @@ fn checked<'a>(outbound: &Outbound, subscription: Subscription<'a>) -> Result<Ch
             if let Err(why) = outbound.check_url(endpoint) {
                 return invalid("the subscription's endpoint", why.to_string());
             }
-            let length = |key: &str| URL_SAFE_NO_PAD.decode(key.trim_end_matches('=')).map(|bytes| bytes.len());
+            let length =
+                |key: &str| URL_SAFE_NO_PAD.decode(key.trim_end_matches('=')).map(|bytes| bytes.len());
             if length(p256dh) != Ok(65) || length(auth) != Ok(16) {
                 let why = "p256dh must be 65 bytes and auth 16, in base64url";
                 return invalid("the subscription's keys", why.into());

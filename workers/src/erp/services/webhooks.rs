@@ -85,7 +85,12 @@ fn checked(types: &[String]) -> Result<Vec<String>> {
     }
 }
 
-async fn add_secret(conn: &mut Conn<'_>, tenant: i64, sealer: &Sealer, endpoint: i64) -> Result<SecretString> {
+async fn add_secret(
+    conn: &mut Conn<'_>,
+    tenant: i64,
+    sealer: &Sealer,
+    endpoint: i64,
+) -> Result<SecretString> {
     let secret = new_secret().map_err(|why| Error::Refused { what: "making a secret".into(), why })?;
     let seal = |row| sealer.seal(secret.expose_secret(), &place(tenant, row));
     webhooks::add_secret(conn, tenant, endpoint, seal).await?;

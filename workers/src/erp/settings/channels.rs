@@ -18,16 +18,36 @@ pub const SETTINGS: &[Setting] = &[
         "false",
         "Whether webhooks and providers may be at private addresses and without encryption: for tests and closed networks.",
     ),
-    Setting::new("outbound.connect_timeout", Kind::PositiveDuration, "3s", "How long a connection may take to stand."),
-    Setting::new("outbound.timeout", Kind::PositiveDuration, "10s", "How long a request may take as a whole."),
+    Setting::new(
+        "outbound.connect_timeout",
+        Kind::PositiveDuration,
+        "3s",
+        "How long a connection may take to stand.",
+    ),
+    Setting::new(
+        "outbound.timeout",
+        Kind::PositiveDuration,
+        "10s",
+        "How long a request may take as a whole.",
+    ),
     Setting::new(
         "outbound.secret_key",
         Kind::Secret,
         "",
         "What encrypts secrets in the database: 32 bytes in base64, as openssl rand -base64 32 prints them; webhooks need it.",
     ),
-    Setting::new("sms.provider", Kind::Choice(&["none", "twilio", "http"]), "none", "Who sends text messages."),
-    Setting::new("sms.from", Kind::Text, "", "The sender: a number, a name, or a messaging service of Twilio (MG...)."),
+    Setting::new(
+        "sms.provider",
+        Kind::Choice(&["none", "twilio", "http"]),
+        "none",
+        "Who sends text messages.",
+    ),
+    Setting::new(
+        "sms.from",
+        Kind::Text,
+        "",
+        "The sender: a number, a name, or a messaging service of Twilio (MG...).",
+    ),
     Setting::new(
         "sms.country",
         Kind::Text,
@@ -40,7 +60,12 @@ pub const SETTINGS: &[Setting] = &[
         "3",
         "Most parts of a message, each of which is paid for; longer ones are cut.",
     ),
-    Setting::new("sms.twilio_url", Kind::Text, "https://api.twilio.com", "Where Twilio is, or who speaks as it does."),
+    Setting::new(
+        "sms.twilio_url",
+        Kind::Text,
+        "https://api.twilio.com",
+        "Where Twilio is, or who speaks as it does.",
+    ),
     Setting::new("sms.twilio_account", Kind::Text, "", "The account at Twilio (AC...)."),
     Setting::new("sms.twilio_token", Kind::Secret, "", "Its token, which also signs what Twilio reports."),
     Setting::new(
@@ -74,12 +99,27 @@ pub const SETTINGS: &[Setting] = &[
         "false",
         "Whether it takes a message with the same Idempotency-Key once: then one whose answer was lost is sent again.",
     ),
-    Setting::new("push.fcm_account_file", Kind::Path, "", "The file of the service account that sends to apps (FCM)."),
+    Setting::new(
+        "push.fcm_account_file",
+        Kind::Path,
+        "",
+        "The file of the service account that sends to apps (FCM).",
+    ),
     Setting::new("push.fcm_url", Kind::Text, "https://fcm.googleapis.com", "Where FCM is."),
-    Setting::new("push.vapid_public_key", Kind::Text, "", "The public key that browsers know us by, in base64url."),
+    Setting::new(
+        "push.vapid_public_key",
+        Kind::Text,
+        "",
+        "The public key that browsers know us by, in base64url.",
+    ),
     Setting::new("push.vapid_private_key", Kind::Secret, "", "The private key to it, in base64url."),
     Setting::new("push.vapid_subject", Kind::Text, "", "Whom push services may ask: mailto:ops@example.com."),
-    Setting::new("push.ttl", Kind::PositiveDuration, "1d", "How long a message waits for a device that is off."),
+    Setting::new(
+        "push.ttl",
+        Kind::PositiveDuration,
+        "1d",
+        "How long a message waits for a device that is off.",
+    ),
 ];
 
 /// Reads the section `outbound`.

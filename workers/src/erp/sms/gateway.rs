@@ -25,7 +25,8 @@ impl HttpGateway {
     fn request(&self, text: &Text) -> Result<Post, SendError> {
         let url = fill(&self.settings.url, AutoEscape::None, text, &self.settings.from)?;
         let body = fill(&self.settings.body, AutoEscape::Json, text, &self.settings.from)?;
-        let mut post = Post::new(url, "application/json", body.into_bytes()).header("idempotency-key", &text.key);
+        let mut post =
+            Post::new(url, "application/json", body.into_bytes()).header("idempotency-key", &text.key);
         let token = self.settings.token.expose_secret();
         if !token.is_empty() {
             post = post.header("authorization", format!("Bearer {token}"));
@@ -41,7 +42,8 @@ fn fill(template: &str, escape: AutoEscape, text: &Text, from: &str) -> Result<S
     environment.set_fuel(Some(100_000));
     environment.set_auto_escape_callback(move |_| escape);
     environment.add_filter("urlencode", |text: String| percent(&text));
-    let values = context! { to => &text.to, from, text => &text.body, id => &text.key, tenant => &text.tenant };
+    let values =
+        context! { to => &text.to, from, text => &text.body, id => &text.key, tenant => &text.tenant };
     environment.render_str(template, values).map_err(|why| {
         let why = format!("sms.http_url or sms.http_body cannot be filled in: {why}");
         SendError::new(Decision::Retry, "sms_settings", why)
@@ -116,7 +118,12 @@ mod tests {
 
     #[test]
     fn an_address_can_hold_the_number() {
-        let url = fill("https://sms.example.com/{{ to | urlencode }}?f={{ from }}", AutoEscape::None, &text("x"), "F");
+        let url = fill(
+            "https://sms.example.com/{{ to | urlencode }}?f={{ from }}",
+            AutoEscape::None,
+            &text("x"),
+            "F",
+        );
         assert_eq!(url.unwrap(), "https://sms.example.com/%2B4915112345678?f=F");
         let error = fill("{{ nothing }}", AutoEscape::None, &text("x"), "F").unwrap_err();
         assert_eq!((error.code, error.decision), ("sms_settings", Decision::Retry));

@@ -70,17 +70,21 @@ mod tests {
     #[test]
     fn parts_are_counted_as_networks_count_them() {
         let of = |text: &str| segments(text);
-        let (narrow, wide) = (
-            |count| Segments { count, wide: false },
-            |count| Segments { count, wide: true },
-        );
+        let (narrow, wide) =
+            (|count| Segments { count, wide: false }, |count| Segments { count, wide: true });
         assert_eq!(of(""), narrow(1));
-        assert_eq!((of(&"a".repeat(160)), of(&"a".repeat(161)), of(&"a".repeat(306))), (narrow(1), narrow(2), narrow(2)));
+        assert_eq!(
+            (of(&"a".repeat(160)), of(&"a".repeat(161)), of(&"a".repeat(306))),
+            (narrow(1), narrow(2), narrow(2))
+        );
         assert_eq!(of(&"a".repeat(307)), narrow(3));
         assert_eq!((of(&"€".repeat(80)), of(&"€".repeat(81))), (narrow(1), narrow(2)), "each counts twice");
         // 153 is odd: the escape and its character stay together.
         assert_eq!(of(&"€".repeat(153)), narrow(3));
-        assert_eq!((of(&"ж".repeat(70)), of(&"ж".repeat(71)), of(&"ж".repeat(135))), (wide(1), wide(2), wide(3)));
+        assert_eq!(
+            (of(&"ж".repeat(70)), of(&"ж".repeat(71)), of(&"ж".repeat(135))),
+            (wide(1), wide(2), wide(3))
+        );
         assert_eq!((of(&"😀".repeat(35)), of(&"😀".repeat(36))), (wide(1), wide(2)), "each is two units");
         assert_eq!(of("Größe 5 ñ @ £"), narrow(1));
     }

@@ -155,7 +155,8 @@ pub fn signature_matches(token: &SecretString, url: &str, form: &str, signature:
 mod tests {
     use super::*;
 
-    const FORM: &str = "CallSid=CA1234567890ABCDE&Caller=%2B12349013030&Digits=1234&From=%2B12349013030&To=%2B18005551212";
+    const FORM: &str =
+        "CallSid=CA1234567890ABCDE&Caller=%2B12349013030&Digits=1234&From=%2B12349013030&To=%2B18005551212";
     const URL: &str = "https://mycompany.com/myapp.php?foo=1&bar=2";
     const SIGNATURE: &str = "0/KCTR6DLpKmkAf8muzZqo1nDgQ=";
 
@@ -194,7 +195,9 @@ mod tests {
     #[test]
     fn a_callback_is_read_with_the_delivery_of_its_address() {
         let url = "https://app.example.com/twilio/acme?delivery=17";
-        let read = TwilioStatus::read("MessageSid=SM1&MessageStatus=undelivered&ErrorCode=30003\n", Some(url)).unwrap();
+        let read =
+            TwilioStatus::read("MessageSid=SM1&MessageStatus=undelivered&ErrorCode=30003\n", Some(url))
+                .unwrap();
         assert_eq!((read.sid.as_str(), read.status.as_str()), ("SM1", "undelivered"));
         assert_eq!((read.error_code, read.delivery_id), (Some(30003), Some(17)));
         assert!(TwilioStatus::read("{}", None).is_err());

@@ -108,7 +108,12 @@ pub async fn of_delivery(conn: &mut Conn<'_>, tenant: i64, delivery: i64) -> Res
 }
 
 /// The newest requests to an endpoint of webhooks.
-pub async fn of_endpoint(conn: &mut Conn<'_>, tenant: i64, endpoint: i64, limit: i64) -> Result<Vec<Attempt>> {
+pub async fn of_endpoint(
+    conn: &mut Conn<'_>,
+    tenant: i64,
+    endpoint: i64,
+    limit: i64,
+) -> Result<Vec<Attempt>> {
     let rows = query(sql!(
         "select a.id, a.delivery_id, a.attempt, a.target, a.outcome, a.http_status, a.code, a.error, a.took_ms, a.created_at
          from webhook_deliveries w

@@ -24,12 +24,11 @@ pub async fn of_user(conn: &mut Conn<'_>, tenant: i64, user: i64) -> Result<Opti
 
 /// The numbers of those of these users who have one.
 pub async fn of_users(conn: &mut Conn<'_>, tenant: i64, users: &[i64]) -> Result<BTreeMap<i64, String>> {
-    let rows = query(sql!(
-        "select id, phone from users where tenant_id = $1 and id {in:$2} and phone is not null"
-    ))
-    .bind(tenant)
-    .bind(users.to_vec())
-    .fetch_all(conn)
-    .await?;
+    let rows =
+        query(sql!("select id, phone from users where tenant_id = $1 and id {in:$2} and phone is not null"))
+            .bind(tenant)
+            .bind(users.to_vec())
+            .fetch_all(conn)
+            .await?;
     rows.iter().map(|row| Ok((row.get("id")?, row.get("phone")?))).collect()
 }

@@ -93,12 +93,15 @@ pub async fn add(
 
 /// The endpoint with this number.
 pub async fn find(conn: &mut Conn<'_>, tenant: i64, id: i64) -> Result<Option<Endpoint>> {
-    let row =
-        query(sql!(concat!("select ", columns!(), " from webhook_endpoints where tenant_id = $1 and id = $2")))
-            .bind(tenant)
-            .bind(id)
-            .fetch_optional(conn)
-            .await?;
+    let row = query(sql!(concat!(
+        "select ",
+        columns!(),
+        " from webhook_endpoints where tenant_id = $1 and id = $2"
+    )))
+    .bind(tenant)
+    .bind(id)
+    .fetch_optional(conn)
+    .await?;
     row.as_ref().map(Endpoint::read).transpose()
 }
 
@@ -250,11 +253,13 @@ pub async fn add_secret(
 
 /// Lets the secrets of an endpoint that have no end yet end after a while; those that have ended are forgotten.
 pub async fn retire_secrets(conn: &mut Conn<'_>, tenant: i64, endpoint: i64, after_ms: i64) -> Result<()> {
-    query(sql!("delete from webhook_secrets where tenant_id = $1 and endpoint_id = $2 and expires_at <= {now}"))
-        .bind(tenant)
-        .bind(endpoint)
-        .execute(conn)
-        .await?;
+    query(sql!(
+        "delete from webhook_secrets where tenant_id = $1 and endpoint_id = $2 and expires_at <= {now}"
+    ))
+    .bind(tenant)
+    .bind(endpoint)
+    .execute(conn)
+    .await?;
     query(sql!(
         "update webhook_secrets set expires_at = {now} + {ms:$3}
          where tenant_id = $1 and endpoint_id = $2 and expires_at is null"
@@ -296,13 +301,12 @@ pub async fn address(conn: &mut Conn<'_>, tenant: i64, delivery: i64, endpoint: 
 
 /// Where a delivery goes.
 pub async fn endpoint_of(conn: &mut Conn<'_>, tenant: i64, delivery: i64) -> Result<Option<i64>> {
-    let row = query(sql!(
-        "select endpoint_id from webhook_deliveries where tenant_id = $1 and delivery_id = $2"
-    ))
-    .bind(tenant)
-    .bind(delivery)
-    .fetch_optional(conn)
-    .await?;
+    let row =
+        query(sql!("select endpoint_id from webhook_deliveries where tenant_id = $1 and delivery_id = $2"))
+            .bind(tenant)
+            .bind(delivery)
+            .fetch_optional(conn)
+            .await?;
     row.map(|row| row.get("endpoint_id")).transpose()
 }
 

@@ -29,7 +29,8 @@ mod tests {
 
     #[test]
     fn the_table_of_the_specification_is_kept() {
-        let waits: Vec<u64> = (1..).map_while(|attempt| wait_after(attempt, None)).map(|wait| wait.as_secs()).collect();
+        let waits: Vec<u64> =
+            (1..).map_while(|attempt| wait_after(attempt, None)).map(|wait| wait.as_secs()).collect();
         assert_eq!(waits, [5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400]);
         assert_eq!((ATTEMPTS, wait_after(10, None), wait_after(0, None)), (10, None, None));
         assert_eq!(wait_after(1, Some(Duration::from_secs(90))), Some(Duration::from_secs(90)));

@@ -73,7 +73,9 @@ impl Sending {
     ) -> JobResult {
         let tx = self.ctx.begin().await?;
         match (again, refused) {
-            (Some(error), _) if taken == 0 || self.may_try_again(&error) => self.refused(tx, None, &error).await,
+            (Some(error), _) if taken == 0 || self.may_try_again(&error) => {
+                self.refused(tx, None, &error).await
+            }
             (_, Some(error)) if taken == 0 => self.refused(tx, None, &error).await,
             _ if taken == 0 => {
                 let why = "no device takes push messages any more";

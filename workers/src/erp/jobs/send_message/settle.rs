@@ -69,7 +69,13 @@ impl Sending {
     }
 
     /// Nothing is wrong, and nothing is sent.
-    pub(super) async fn leave(&self, mut tx: Transaction, status: Status, code: &str, why: &str) -> JobResult {
+    pub(super) async fn leave(
+        &self,
+        mut tx: Transaction,
+        status: Status,
+        code: &str,
+        why: &str,
+    ) -> JobResult {
         deliveries::mark(&mut tx.conn(), self.tenant(), self.delivery.id, status, code, why).await?;
         self.ctx.complete_in(tx).await
     }

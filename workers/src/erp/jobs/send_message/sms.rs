@@ -20,7 +20,11 @@ impl Sending {
         };
         let known = preferences::suppressed(conn, tenant, std::slice::from_ref(&to)).await?;
         if let Some(refusal) = known.get(&to) {
-            let why = format!("{to} takes no messages since {}: {}", refusal.created_at.date_naive(), refusal.reason);
+            let why = format!(
+                "{to} takes no messages since {}: {}",
+                refusal.created_at.date_naive(),
+                refusal.reason
+            );
             return Err(Unsent::Unwanted(Status::Suppressed, "sms_suppressed", why));
         }
         deliveries::set_recipient(conn, tenant, self.delivery.id, Some(&to)).await?;

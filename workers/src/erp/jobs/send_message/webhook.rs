@@ -45,7 +45,9 @@ impl Sending {
         let mut secrets = Vec::new();
         for sealed in store::secrets(conn, tenant, id).await? {
             let open = self.ctx.state.sealer.open(&sealed.sealed, &place(tenant, sealed.id));
-            secrets.push(open.map_err(|why| SendError::new(Decision::Retry, "webhook_secret", why.to_string()))?);
+            secrets.push(
+                open.map_err(|why| SendError::new(Decision::Retry, "webhook_secret", why.to_string()))?,
+            );
         }
         Ok(Call { endpoint, secrets, body: webhooks::body(&said.message, said.user.as_ref()) })
     }
@@ -91,10 +93,13 @@ impl Sending {
     ) -> fairlane::Result<SendError> {
         let (tenant, id) = (self.tenant(), endpoint.id);
         let throttled = error.code == "endpoint_throttled";
-        let alone = error.after.filter(|_| throttled).map(|time| i64::try_from(time.as_millis()).unwrap_or(i64::MAX));
+        let alone =
+            error.after.filter(|_| throttled).map(|time| i64::try_from(time.as_millis()).unwrap_or(i64::MAX));
         let conn = &mut tx.conn();
         store::failed(conn, tenant, id, alone).await?;
-        let Some(now) = store::lock(conn, tenant, id).await?.filter(|endpoint| endpoint.disabled_at.is_none()) else {
+        let Some(now) =
+            store::lock(conn, tenant, id).await?.filter(|endpoint| endpoint.disabled_at.is_none())
+        else {
             return Ok(error);
         };
         let time = crate::erp::store::now(conn).await?;

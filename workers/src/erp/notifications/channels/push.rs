@@ -25,7 +25,11 @@ impl Channel for Push {
 
     fn plan(&self, to: &Recipient<'_>) -> Plan {
         match to.reach.devices {
-            0 => Plan::Leave(Status::Skipped, "no_device", "the user has no device that takes push messages".into()),
+            0 => Plan::Leave(
+                Status::Skipped,
+                "no_device",
+                "the user has no device that takes push messages".into(),
+            ),
             1 => Plan::Send("1 device".into()),
             many => Plan::Send(format!("{many} devices")),
         }

@@ -73,8 +73,7 @@ impl Reached {
             choices.iter().filter(|(_, choices)| wants(choices)).map(|(user, _)| *user).collect()
         };
         let (sms, push, webhook) = (who("sms"), who("push"), who("webhook"));
-        let mut reached =
-            Self { nobody: Reach { severity, ..Reach::default() }, users: BTreeMap::new() };
+        let mut reached = Self { nobody: Reach { severity, ..Reach::default() }, users: BTreeMap::new() };
         if !sms.is_empty() {
             reached.phones(conn, tenant, &sms).await?;
         }
@@ -102,7 +101,11 @@ impl Reached {
         for (user, phone) in phones {
             let refusal = refusals.get(&phone);
             let words = refusal.map(|refusal| {
-                format!("{phone} takes no messages since {}: {}", refusal.created_at.date_naive(), refusal.reason)
+                format!(
+                    "{phone} takes no messages since {}: {}",
+                    refusal.created_at.date_naive(),
+                    refusal.reason
+                )
             });
             let reach = self.of_mut(user);
             (reach.phone, reach.phone_refusal) = (Some(phone), words);

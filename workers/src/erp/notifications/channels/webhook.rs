@@ -79,7 +79,8 @@ pub(crate) async fn follow(
     told: &Followed<'_>,
     endpoint: i64,
 ) -> Result<Option<i64>> {
-    let (dedupe_key, recipient) = (format!("{}:webhook:{endpoint}", told.key), format!("endpoint {endpoint}"));
+    let (dedupe_key, recipient) =
+        (format!("{}:webhook:{endpoint}", told.key), format!("endpoint {endpoint}"));
     let new = NewDelivery {
         dedupe_key: &dedupe_key,
         notification_key: told.key,
