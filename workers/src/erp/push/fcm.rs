@@ -20,6 +20,8 @@ const SCOPE: &str = "https://www.googleapis.com/auth/firebase.messaging";
 const MARGIN: Duration = Duration::from_secs(300);
 /// Where FCM says no time, it wants at least a minute.
 const QUOTA_WAIT: Duration = Duration::from_secs(60);
+/// So long nobody asks for a token again that was not given.
+const REFUSED_WAIT: Duration = Duration::from_secs(3);
 
 /// Firebase Cloud Messaging; clones share the access token.
 #[derive(Debug, Clone)]
@@ -28,7 +30,7 @@ pub struct Fcm {
     url: String,
     ttl: Duration,
     outbound: Outbound,
-    access: Arc<Mutex<Option<Access>>>,
+    access: Arc<Mutex<Held>>,
 }
 
 /// The file of a service account, as Google hands it out.
@@ -38,6 +40,16 @@ struct Account {
     client_email: String,
     private_key: String,
     token_uri: String,
+}
+
+/// What the last attempt to get a token came to.
+#[derive(Debug, Default)]
+enum Held {
+    #[default]
+    Nothing,
+    Access(Access),
+    /// Those who have waited for it need not ask the same again, one after the other.
+    Refused(SendError, Instant),
 }
 
 /// Who may send now.
@@ -93,14 +105,23 @@ impl Fcm {
     /// A token that holds, other than the one that was refused. Who comes while one is being fetched waits for that one.
     async fn access(&self, refused: Option<&str>) -> Result<Access, SendError> {
         let mut held = self.access.lock().await;
-        if let Some(access) = held.as_ref().filter(|access| access.until > Instant::now())
-            && refused != Some(access.token.as_str())
-        {
-            return Ok(access.clone());
+        match &*held {
+            Held::Access(access) if access.until > Instant::now() && refused != Some(&access.token) => {
+                return Ok(access.clone());
+            }
+            Held::Refused(error, since) if since.elapsed() < REFUSED_WAIT => return Err(error.clone()),
+            _ => {}
         }
-        let fresh = self.fetch().await?;
-        *held = Some(fresh.clone());
-        Ok(fresh)
+        match self.fetch().await {
+            Ok(access) => {
+                *held = Held::Access(access.clone());
+                Ok(access)
+            }
+            Err(error) => {
+                *held = Held::Refused(error.clone(), Instant::now());
+                Err(error)
+            }
+        }
     }
 
     async fn fetch(&self) -> Result<Access, SendError> {
