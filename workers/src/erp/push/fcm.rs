@@ -106,7 +106,9 @@ impl Fcm {
     async fn access(&self, refused: Option<&str>) -> Result<Access, SendError> {
         let mut held = self.access.lock().await;
         match &*held {
-            Held::Access(access) if access.until > Instant::now() && refused != Some(&access.token) => {
+            Held::Access(access)
+                if access.until > Instant::now() && refused != Some(access.token.as_str()) =>
+            {
                 return Ok(access.clone());
             }
             Held::Refused(error, since) if since.elapsed() < REFUSED_WAIT => return Err(error.clone()),
