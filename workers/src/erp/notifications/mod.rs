@@ -22,7 +22,7 @@ use serde_json::Value;
 
 pub(crate) use channels::{dispatch, follow};
 pub use channels::{
-    Channel, Followed, InApp, Mail, Plan, Push, Reach, Reached, Recipient, Sms, UserCopy, Webhook, channels,
+    Channel, Followed, InApp, Mail, OwnEndpoint, Plan, Push, Reach, Reached, Recipient, Sms, UserCopy, Webhook, channels,
     sms_from,
 };
 pub use kinds::{

@@ -23,12 +23,12 @@ pub struct Reach {
     /// How many devices take push messages.
     pub devices: i64,
     /// The user's own endpoint of webhooks.
-    pub endpoint: Option<Endpoint>,
+    pub endpoint: Option<OwnEndpoint>,
 }
 
 /// A user's own endpoint of webhooks.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Endpoint {
+pub struct OwnEndpoint {
     /// Its number.
     pub id: i64,
     /// Why it is disabled, where it is.
@@ -87,7 +87,7 @@ impl Reached {
                 let (id, takes) = (endpoint.id, endpoint.takes(kind));
                 let Some(user) = endpoint.user_id else { continue };
                 reached.of_mut(user).endpoint =
-                    Some(Endpoint { id, disabled: endpoint.disabled_reason, takes });
+                    Some(OwnEndpoint { id, disabled: endpoint.disabled_reason, takes });
             }
         }
         Ok(reached)
