@@ -8,10 +8,14 @@ pub mod listeners;
 pub mod mail;
 pub mod money;
 pub mod notifications;
+pub mod outbound;
+pub mod push;
 pub mod services;
 pub mod settings;
+pub mod sms;
 mod state;
 pub mod store;
+pub mod webhooks;
 
 use fairlane::Registry;
 use fairlane::store::migrate::MigrationLine;
@@ -24,7 +28,7 @@ use events::{
 use jobs::process_bulk_import::ProcessBulkImport;
 use jobs::process_bulk_import::undo::UndoBulkImport;
 use jobs::scan_expiring_stock::ScanExpiringStock;
-use jobs::{RecomputeCustomerStatistics, ScanOverdueInvoices, SendMail};
+use jobs::{RecomputeCustomerStatistics, ScanOverdueInvoices, SendMail, SendMessage};
 use listeners::{
     CheckStockLevel, CreateCustomerFromLead, GenerateInvoiceFromOrder, NotifyOrderStatus,
     NotifyPurchaseOrderApproval, PostGoodsReceipt, SendInvoiceToCustomer, SendLowStockNotification,
@@ -42,6 +46,7 @@ pub fn registry() -> Registry<Erp> {
         .job::<ScanOverdueInvoices>()
         .job::<ScanExpiringStock>()
         .job::<SendMail>()
+        .job::<SendMessage>()
         .on::<CustomerCreated, UpdateCustomerStatistics>()
         .on::<LeadConverted, CreateCustomerFromLead>()
         .on::<OrderCreated, UpdateCustomerStatistics>()

@@ -1,10 +1,14 @@
-//! The ERP's own settings: mail and imports.
+//! The ERP's own settings: mail and imports here, what leaves by HTTP in a file of its own.
+
+mod channels;
 
 use std::path::PathBuf;
 
 use fairlane::config::{Config, ConfigError, Kind, Problem, Setting, Settings, Sources, load};
 use lettre::message::Mailbox;
 use secrecy::SecretString;
+
+pub use channels::{GatewaySettings, PushSettings, SmsSettings, SmsTransport, TwilioSettings, outbound, sealer};
 
 /// The sections `mail` and `import`.
 pub const SETTINGS: &[Setting] = &[
@@ -97,7 +101,7 @@ pub const SETTINGS: &[Setting] = &[
 
 /// Everything the `fairlane` binary can be told: the engine's settings and the ERP's.
 pub fn settings() -> Settings {
-    Settings::engine().with(SETTINGS).check(check)
+    Settings::engine().with(SETTINGS).with(channels::SETTINGS).check(check).check(channels::check)
 }
 
 /// Loads the configuration of the `fairlane` binary.

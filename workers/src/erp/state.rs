@@ -6,7 +6,11 @@ use std::sync::Arc;
 use fairlane::config::{Config, ConfigError};
 
 use super::mail::{Mailbox, Mailer, MemoryMailer, mailer};
-use super::settings::{ImportSettings, MailSettings};
+use super::outbound::seal::Sealer;
+use super::outbound::{Outbound, OutboundSettings};
+use super::push::Pushers;
+use super::settings::{self, ImportSettings, MailSettings, PushSettings, SmsSettings};
+use super::sms::{MemorySms, SmsProvider, provider};
 
 /// The ERP's state: cloned for every run, so everything in it is cheap to clone.
 #[derive(Debug, Clone)]
@@ -23,12 +27,24 @@ pub struct Erp {
     pub mail_purchase_orders: bool,
     /// The settings of imports.
     pub import: Arc<ImportSettings>,
+    /// Sends requests out of the house.
+    pub outbound: Outbound,
+    /// Opens secrets of the database.
+    pub sealer: Sealer,
+    /// Sends text messages.
+    pub sms: Arc<dyn SmsProvider>,
+    /// Most parts of a text message.
+    pub sms_segments: usize,
+    /// Sends push messages.
+    pub push: Pushers,
 }
 
 impl Erp {
     /// The state the configuration describes; nothing is connected or written yet.
     pub fn from_config(config: &Config) -> Result<Self, ConfigError> {
         let mail = MailSettings::read(config)?;
+        let outbound = Outbound::new(settings::outbound(config)?);
+        let sms = SmsSettings::read(config)?;
         Ok(Self {
             mailer: mailer(&mail.transport),
             from: mail.from,
@@ -36,10 +52,15 @@ impl Erp {
             unsubscribe_url: mail.unsubscribe_url,
             mail_purchase_orders: mail.purchase_orders,
             import: Arc::new(ImportSettings::read(config)?),
+            sealer: settings::sealer(config)?,
+            sms: provider(&sms, &outbound),
+            sms_segments: sms.max_segments,
+            push: Pushers::new(&PushSettings::read(config)?, &outbound),
+            outbound,
         })
     }
 
-    /// A state for tests: mails stay in memory.
+    /// A state for tests: mails and text messages stay in memory.
     pub fn fake() -> Self {
         let from =
             Mailbox::new(Some("Fairlane".into()), lettre::Address::new_dangerous("no-reply", "localhost"));
@@ -51,6 +72,7 @@ impl Erp {
             max_unpacked: 1_000_000_000,
             undo_days: 30,
         };
+        let outbound = Outbound::new(OutboundSettings::default());
         Self {
             mailer: Arc::new(MemoryMailer::default()),
             from,
@@ -58,6 +80,11 @@ impl Erp {
             unsubscribe_url: String::new(),
             mail_purchase_orders: false,
             import: Arc::new(import),
+            sealer: Sealer::without_key(),
+            sms: Arc::new(MemorySms::default()),
+            sms_segments: 3,
+            push: Pushers::new(&PushSettings::none(), &outbound),
+            outbound,
         }
     }
 

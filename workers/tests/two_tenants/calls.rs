@@ -3,6 +3,7 @@
 use fairlane::{Result, Tenant, Transaction};
 use futures::future::BoxFuture;
 
+use super::channel_calls::CHANNEL_CALLS;
 use super::each_wall;
 use super::names::{Names, without};
 use super::service_calls::CALLS;
@@ -56,7 +57,7 @@ macro_rules! call {
 pub(crate) use call;
 
 pub(crate) fn all() -> impl Iterator<Item = &'static Call> {
-    CALLS.iter().chain(STOCK_CALLS)
+    CALLS.iter().chain(STOCK_CALLS).chain(CHANNEL_CALLS)
 }
 
 impl Call {

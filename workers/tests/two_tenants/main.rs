@@ -20,6 +20,7 @@ mod support;
 
 mod bare;
 mod calls;
+mod channel_calls;
 mod files;
 mod listed;
 mod names;

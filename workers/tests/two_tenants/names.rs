@@ -55,6 +55,12 @@ pub(crate) struct Names {
     pub(crate) token: String,
     /// An address that takes no mail.
     pub(crate) suppressed: String,
+    /// A device of the user that takes push messages.
+    pub(crate) device_id: i64,
+    /// Where webhooks go.
+    pub(crate) endpoint_id: i64,
+    /// What was sent there, or was to be.
+    pub(crate) hook_delivery_id: i64,
 }
 
 impl Names {
@@ -103,6 +109,9 @@ impl Names {
             delivery_id: id(28),
             token: "00000000000000000000000000000000".into(),
             suppressed: "nobody@gone.example.com".into(),
+            device_id: id(30),
+            endpoint_id: id(31),
+            hook_delivery_id: id(32),
         }
     }
 
@@ -149,6 +158,9 @@ impl Names {
             (self.delivery_id.to_string(), "delivery-id"),
             (self.token.clone(), "token"),
             (self.suppressed.clone(), "suppressed"),
+            (self.device_id.to_string(), "device-id"),
+            (self.endpoint_id.to_string(), "endpoint-id"),
+            (self.hook_delivery_id.to_string(), "hook-delivery-id"),
         ]
     }
 

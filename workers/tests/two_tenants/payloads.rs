@@ -12,7 +12,7 @@ use fairlane_workers::erp::events::{
 use fairlane_workers::erp::jobs::process_bulk_import::ProcessBulkImport;
 use fairlane_workers::erp::jobs::process_bulk_import::undo::UndoBulkImport;
 use fairlane_workers::erp::jobs::scan_expiring_stock::ScanExpiringStock;
-use fairlane_workers::erp::jobs::{RecomputeCustomerStatistics, ScanOverdueInvoices, SendMail};
+use fairlane_workers::erp::jobs::{RecomputeCustomerStatistics, ScanOverdueInvoices, SendMail, SendMessage};
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -102,6 +102,7 @@ pub(crate) const JOBS: &[HostileJob] = &[
     job!(ScanOverdueInvoices, |names| ScanOverdueInvoices {}),
     job!(ScanExpiringStock, |names| ScanExpiringStock {}),
     job!(SendMail, |names| SendMail { delivery_id: names.delivery_id }),
+    job!(SendMessage, |names| SendMessage { delivery_id: names.hook_delivery_id }),
     job!(UndoBulkImport, |names| UndoBulkImport {
         import_id: names.import_id,
         import_type: "products".into()

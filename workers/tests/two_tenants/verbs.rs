@@ -77,6 +77,7 @@ impl World {
             .env_clear()
             .env("FAIRLANE_DATABASE_URL", &self.t.url)
             .env("FAIRLANE_IMPORT_FOLDER", "files")
+            .env("FAIRLANE_OUTBOUND_SECRET_KEY", "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=")
             .stdin(std::process::Stdio::null())
             .stdout(std::process::Stdio::piped())
             .stderr(std::process::Stdio::piped());
@@ -155,6 +156,10 @@ async fn own_names(world: &World, faults: &mut Vec<String>) {
 
 async fn case(world: World) {
     std::fs::write(world.folder.path().join("new.csv"), "sku,name\nN-1,Bolt\n").unwrap();
+    let report = "MessageSid=SM1&MessageStatus=delivered";
+    std::fs::write(world.folder.path().join("report.form"), report).unwrap();
+    let bounce = r#"{"address": "ana@example.com", "kind": "hard"}"#;
+    std::fs::write(world.folder.path().join("bounce.json"), bounce).unwrap();
     let mut faults = Vec::new();
     foreign_names(&world, &mut faults).await;
     let before = lists(&world);

@@ -14,7 +14,10 @@ use fairlane_workers::erp::jobs::process_bulk_import::options::{ImportOptions, M
 use fairlane_workers::erp::jobs::process_bulk_import::products::Products;
 use fairlane_workers::erp::jobs::process_bulk_import::submit::{Submission, submit};
 use fairlane_workers::erp::notifications::{AnnouncementNotification, notify};
+use fairlane_workers::erp::outbound::seal::Sealer;
+use fairlane_workers::erp::outbound::{Outbound, OutboundSettings};
 use fairlane_workers::erp::services::customers::NewCustomer;
+use fairlane_workers::erp::services::devices::Subscription;
 use fairlane_workers::erp::services::mail_templates::{self, TemplateChange};
 use fairlane_workers::erp::services::orders::NewLine;
 use fairlane_workers::erp::services::payments::NewPayment;
@@ -24,9 +27,10 @@ use fairlane_workers::erp::services::purchase_orders::{NewOrder, NewPurchaseLine
 use fairlane_workers::erp::services::receipts::{Arrival, ArrivedLine};
 use fairlane_workers::erp::services::stock::{self, MovementKind, NamedLot, NewMovement, Source};
 use fairlane_workers::erp::services::vendors::NewVendor;
+use fairlane_workers::erp::services::webhooks::Keeper;
 use fairlane_workers::erp::services::{
-    customers, invoices, leads, locations, orders, payments, products, profiles, purchase_orders, receipts,
-    users, vendors,
+    customers, devices, invoices, leads, locations, orders, payments, products, profiles, purchase_orders,
+    receipts, users, vendors, webhooks,
 };
 use fairlane_workers::erp::settings::ImportSettings;
 use fairlane_workers::erp::store::preferences::suppress;
@@ -216,6 +220,7 @@ impl<'t> Building<'t> {
         self.purchases(side, &mut names).await;
         names.import_id = self.import(side, more).await;
         self.tell(side, mark, &names).await;
+        self.reach(side, mark, more, &mut names).await;
         names
     }
 
@@ -345,6 +350,29 @@ impl<'t> Building<'t> {
         tx.commit().await.unwrap();
     }
 
+    /// A device, and an endpoint that takes what nobody is told here; the one thing sent there finds it disabled.
+    async fn reach(&self, side: &Side, mark: &str, more: &str, names: &mut Names) {
+        let of = &side.tenant;
+        let (sealer, outbound) = (sealer(), Outbound::new(OutboundSettings::default()));
+        let mut tx = of.begin().await.unwrap();
+        users::prefer(&mut tx, of, &names.email, "*", "push", Some(false)).await.unwrap();
+        let token = format!("{mark}-token-{more}");
+        let app = Subscription::Fcm { token: &token };
+        names.device_id =
+            devices::add(&mut tx, of, &outbound, &names.email, app, Some(mark).filter(|m| !m.is_empty()))
+                .await
+                .unwrap()
+                .id;
+        let keeper = Keeper { sealer: &sealer, outbound: &outbound };
+        let (url, types) =
+            (format!("https://hooks.example.com/{mark}{more}"), ["ReportGeneratedNotification".to_owned()]);
+        let added = webhooks::add(&mut tx, of, keeper, &url, &types, None).await.unwrap();
+        names.endpoint_id = added.endpoint.id;
+        names.hook_delivery_id = webhooks::test(&mut tx, of, names.endpoint_id).await.unwrap();
+        webhooks::disable(&mut tx, of, names.endpoint_id, "not yet").await.unwrap();
+        tx.commit().await.unwrap();
+    }
+
     /// Where the copies of that notification ended up; the mail's fate becomes unknown.
     async fn told(&self, side: &Side, names: &mut Names) {
         let delivery = format!(
@@ -422,6 +450,7 @@ impl<'t> Building<'t> {
         let lead = leads::create(&mut tx, of, &format!("Late lead {more}"), None, None).await.unwrap().id;
         leads::convert(&mut tx, of, lead, None).await.unwrap();
         names.converted_lead_id = lead;
+        webhooks::enable(&mut tx, of, names.endpoint_id).await.unwrap();
         tx.commit().await.unwrap();
     }
 
@@ -440,7 +469,7 @@ impl<'t> Building<'t> {
 }
 
 /// Tables that are laid for jobs to come, and states that take weeks to come about.
-const FILLING: [&str; 8] = [
+const FILLING: [&str; 9] = [
     // Nothing ticks while a test looks.
     "delete from fairlane_schedules",
     "update invoices set issued_on = '2026-01-01', due_on = '2026-01-05'",
@@ -455,6 +484,8 @@ const FILLING: [&str; 8] = [
      select tenant_id, 'product', id, product_id, quantity, 1 from stock_movements",
     "insert into stock_valuations (tenant_id, scope, method, product_id, quantity, value, as_of_seq)
      select tenant_id, 'product', 'average', product_id, 1, 1, 1 from stock_ledgers",
+    "insert into delivery_attempts (tenant_id, delivery_id, attempt, target, outcome, took_ms)
+     select tenant_id, delivery_id, 1, 'endpoint:' || endpoint_id, 'retry', 5 from webhook_deliveries",
 ];
 
 /// What is counted by lists that look at these tables.
@@ -464,6 +495,11 @@ const MORE_OF_BETA: [&str; 3] = [
     "update import_logs set status = 'failed' where tenant_id = (select id from fairlane_tenants where slug = 'beta')",
     "update notifications set read_at = null where tenant_id = (select id from fairlane_tenants where slug = 'beta')",
 ];
+
+/// The key that the verbs have too.
+pub(crate) fn sealer() -> Sealer {
+    Sealer::new(&"BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=".into()).unwrap()
+}
 
 /// A line of the product for one piece.
 pub(crate) fn line(names: &Names) -> NewLine {

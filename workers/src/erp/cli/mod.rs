@@ -1,6 +1,7 @@
 //! The verbs a person tries the ERP with: `fairlane erp customer|order|invoice|payment|po|stock ...`.
 
 mod bench_import;
+mod callback;
 mod customer;
 mod events;
 mod goods;
@@ -24,7 +25,9 @@ mod stats;
 mod stock;
 mod template;
 mod user_mail;
+mod user_reach;
 mod vendor;
+mod webhook;
 
 use std::process::ExitCode;
 
@@ -101,6 +104,12 @@ enum Noun {
     /// The words of mails
     #[command(subcommand)]
     Template(template::Template),
+    /// Where webhooks go, and what became of them
+    #[command(subcommand)]
+    Webhook(webhook::Webhook),
+    /// What providers report later about messages and mails
+    #[command(subcommand)]
+    Callback(callback::Callback),
 }
 
 impl DomainCommand for ErpCommand {
@@ -134,6 +143,8 @@ impl DomainCommand for ErpCommand {
                 Noun::User(verb) => people::run_user(&verb, &tenant, &env).await?,
                 Noun::Profile(verb) => people::run_profile(&verb, &tenant, &env).await?,
                 Noun::Template(verb) => template::run(&verb, &tenant, &env).await?,
+                Noun::Webhook(verb) => webhook::run(&verb, &tenant, &env).await?,
+                Noun::Callback(verb) => callback::run(&verb, &tenant, &env).await?,
             }
             Ok(ExitCode::SUCCESS)
         })

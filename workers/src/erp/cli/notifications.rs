@@ -286,6 +286,9 @@ fn one(line: &Line) -> String {
         (Some(channel), Some(status), Some(id)) => {
             format!("{} by {channel}: {}{code}: {} (delivery {id})", line.who, status.as_str(), line.why)
         }
+        (Some(channel), None, None) => {
+            format!("{} by {channel}: not told{code}: {} (as of now)", line.who, line.why)
+        }
         _ if line.basis == Basis::Present => {
             format!("{}: not told{code}: {} (as of now)", line.who, line.why)
         }

@@ -7,7 +7,9 @@ use rust_decimal::Decimal;
 use serde_json::json;
 
 use super::user_mail::{self, Preferences, Suppressions};
+use super::user_reach::{self, Device, Phone};
 use super::{Limit, reading};
+use crate::erp::notifications::Severity;
 use crate::erp::services::profiles::{self, ProfileChange};
 use crate::erp::services::users;
 use crate::erp::store;
@@ -63,6 +65,12 @@ pub(super) enum User {
     /// Addresses that mail servers have refused for good
     #[command(subcommand)]
     Suppressions(Suppressions),
+    /// Where a user's text messages go
+    #[command(subcommand)]
+    Phone(Phone),
+    /// Devices that take push messages
+    #[command(subcommand)]
+    Device(Device),
     /// Stop the mails of one type to the reader of a bulk mail
     Unsubscribe {
         /// The token in the mail's List-Unsubscribe header
@@ -91,7 +99,14 @@ pub(super) enum Profile {
         /// How much more than ordered may arrive, in percent of a line's quantity
         #[arg(long, value_name = "PERCENT")]
         over_delivery: Option<Decimal>,
+        /// The least severity of which text messages are sent: info, success, warning or critical
+        #[arg(long, value_name = "SEVERITY", value_parser = severity)]
+        sms_from: Option<Severity>,
     },
+}
+
+fn severity(word: &str) -> Result<Severity, String> {
+    Severity::named(word).ok_or_else(|| "it must be info, success, warning or critical".into())
 }
 
 impl Record for Row {
@@ -140,6 +155,8 @@ pub(super) async fn run_user(verb: &User, tenant: &Tenant, env: &CommandEnv) -> 
         }
         User::Preferences(verb) => user_mail::preferences(verb, tenant, env).await,
         User::Suppressions(verb) => user_mail::suppressions(verb, tenant, env).await,
+        User::Phone(verb) => user_reach::phone(verb, tenant, env).await,
+        User::Device(verb) => user_reach::device(verb, tenant, env).await,
         User::Unsubscribe { token } => {
             let mut tx = tenant.begin().await?;
             let stopped = users::unsubscribe(&mut tx, tenant, token).await?;
@@ -193,13 +210,16 @@ pub(super) async fn run_profile(verb: &Profile, tenant: &Tenant, env: &CommandEn
             let mut tx = reading(tenant).await?;
             store::profiles::find(&mut tx.conn(), id).await?
         }
-        Profile::Set { name, timezone, currency, decimals, over_delivery } => {
+        Profile::Set { name, timezone, currency, decimals, over_delivery, sms_from } => {
             let currency = currency.clone().map(|code| (code, *decimals));
             let change = ProfileChange { name: name.clone(), timezone: timezone.clone(), currency };
             let mut tx = tenant.begin().await?;
             let profile = profiles::change(&mut tx, tenant, &change).await?;
             if let Some(percent) = over_delivery {
                 profiles::set_over_delivery(&mut tx, tenant, *percent).await?;
+            }
+            if let Some(severity) = sms_from {
+                profiles::set_sms_from(&mut tx, tenant, *severity).await?;
             }
             tx.commit().await?;
             profile

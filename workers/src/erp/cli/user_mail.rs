@@ -25,7 +25,7 @@ pub(super) enum Preferences {
         user: String,
         /// A type such as `LowStockNotification`, or '*' for all that have no choice of their own
         kind: String,
-        /// in_app or mail
+        /// in_app, mail, sms, push or webhook
         channel: String,
         /// Whether the user wants it
         wanted: OnOff,
@@ -36,7 +36,7 @@ pub(super) enum Preferences {
         user: String,
         /// The type, or '*'
         kind: String,
-        /// in_app or mail
+        /// in_app, mail, sms, push or webhook
         channel: String,
     },
 }

@@ -5,7 +5,9 @@ mod recompute_customer_statistics;
 pub mod scan_expiring_stock;
 pub mod scan_overdue_invoices;
 pub mod send_mail;
+pub mod send_message;
 
 pub use recompute_customer_statistics::RecomputeCustomerStatistics;
 pub use scan_overdue_invoices::ScanOverdueInvoices;
 pub use send_mail::SendMail;
+pub use send_message::SendMessage;

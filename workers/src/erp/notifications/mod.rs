@@ -6,12 +6,13 @@
 //!   notification_deliveries   what becomes of it, for each user and channel  (delivered, pending, skipped, suppressed)
 //!   notifications             the copy in the application                    (channel in_app)
 //!   jobs erp.send_mail        the mail, sent later by a job of its own       (channel mail)
+//!   jobs erp.send_message     what leaves by HTTP, each by a job of its own  (channels sms, push, webhook)
 //! ```
 //!
 //! The same key again tells nobody twice. A new kind of notification is a struct in `kinds/` and a line in [`KINDS`];
 //! a new way to reach users is a [`Channel`] and a line in [`channels`].
 
-mod channel;
+mod channels;
 mod kinds;
 mod notify;
 pub mod why;
@@ -19,7 +20,11 @@ pub mod why;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub use channel::{Channel, InApp, Mail, Plan, Recipient, UserCopy, channels};
+pub(crate) use channels::{dispatch, follow};
+pub use channels::{
+    Channel, Followed, InApp, Mail, OwnEndpoint, Plan, Push, Reach, Reached, Recipient, Sms, UserCopy, Webhook, channels,
+    sms_from,
+};
 pub use kinds::{
     AlertNotification, AnnouncementNotification, InvoiceGeneratedNotification, LowStockNotification,
     OrderStatusNotification, PaymentReceivedNotification, PurchaseOrderApprovedNotification,
@@ -28,6 +33,8 @@ pub use kinds::{
 pub use notify::{Audience, Letter, Told, notify, notify_audience, post, via};
 pub(crate) use notify::{is_bulk, plan};
 
+/// Who is told when what is connected to the tenant stops working.
+pub const INTEGRATIONS: &str = "integrations";
 /// Who sees invoices and payments, and is told about them.
 pub const BILLING_VIEW: &str = "billing.view";
 /// Who is told about low and expiring stock.

@@ -5,8 +5,8 @@ use fairlane::{Result, Tenant, Transaction};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::channel::{Channel, Plan, Recipient, UserCopy, channels};
-use super::{Class, Kind, Notification};
+use super::channels::{Channel, Followed, Plan, Reached, Recipient, UserCopy, channels};
+use super::{Class, Kind, Notification, Severity};
 use crate::erp::jobs::SendMail;
 use crate::erp::store::deliveries::{self, NewDelivery, Status};
 use crate::erp::store::notifications::{self, NewMessage};
@@ -98,7 +98,9 @@ pub async fn notify_audience<N: Notification>(
 ) -> Result<Told> {
     let id = tenant.id().await?;
     let kind = Kind { name: N::TYPE, class: N::CLASS };
-    let data = serde_json::to_value(notification.note()).map_err(|why| fairlane::Error::Invalid {
+    let note = notification.note();
+    let severity = note.severity;
+    let data = serde_json::to_value(note).map_err(|why| fairlane::Error::Invalid {
         what: format!("the notification {key}"),
         why: why.to_string(),
     })?;
@@ -113,8 +115,13 @@ pub async fn notify_audience<N: Notification>(
     };
     notifications::insert_message(&mut tx.conn(), id, &message).await?;
     let people = audience.people(tx, id).await?;
-    let telling = Telling { tenant, id, kind, key, data: &data, subject: audience.subject };
-    telling.tell_all(tx, &people).await
+    let telling = Telling { tenant, id, kind, severity, key, data: &data, subject: audience.subject };
+    let told = telling.tell_all(tx, &people).await?;
+    let followed = Followed { tenant_id: id, key, kind, subject: audience.subject };
+    for channel in channels() {
+        channel.tell_followers(tx, tenant, &followed).await?;
+    }
+    Ok(told)
 }
 
 /// One notification, while it is told.
@@ -122,6 +129,7 @@ struct Telling<'a> {
     tenant: &'a Tenant,
     id: i64,
     kind: Kind,
+    severity: Severity,
     key: &'a str,
     data: &'a Value,
     subject: Option<(&'a str, i64)>,
@@ -133,14 +141,19 @@ impl Telling<'_> {
         let addresses: Vec<String> = people.iter().filter_map(|user| user.email.clone()).collect();
         let choices = preferences::of_users(&mut tx.conn(), self.id, &ids, self.kind.name).await?;
         let refusals = preferences::suppressed(&mut tx.conn(), self.id, &addresses).await?;
+        let reached =
+            Reached::look_up(&mut tx.conn(), self.id, self.kind.name, self.severity, &choices).await?;
         let mut told = Told::default();
         for user in people {
             let address = user.email.as_deref().unwrap_or_default().trim().to_lowercase();
-            let to = Recipient { user, suppressed: refusals.get(&address) };
+            let to = Recipient { user, suppressed: refusals.get(&address), reach: reached.of(user.id) };
             let own = choices.get(&user.id).map(Vec::as_slice).unwrap_or_default();
             for channel in channels() {
                 let plan = plan(channel, self.kind.name, own, &to);
-                match self.tell(tx, channel, user.id, &plan).await? {
+                if channel.is_quiet() && matches!(plan, Plan::Leave(_, NOT_ASKED_FOR, _)) {
+                    continue;
+                }
+                match self.tell(tx, channel, &to, &plan).await? {
                     true if matches!(plan, Plan::Leave(..)) => told.left += 1,
                     true => told.delivered += 1,
                     false => {}
@@ -155,9 +168,10 @@ impl Telling<'_> {
         &self,
         tx: &mut Transaction,
         channel: &dyn Channel,
-        user: i64,
+        to: &Recipient<'_>,
         plan: &Plan,
     ) -> Result<bool> {
+        let user = to.user.id;
         let dedupe_key = format!("{}:{user}:{}", self.key, channel.name());
         // Random: whoever knows one token can guess no other.
         let token = channel.can_be_stopped(self.kind).then(|| Uuid::new_v4().simple().to_string());
@@ -189,12 +203,16 @@ impl Telling<'_> {
                 kind: self.kind,
                 data: self.data,
                 dedupe_key: &dedupe_key,
+                reach: to.reach,
             };
             channel.deliver(tx, self.tenant, &copy).await?;
         }
         Ok(true)
     }
 }
+
+/// The word for what nobody has asked for.
+pub(crate) const NOT_ASKED_FOR: &str = "preference_default";
 
 /// What happens to one user's copy on one channel: the user's choice first, then what the channel makes of it.
 pub(crate) fn plan(channel: &dyn Channel, kind: &str, choices: &[Preference], to: &Recipient<'_>) -> Plan {
@@ -206,7 +224,7 @@ pub(crate) fn plan(channel: &dyn Channel, kind: &str, choices: &[Preference], to
         }
         None if !channel.on_by_default() => {
             let why = format!("nobody is told by {} who has not asked for it", channel.name());
-            Plan::Leave(Status::Skipped, "preference_default", why)
+            Plan::Leave(Status::Skipped, NOT_ASKED_FOR, why)
         }
         _ => channel.plan(to),
     }
@@ -288,7 +306,7 @@ pub(crate) fn is_bulk(kind: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{InApp, Mail};
+    use super::super::{InApp, Mail, Reach};
     use super::*;
 
     fn choice(kind: &str, channel: &str, enabled: bool) -> Preference {
@@ -298,7 +316,8 @@ mod tests {
     #[test]
     fn a_users_choice_goes_before_the_default_and_says_so() {
         let user = User { id: 1, name: "Ana".into(), email: Some("ana@example.com".into()), active: true };
-        let to = Recipient { user: &user, suppressed: None };
+        let reach = Reach::default();
+        let to = Recipient { user: &user, suppressed: None, reach: &reach };
         let code = |channel: &dyn Channel, choices: &[Preference]| match plan(channel, "Alert", choices, &to)
         {
             Plan::Leave(_, code, _) => code,

@@ -9,11 +9,12 @@ use fairlane::{Error, Result};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::Note;
+use super::notify::NOT_ASKED_FOR;
+use super::{Note, channels};
 use crate::erp::store::deliveries::{Delivery, Status};
 use crate::erp::store::notifications::{self, Message};
 use crate::erp::store::people::{self, User};
-use crate::erp::store::{deliveries, delivery_lists};
+use crate::erp::store::{deliveries, delivery_lists, preferences};
 
 /// What a line rests on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -87,6 +88,9 @@ pub async fn explain(
     let mut people = Vec::new();
     for row in &rows {
         people.push(stored(conn, tenant, row).await?);
+    }
+    if let (Some(message), Some(user)) = (&message, only.filter(|_| !rows.is_empty())) {
+        people.extend(silent(conn, tenant, message, user, &rows).await?);
     }
     let told: BTreeSet<i64> = rows.iter().filter_map(|row| row.user_id).collect();
     if let Some(message) = message.as_ref().filter(|message| is_for_users(message)) {
@@ -180,6 +184,42 @@ async fn stored(conn: &mut Conn<'_>, tenant: i64, row: &Delivery) -> Result<Line
         why,
         basis: Basis::Stored,
     })
+}
+
+/// The channels by which nothing was written about a user who was told: nobody has asked for them then, or they are newer.
+async fn silent(
+    conn: &mut Conn<'_>,
+    tenant: i64,
+    message: &Message,
+    user: &User,
+    rows: &[Delivery],
+) -> Result<Vec<Line>> {
+    let choices = preferences::of_user(conn, tenant, user.id).await?;
+    let quiet = channels().into_iter().filter(|channel| channel.is_quiet());
+    let lines =
+        quiet.filter(|channel| !rows.iter().any(|row| row.channel == channel.name())).map(|channel| {
+            let name = channel.name();
+            let wants =
+                preferences::choice(&choices, &message.kind, name).is_some_and(|choice| choice.enabled);
+            let (code, why) = match wants {
+                true => (
+                    "not_then",
+                    format!("the user wants it by {name} now, and had not asked for it when it was told"),
+                ),
+                false => (NOT_ASKED_FOR, format!("nobody is told by {name} who has not asked for it")),
+            };
+            Line {
+                delivery_id: None,
+                user_id: Some(user.id),
+                who: user.label().to_owned(),
+                channel: Some(name.to_owned()),
+                status: None,
+                code: Some(code.to_owned()),
+                why,
+                basis: Basis::Present,
+            }
+        });
+    Ok(lines.collect())
 }
 
 async fn present(conn: &mut Conn<'_>, tenant: i64, message: &Message, user: &User) -> Result<Line> {

@@ -1,12 +1,12 @@
-//! Mails of which nobody knows whether they are out.
+//! Mails and messages of which nobody knows whether they are out.
 
 use fairlane::{Error, Result, Tenant, Transaction};
 
-use crate::erp::jobs::SendMail;
+use crate::erp::notifications::dispatch;
 use crate::erp::store::deliveries::{self, Delivery, Status};
 use crate::erp::store::invoices;
 
-/// What a person has found out, or decided, about an uncertain mail.
+/// What a person has found out, or decided, about an uncertain mail or message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resolution {
     /// It has arrived.
@@ -37,7 +37,7 @@ pub async fn resolve(
     }
     match resolution {
         Resolution::Resend => {
-            tenant.dispatch(SendMail { delivery_id: id }).in_tx(&mut *tx).await?;
+            dispatch(tx, tenant, &delivery.channel, id).await?;
         }
         Resolution::Sent => {
             if let (Some("invoice"), Some(invoice), "Invoice") =

@@ -3,8 +3,10 @@
 //! The transaction decides: commit it and the change, its event and the listeners' jobs are there together; drop it
 //! and nothing ever was.
 
+pub mod callbacks;
 pub mod customers;
 pub mod deliveries;
+pub mod devices;
 pub mod invoices;
 pub mod leads;
 pub mod locations;
@@ -20,6 +22,7 @@ pub mod statistics;
 pub mod stock;
 pub mod users;
 pub mod vendors;
+pub mod webhooks;
 
 use fairlane::db::Conn;
 use fairlane::{Error, Publish, Result};

@@ -6,6 +6,7 @@ use rust_decimal::Decimal;
 use serde_json::Value;
 
 use super::{one_line, scanners};
+use crate::erp::notifications::Severity;
 use crate::erp::store::profiles::{self, Profile};
 
 /// What of a profile shall change; the rest stays.
@@ -33,6 +34,15 @@ pub async fn set_over_delivery(tx: &mut Transaction, tenant: &Tenant, percent: D
     profiles::save(conn, id, &profile).await?;
     let percent = Value::String(percent.normalize().to_string());
     profiles::set_setting(conn, id, profiles::OVER_DELIVERY, percent).await
+}
+
+/// Sends text messages from this severity on: critical alone, unless something else is set.
+pub async fn set_sms_from(tx: &mut Transaction, tenant: &Tenant, severity: Severity) -> Result<()> {
+    let id = tenant.id().await?;
+    let conn = &mut tx.conn();
+    let profile = profiles::find(conn, id).await?;
+    profiles::save(conn, id, &profile).await?;
+    profiles::set_setting(conn, id, profiles::SMS_FROM, Value::String(severity.as_str().into())).await
 }
 
 /// Changes a tenant's profile. Orders and invoices keep the currency they were made in; the scanners run in its zone.

@@ -5,9 +5,10 @@ use fairlane::{Error, Result, Tenant, Transaction};
 use super::one_line;
 use crate::erp::mail::check_address;
 use crate::erp::notifications::{Kind, channels};
-use crate::erp::store::delivery_lists;
+use crate::erp::sms::normalise;
 use crate::erp::store::people::{self, User};
 use crate::erp::store::preferences::{self, ANY_TYPE};
+use crate::erp::store::{delivery_lists, phones};
 
 /// Makes sure that a user with this address exists and may do these things everywhere; returns the user's number.
 ///
@@ -84,6 +85,25 @@ pub async fn set_email(tx: &mut Transaction, tenant: &Tenant, who: &str, email: 
     Ok(user)
 }
 
+/// Changes where a user's text messages go; none takes the number away. One without a country is of `country`.
+pub async fn set_phone(
+    tx: &mut Transaction,
+    tenant: &Tenant,
+    who: &str,
+    phone: Option<&str>,
+    country: Option<&str>,
+) -> Result<(User, Option<String>)> {
+    let id = tenant.id().await?;
+    let conn = &mut tx.conn();
+    let user = people::named(conn, id, who).await?;
+    let normal = phone.map(|phone| normalise(phone, country)).transpose().map_err(|why| Error::Invalid {
+        what: format!("the number \"{}\" of user {}", phone.unwrap_or_default().escape_debug(), user.name),
+        why,
+    })?;
+    phones::set(conn, id, user.id, normal.as_deref()).await?;
+    Ok((user, normal))
+}
+
 /// Keeps whether a user wants to be told something by a channel; `*` stands for every type. Without a choice the channel's
 /// default counts again.
 pub async fn prefer(
@@ -135,7 +155,7 @@ pub async fn unsubscribe(tx: &mut Transaction, tenant: &Tenant, token: &str) -> 
     Ok(Unsubscribed { user, kind: delivery.kind })
 }
 
-/// Lets mails go to an address again that a mail server had refused for good.
+/// Lets mails go to an address again that a mail server had refused for good; messages to a number alike.
 pub async fn lift_suppression(tx: &mut Transaction, tenant: &Tenant, address: &str) -> Result<()> {
     match preferences::lift(&mut tx.conn(), tenant.id().await?, address).await? {
         true => Ok(()),

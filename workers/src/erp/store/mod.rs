@@ -26,13 +26,18 @@
 //! | [`deliveries`], [`delivery_lists`] | `notification_deliveries` |
 //! | [`preferences`] | `notification_preferences`, `mail_suppressions` |
 //! | [`mail_templates`] | `mail_templates` |
+//! | [`phones`], [`devices`] | `users.phone`, `user_devices` |
+//! | [`webhooks`] | `webhook_endpoints`, `webhook_secrets`, `webhook_deliveries` |
+//! | [`attempts`] | `delivery_attempts` |
 
 pub mod alerts;
+pub mod attempts;
 pub mod batches;
 pub mod customers;
 pub mod deliveries;
 mod delivery;
 pub mod delivery_lists;
+pub mod devices;
 pub mod figures;
 pub mod invoices;
 pub mod leads;
@@ -42,6 +47,7 @@ pub mod notifications;
 pub mod orders;
 pub mod payments;
 pub mod people;
+pub mod phones;
 pub mod preferences;
 pub mod products;
 pub mod profiles;
@@ -52,6 +58,7 @@ pub mod sequences;
 pub mod statistics;
 pub mod stock;
 pub mod vendors;
+pub mod webhooks;
 
 use chrono::{DateTime, Utc};
 use fairlane::db::{Conn, Dialect, Tx, query};

@@ -142,8 +142,9 @@ pub async fn suppress(
     tenant: i64,
     address: &str,
     reason: &str,
-    delivery: i64,
+    delivery: impl Into<Option<i64>>,
 ) -> Result<()> {
+    let delivery: Option<i64> = delivery.into();
     query(sql!(
         "insert into mail_suppressions (tenant_id, address, reason, delivery_id, created_at)
          values ($1, $2, $3, $4, {now}) on conflict (tenant_id, address) do nothing"

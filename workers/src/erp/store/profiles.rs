@@ -9,6 +9,9 @@ use serde_json::Value;
 /// The setting that lets more arrive than was ordered: so many percent of the quantity.
 pub const OVER_DELIVERY: &str = "over_delivery_percent";
 
+/// The setting that names the least severity of which text messages are sent.
+pub const SMS_FROM: &str = "sms_from_severity";
+
 /// A tenant's name, zone and currency.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Profile {

@@ -7,7 +7,7 @@ use minijinja::{Value, context, value::Serde};
 use crate::erp::Erp;
 use crate::erp::mail::templates::{NOTIFICATION, Template, built_in};
 use crate::erp::mail::{self, Content, Mail, MailError, Mailbox, Stop};
-use crate::erp::notifications::{Mail as MailChannel, Note, Plan, Recipient, is_bulk, plan};
+use crate::erp::notifications::{Mail as MailChannel, Note, Plan, Reach, Recipient, is_bulk, plan};
 use crate::erp::services::mail_templates;
 use crate::erp::store::customers::Customer;
 use crate::erp::store::deliveries::Delivery;
@@ -229,7 +229,8 @@ async fn to_user(
         return Err(Unsent::Unwanted("inactive", "the user has left".into()));
     };
     let choices = preferences::of_user(conn, tenant, user.id).await?;
-    let still = plan(&MailChannel, &message.kind, &choices, &Recipient { user: &user, suppressed: None });
+    let to = Recipient { user: &user, suppressed: None, reach: &Reach::default() };
+    let still = plan(&MailChannel, &message.kind, &choices, &to);
     // Whoever was told this by mail has asked for it then: only an explicit No since counts.
     if let Plan::Leave(_, code @ ("preference_off" | "no_address"), why) = still {
         return Err(Unsent::Unwanted(code, why));

@@ -1,0 +1,326 @@
+//! Where webhooks go, what signs them, and which delivery goes where: `webhook_endpoints`, `webhook_secrets`,
+//! `webhook_deliveries`.
+
+use chrono::{DateTime, Utc};
+use fairlane::Result;
+use fairlane::db::{Conn, Row, query};
+use fairlane::sql;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::preferences::ANY_TYPE;
+
+/// An endpoint of webhooks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Endpoint {
+    /// Its number.
+    pub id: i64,
+    /// Whose it is; the tenant's where it is none.
+    pub user_id: Option<i64>,
+    /// Where it is.
+    pub url: String,
+    /// The types it takes; `*` is every type.
+    pub types: Vec<String>,
+    /// Since when nothing is sent there.
+    #[serde(serialize_with = "fairlane::cli::json::time_option")]
+    pub disabled_at: Option<DateTime<Utc>>,
+    /// Why nothing is sent there.
+    pub disabled_reason: Option<String>,
+    /// The first of the failures since its last success.
+    #[serde(serialize_with = "fairlane::cli::json::time_option")]
+    pub failing_since: Option<DateTime<Utc>>,
+    /// Until when it wants to be left alone.
+    #[serde(serialize_with = "fairlane::cli::json::time_option")]
+    pub throttled_until: Option<DateTime<Utc>>,
+    /// When it took something last.
+    #[serde(serialize_with = "fairlane::cli::json::time_option")]
+    pub last_success_at: Option<DateTime<Utc>>,
+    /// Since when.
+    #[serde(serialize_with = "fairlane::cli::json::time")]
+    pub created_at: DateTime<Utc>,
+}
+
+impl Endpoint {
+    fn read(row: &Row) -> Result<Self> {
+        let types: Value = row.get("types")?;
+        Ok(Self {
+            id: row.get("id")?,
+            user_id: row.get("user_id")?,
+            url: row.get("url")?,
+            types: serde_json::from_value(types)
+                .map_err(|why| fairlane::Error::Damaged(format!("webhook_endpoints.types: {why}")))?,
+            disabled_at: row.get("disabled_at")?,
+            disabled_reason: row.get("disabled_reason")?,
+            failing_since: row.get("failing_since")?,
+            throttled_until: row.get("throttled_until")?,
+            last_success_at: row.get("last_success_at")?,
+            created_at: row.get("created_at")?,
+        })
+    }
+
+    /// Whether it takes this type.
+    pub fn takes(&self, kind: &str) -> bool {
+        self.types.iter().any(|taken| taken == ANY_TYPE || taken == kind)
+    }
+}
+
+macro_rules! columns {
+    () => {
+        "id, user_id, url, types, disabled_at, disabled_reason, failing_since, throttled_until, last_success_at, created_at"
+    };
+}
+
+/// Adds an endpoint; returns its number.
+pub async fn add(
+    conn: &mut Conn<'_>,
+    tenant: i64,
+    user: Option<i64>,
+    url: &str,
+    types: &[String],
+) -> Result<i64> {
+    query(sql!(
+        "insert into webhook_endpoints (tenant_id, user_id, url, types, created_at, updated_at)
+         values ($1, $2, $3, {json:$4}, {now}, {now}) returning id"
+    ))
+    .bind(tenant)
+    .bind(user)
+    .bind(url)
+    .bind(Value::from(types.to_vec()))
+    .fetch_one(conn)
+    .await?
+    .get("id")
+}
+
+/// The endpoint with this number.
+pub async fn find(conn: &mut Conn<'_>, tenant: i64, id: i64) -> Result<Option<Endpoint>> {
+    let row = query(sql!(concat!(
+        "select ",
+        columns!(),
+        " from webhook_endpoints where tenant_id = $1 and id = $2"
+    )))
+    .bind(tenant)
+    .bind(id)
+    .fetch_optional(conn)
+    .await?;
+    row.as_ref().map(Endpoint::read).transpose()
+}
+
+/// The endpoint with this number; nobody else changes it until the transaction is over.
+pub async fn lock(conn: &mut Conn<'_>, tenant: i64, id: i64) -> Result<Option<Endpoint>> {
+    let row = query(sql!(concat!(
+        "select ",
+        columns!(),
+        " from webhook_endpoints where tenant_id = $1 and id = $2 {lock}"
+    )))
+    .bind(tenant)
+    .bind(id)
+    .fetch_optional(conn)
+    .await?;
+    row.as_ref().map(Endpoint::read).transpose()
+}
+
+/// Endpoints by number, at most `limit`.
+pub async fn list(conn: &mut Conn<'_>, tenant: i64, limit: i64) -> Result<Vec<Endpoint>> {
+    let rows = query(sql!(concat!(
+        "select ",
+        columns!(),
+        " from webhook_endpoints where tenant_id = $1 order by id limit $2"
+    )))
+    .bind(tenant)
+    .bind(limit)
+    .fetch_all(conn)
+    .await?;
+    rows.iter().map(Endpoint::read).collect()
+}
+
+/// The tenant's endpoints, not those of its users.
+pub async fn of_tenant(conn: &mut Conn<'_>, tenant: i64) -> Result<Vec<Endpoint>> {
+    let rows = query(sql!(concat!(
+        "select ",
+        columns!(),
+        " from webhook_endpoints where tenant_id = $1 and user_id is null order by id"
+    )))
+    .bind(tenant)
+    .fetch_all(conn)
+    .await?;
+    rows.iter().map(Endpoint::read).collect()
+}
+
+/// The endpoints of these users.
+pub async fn of_users(conn: &mut Conn<'_>, tenant: i64, users: &[i64]) -> Result<Vec<Endpoint>> {
+    let rows = query(sql!(concat!(
+        "select ",
+        columns!(),
+        " from webhook_endpoints where tenant_id = $1 and user_id {in:$2} order by id"
+    )))
+    .bind(tenant)
+    .bind(users.to_vec())
+    .fetch_all(conn)
+    .await?;
+    rows.iter().map(Endpoint::read).collect()
+}
+
+/// Sends nothing there any more.
+pub async fn disable(conn: &mut Conn<'_>, tenant: i64, id: i64, reason: &str) -> Result<()> {
+    query(sql!(
+        "update webhook_endpoints set disabled_at = {now}, disabled_reason = $3, updated_at = {now}
+         where tenant_id = $1 and id = $2 and disabled_at is null"
+    ))
+    .bind(tenant)
+    .bind(id)
+    .bind(reason)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Sends there again, with a clean sheet.
+pub async fn enable(conn: &mut Conn<'_>, tenant: i64, id: i64) -> Result<()> {
+    query(sql!(
+        "update webhook_endpoints set disabled_at = null, disabled_reason = null, failing_since = null,
+             throttled_until = null, updated_at = {now}
+         where tenant_id = $1 and id = $2"
+    ))
+    .bind(tenant)
+    .bind(id)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Notes that it took something.
+pub async fn succeeded(conn: &mut Conn<'_>, tenant: i64, id: i64) -> Result<()> {
+    query(sql!(
+        "update webhook_endpoints set last_success_at = {now}, failing_since = null, throttled_until = null,
+             updated_at = {now}
+         where tenant_id = $1 and id = $2"
+    ))
+    .bind(tenant)
+    .bind(id)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Notes that it did not take something, and for how long it wants to be left alone.
+pub async fn failed(conn: &mut Conn<'_>, tenant: i64, id: i64, alone_ms: Option<i64>) -> Result<()> {
+    query(sql!(
+        "update webhook_endpoints set failing_since = coalesce(failing_since, {now}),
+             throttled_until = case when $3 > 0 then {now} + {ms:$3} else throttled_until end, updated_at = {now}
+         where tenant_id = $1 and id = $2"
+    ))
+    .bind(tenant)
+    .bind(id)
+    .bind(alone_ms.unwrap_or_default())
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// A secret as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sealed {
+    /// Its number.
+    pub id: i64,
+    /// What is stored; only the sealer opens it.
+    pub sealed: String,
+}
+
+/// Adds a secret that is sealed for its row; `seal` gets the row's number.
+pub async fn add_secret(
+    conn: &mut Conn<'_>,
+    tenant: i64,
+    endpoint: i64,
+    seal: impl FnOnce(i64) -> Result<String>,
+) -> Result<()> {
+    let id: i64 = query(sql!(
+        "insert into webhook_secrets (tenant_id, endpoint_id, sealed, created_at) values ($1, $2, '', {now})
+         returning id"
+    ))
+    .bind(tenant)
+    .bind(endpoint)
+    .fetch_one(conn)
+    .await?
+    .get("id")?;
+    query(sql!("update webhook_secrets set sealed = $3 where tenant_id = $1 and id = $2"))
+        .bind(tenant)
+        .bind(id)
+        .bind(seal(id)?)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Lets the secrets of an endpoint that have no end yet end after a while; those that have ended are forgotten.
+pub async fn retire_secrets(conn: &mut Conn<'_>, tenant: i64, endpoint: i64, after_ms: i64) -> Result<()> {
+    query(sql!(
+        "delete from webhook_secrets where tenant_id = $1 and endpoint_id = $2 and expires_at <= {now}"
+    ))
+    .bind(tenant)
+    .bind(endpoint)
+    .execute(conn)
+    .await?;
+    query(sql!(
+        "update webhook_secrets set expires_at = {now} + {ms:$3}
+         where tenant_id = $1 and endpoint_id = $2 and expires_at is null"
+    ))
+    .bind(tenant)
+    .bind(endpoint)
+    .bind(after_ms)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// The secrets of an endpoint that sign now, the newest first.
+pub async fn secrets(conn: &mut Conn<'_>, tenant: i64, endpoint: i64) -> Result<Vec<Sealed>> {
+    let rows = query(sql!(
+        "select id, sealed from webhook_secrets
+         where tenant_id = $1 and endpoint_id = $2 and (expires_at is null or expires_at > {now}) order by id desc"
+    ))
+    .bind(tenant)
+    .bind(endpoint)
+    .fetch_all(conn)
+    .await?;
+    rows.iter().map(|row| Ok(Sealed { id: row.get("id")?, sealed: row.get("sealed")? })).collect()
+}
+
+/// Notes where a delivery goes.
+pub async fn address(conn: &mut Conn<'_>, tenant: i64, delivery: i64, endpoint: i64) -> Result<()> {
+    query(sql!(
+        "insert into webhook_deliveries (tenant_id, delivery_id, endpoint_id) values ($1, $2, $3)
+         on conflict (tenant_id, delivery_id) do nothing"
+    ))
+    .bind(tenant)
+    .bind(delivery)
+    .bind(endpoint)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Where a delivery goes.
+pub async fn endpoint_of(conn: &mut Conn<'_>, tenant: i64, delivery: i64) -> Result<Option<i64>> {
+    let row =
+        query(sql!("select endpoint_id from webhook_deliveries where tenant_id = $1 and delivery_id = $2"))
+            .bind(tenant)
+            .bind(delivery)
+            .fetch_optional(conn)
+            .await?;
+    row.map(|row| row.get("endpoint_id")).transpose()
+}
+
+/// The deliveries to an endpoint that were not taken there, the oldest first.
+pub async fn untaken(conn: &mut Conn<'_>, tenant: i64, endpoint: i64, limit: i64) -> Result<Vec<i64>> {
+    let rows = query(sql!(
+        "select d.id from webhook_deliveries w
+         join notification_deliveries d on d.tenant_id = w.tenant_id and d.id = w.delivery_id
+         where w.tenant_id = $1 and w.endpoint_id = $2 and d.status in ('failed', 'skipped') order by d.id limit $3"
+    ))
+    .bind(tenant)
+    .bind(endpoint)
+    .bind(limit)
+    .fetch_all(conn)
+    .await?;
+    rows.iter().map(|row| row.get("id")).collect()
+}
