@@ -1,5 +1,6 @@
 //! The ERP on one page: what it serves, who listens to what, its state and its tables.
 
+pub mod campaigns;
 pub mod cli;
 pub mod demo;
 pub mod events;
@@ -25,6 +26,7 @@ use jobs::process_bulk_import::ProcessBulkImport;
 use jobs::process_bulk_import::undo::UndoBulkImport;
 use jobs::scan_expiring_stock::ScanExpiringStock;
 use jobs::{RecomputeCustomerStatistics, ScanOverdueInvoices, SendMail};
+use jobs::{ReleaseDeferred, SendBulkNotifications, SendCampaignChunk};
 use listeners::{
     CheckStockLevel, CreateCustomerFromLead, GenerateInvoiceFromOrder, NotifyOrderStatus,
     NotifyPurchaseOrderApproval, PostGoodsReceipt, SendInvoiceToCustomer, SendLowStockNotification,
@@ -42,6 +44,9 @@ pub fn registry() -> Registry<Erp> {
         .job::<ScanOverdueInvoices>()
         .job::<ScanExpiringStock>()
         .job::<SendMail>()
+        .job::<SendBulkNotifications>()
+        .job::<SendCampaignChunk>()
+        .job::<ReleaseDeferred>()
         .on::<CustomerCreated, UpdateCustomerStatistics>()
         .on::<LeadConverted, CreateCustomerFromLead>()
         .on::<OrderCreated, UpdateCustomerStatistics>()

@@ -97,7 +97,7 @@ pub const SETTINGS: &[Setting] = &[
 
 /// Everything the `fairlane` binary can be told: the engine's settings and the ERP's.
 pub fn settings() -> Settings {
-    Settings::engine().with(SETTINGS).check(check)
+    Settings::engine().with(SETTINGS).with(super::campaigns::settings::SETTINGS).check(check)
 }
 
 /// Loads the configuration of the `fairlane` binary.

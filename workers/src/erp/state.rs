@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use fairlane::config::{Config, ConfigError};
 
+use super::campaigns::settings::CampaignSettings;
 use super::mail::{Mailbox, Mailer, MemoryMailer, mailer};
 use super::settings::{ImportSettings, MailSettings};
 
@@ -23,6 +24,8 @@ pub struct Erp {
     pub mail_purchase_orders: bool,
     /// The settings of imports.
     pub import: Arc<ImportSettings>,
+    /// The settings of campaigns.
+    pub campaigns: CampaignSettings,
 }
 
 impl Erp {
@@ -36,6 +39,7 @@ impl Erp {
             unsubscribe_url: mail.unsubscribe_url,
             mail_purchase_orders: mail.purchase_orders,
             import: Arc::new(ImportSettings::read(config)?),
+            campaigns: CampaignSettings::read(config)?,
         })
     }
 
@@ -58,6 +62,7 @@ impl Erp {
             unsubscribe_url: String::new(),
             mail_purchase_orders: false,
             import: Arc::new(import),
+            campaigns: CampaignSettings::default(),
         }
     }
 

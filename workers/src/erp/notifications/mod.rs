@@ -13,7 +13,9 @@
 
 mod channel;
 mod kinds;
+pub(crate) mod many;
 mod notify;
+pub mod timing;
 pub mod why;
 
 use serde::{Deserialize, Serialize};
@@ -21,12 +23,13 @@ use serde_json::Value;
 
 pub use channel::{Channel, InApp, Mail, Plan, Recipient, UserCopy, channels};
 pub use kinds::{
-    AlertNotification, AnnouncementNotification, InvoiceGeneratedNotification, LowStockNotification,
-    OrderStatusNotification, PaymentReceivedNotification, PurchaseOrderApprovedNotification,
-    ReminderNotification, ReportGeneratedNotification, StockExpiryNotification,
+    AlertNotification, AnnouncementNotification, DigestNotification, InvoiceGeneratedNotification,
+    LowStockNotification, OrderStatusNotification, PaymentReceivedNotification,
+    PurchaseOrderApprovedNotification, ReminderNotification, ReportGeneratedNotification,
+    StockExpiryNotification,
 };
 pub use notify::{Audience, Letter, Told, notify, notify_audience, post, via};
-pub(crate) use notify::{is_bulk, plan};
+pub(crate) use notify::{plan, plan_reaching};
 
 /// Who sees invoices and payments, and is told about them.
 pub const BILLING_VIEW: &str = "billing.view";
@@ -60,6 +63,11 @@ impl Severity {
             Self::Warning => "warning",
             Self::Critical => "critical",
         }
+    }
+
+    /// The severity with this word.
+    pub fn named(word: &str) -> Option<Self> {
+        [Self::Info, Self::Success, Self::Warning, Self::Critical].into_iter().find(|known| known.as_str() == word)
     }
 }
 
@@ -136,7 +144,7 @@ impl Kind {
 }
 
 /// All kinds.
-pub const KINDS: [Kind; 10] = [
+pub const KINDS: [Kind; 11] = [
     Kind::of::<LowStockNotification>(),
     Kind::of::<StockExpiryNotification>(),
     Kind::of::<InvoiceGeneratedNotification>(),
@@ -147,4 +155,5 @@ pub const KINDS: [Kind; 10] = [
     Kind::of::<AnnouncementNotification>(),
     Kind::of::<ReminderNotification>(),
     Kind::of::<AlertNotification>(),
+    Kind::of::<DigestNotification>(),
 ];

@@ -3,6 +3,7 @@
 //! The transaction decides: commit it and the change, its event and the listeners' jobs are there together; drop it
 //! and nothing ever was.
 
+pub mod campaigns;
 pub mod customers;
 pub mod deliveries;
 pub mod invoices;
@@ -18,6 +19,7 @@ pub mod receipts;
 pub mod scanners;
 pub mod statistics;
 pub mod stock;
+pub mod timing;
 pub mod users;
 pub mod vendors;
 

@@ -24,11 +24,19 @@
 //! | [`sequences`] | `number_sequences` |
 //! | [`notifications`] | `notification_messages`, `notifications` |
 //! | [`deliveries`], [`delivery_lists`] | `notification_deliveries` |
+//! | [`bulk_deliveries`] | the same, many at once |
+//! | [`campaigns`], [`campaign_chunks`] | `notification_campaigns`, `campaign_keys`, `campaign_chunks` |
+//! | [`channel_rates`] | `channel_rates` |
+//! | [`timing`] | `notification_quiet_hours`, `notification_digests`, `notification_deferrals` |
 //! | [`preferences`] | `notification_preferences`, `mail_suppressions` |
 //! | [`mail_templates`] | `mail_templates` |
 
 pub mod alerts;
 pub mod batches;
+pub mod bulk_deliveries;
+pub mod campaign_chunks;
+pub mod campaigns;
+pub mod channel_rates;
 pub mod customers;
 pub mod deliveries;
 mod delivery;
@@ -51,6 +59,7 @@ pub mod reminders;
 pub mod sequences;
 pub mod statistics;
 pub mod stock;
+pub mod timing;
 pub mod vendors;
 
 use chrono::{DateTime, Utc};
