@@ -1,6 +1,9 @@
 //! The verbs a person tries the ERP with: `fairlane erp customer|order|invoice|payment|po|stock ...`.
 
+mod bench_campaign;
 mod bench_import;
+mod campaign;
+mod campaign_follow;
 mod customer;
 mod events;
 mod goods;
@@ -24,6 +27,7 @@ mod stats;
 mod stock;
 mod template;
 mod user_mail;
+mod user_timing;
 mod vendor;
 
 use std::process::ExitCode;
@@ -36,6 +40,7 @@ use futures::future::BoxFuture;
 use super::store::people::find_by_email;
 use super::store::reading;
 
+pub use bench_campaign::BenchCampaignCommand;
 pub use bench_import::BenchImportCommand;
 pub use import::ImportCommand;
 pub use imports::ImportsCommand;

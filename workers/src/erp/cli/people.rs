@@ -7,6 +7,7 @@ use rust_decimal::Decimal;
 use serde_json::json;
 
 use super::user_mail::{self, Preferences, Suppressions};
+use super::user_timing::{self, Digest, QuietHours};
 use super::{Limit, reading};
 use crate::erp::services::profiles::{self, ProfileChange};
 use crate::erp::services::users;
@@ -63,6 +64,12 @@ pub(super) enum User {
     /// Addresses that mail servers have refused for good
     #[command(subcommand)]
     Suppressions(Suppressions),
+    /// When a user is not to be disturbed
+    #[command(subcommand)]
+    QuietHours(QuietHours),
+    /// Which mails a user gets together
+    #[command(subcommand)]
+    Digest(Digest),
     /// Stop the mails of one type to the reader of a bulk mail
     Unsubscribe {
         /// The token in the mail's List-Unsubscribe header
@@ -140,6 +147,8 @@ pub(super) async fn run_user(verb: &User, tenant: &Tenant, env: &CommandEnv) -> 
         }
         User::Preferences(verb) => user_mail::preferences(verb, tenant, env).await,
         User::Suppressions(verb) => user_mail::suppressions(verb, tenant, env).await,
+        User::QuietHours(verb) => user_timing::quiet_hours(verb, tenant, env).await,
+        User::Digest(verb) => user_timing::digest(verb, tenant, env).await,
         User::Unsubscribe { token } => {
             let mut tx = tenant.begin().await?;
             let stopped = users::unsubscribe(&mut tx, tenant, token).await?;
