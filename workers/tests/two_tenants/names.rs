@@ -55,6 +55,11 @@ pub(crate) struct Names {
     pub(crate) token: String,
     /// An address that takes no mail.
     pub(crate) suppressed: String,
+    /// A campaign that was told.
+    pub(crate) campaign_id: i64,
+    pub(crate) draft_campaign_id: i64,
+    pub(crate) running_campaign_id: i64,
+    pub(crate) paused_campaign_id: i64,
 }
 
 impl Names {
@@ -103,6 +108,10 @@ impl Names {
             delivery_id: id(28),
             token: "00000000000000000000000000000000".into(),
             suppressed: "nobody@gone.example.com".into(),
+            campaign_id: id(30),
+            draft_campaign_id: id(31),
+            running_campaign_id: id(32),
+            paused_campaign_id: id(33),
         }
     }
 
@@ -149,6 +158,10 @@ impl Names {
             (self.delivery_id.to_string(), "delivery-id"),
             (self.token.clone(), "token"),
             (self.suppressed.clone(), "suppressed"),
+            (self.campaign_id.to_string(), "campaign-id"),
+            (self.draft_campaign_id.to_string(), "draft-campaign-id"),
+            (self.running_campaign_id.to_string(), "running-campaign-id"),
+            (self.paused_campaign_id.to_string(), "paused-campaign-id"),
         ]
     }
 

@@ -116,10 +116,9 @@ impl Sending<'_> {
         if free.is_empty() {
             return Ok(Picked::Wait(BUSY_WAIT));
         }
-        let left = |mail: &&Waiting| mail.is_sending && !forgives;
-        let mut settled: Vec<Settled> =
-            free.iter().filter(|mail| left(mail)).map(|mail| uncertain(mail.id)).collect();
-        let candidates: Vec<&Waiting> = free.into_iter().filter(|mail| !left(mail)).collect();
+        let (left, candidates): (Vec<&Waiting>, Vec<&Waiting>) =
+            free.into_iter().partition(|mail| mail.is_sending && !forgives);
+        let mut settled: Vec<Settled> = left.into_iter().map(|mail| uncertain(mail.id)).collect();
         let readers = self.readers(tx, &candidates).await?;
         let (mut outgoing, mut later) = (Vec::new(), Vec::new());
         for mail in candidates {
@@ -223,7 +222,7 @@ impl Sending<'_> {
             }
         }
         let ready = self.mark(ready).await?;
-        let handed = ready.into_iter().map(|(one, handover)| async { (one, handover.hand_over().await) });
+        let handed = ready.into_iter().map(|(one, handover)| async move { (one, handover.hand_over().await) });
         ends.extend(join_all(handed).await);
         self.settle(&ends).await
     }

@@ -137,7 +137,7 @@ impl Digest<'_> {
         match plan_reaching(&Mail, DigestNotification::TYPE, &choices, &to, true) {
             Plan::Send(address) => self.send(tx, &user, &address).await,
             Plan::Leave(status, code, why) => {
-                self.leave_all(tx, (status.as_str(), Some((code, &why)))).await
+                self.leave_all(tx, (status.as_str(), Some((code, why.as_str())))).await
             }
             Plan::Deliver => Ok(()),
         }
@@ -192,7 +192,7 @@ impl Digest<'_> {
             return self.wait_for_the_next(tx, user).await;
         };
         let why = format!("it is in {} (delivery {delivery_id})", self.key);
-        self.leave_all(tx, ("skipped", Some(("in_digest", &why)))).await?;
+        self.leave_all(tx, ("skipped", Some(("in_digest", why.as_str())))).await?;
         self.ctx.dispatch(SendMail { delivery_id }).in_tx(tx).await?;
         Ok(())
     }

@@ -49,7 +49,7 @@ impl Job for SendCampaignChunk {
                 return ctx.complete_in(tx).await;
             }
             if !campaign.status.is_running() {
-                match park(&ctx, tx, campaign.id, Some((self.number, &chunk.users))).await {
+                match park(&ctx, tx, campaign.id, Some((self.number, chunk.users.as_slice()))).await {
                     Some(ended) => return ended,
                     None => continue,
                 }
