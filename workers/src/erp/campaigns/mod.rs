@@ -56,6 +56,7 @@ pub(crate) async fn finish_if_over(conn: &mut Conn<'_>, tenant: i64, campaign: &
     let is_complete = campaign.status == CampaignStatus::Sending && campaign.frozen_at.is_some();
     if is_complete && campaign_chunks::open(conn, tenant, campaign.id).await?.is_empty() {
         campaigns::set_status(conn, tenant, campaign.id, CampaignStatus::Done).await?;
+        tracing::info!(campaign = campaign.id, audience = campaign.audience, "the campaign is told");
     }
     Ok(())
 }
