@@ -1,5 +1,6 @@
 //! The ERP on one page: what it serves, who listens to what, its state and its tables.
 
+pub mod campaigns;
 pub mod cli;
 pub mod demo;
 pub mod events;
@@ -29,6 +30,8 @@ use jobs::process_bulk_import::ProcessBulkImport;
 use jobs::process_bulk_import::undo::UndoBulkImport;
 use jobs::scan_expiring_stock::ScanExpiringStock;
 use jobs::{RecomputeCustomerStatistics, ScanOverdueInvoices, SendMail, SendMessage};
+use jobs::{RecomputeCustomerStatistics, ScanOverdueInvoices, SendMail};
+use jobs::{ReleaseDeferred, SendBulkNotifications, SendCampaignChunk};
 use listeners::{
     CheckStockLevel, CreateCustomerFromLead, GenerateInvoiceFromOrder, NotifyOrderStatus,
     NotifyPurchaseOrderApproval, PostGoodsReceipt, SendInvoiceToCustomer, SendLowStockNotification,
@@ -47,6 +50,9 @@ pub fn registry() -> Registry<Erp> {
         .job::<ScanExpiringStock>()
         .job::<SendMail>()
         .job::<SendMessage>()
+        .job::<SendBulkNotifications>()
+        .job::<SendCampaignChunk>()
+        .job::<ReleaseDeferred>()
         .on::<CustomerCreated, UpdateCustomerStatistics>()
         .on::<LeadConverted, CreateCustomerFromLead>()
         .on::<OrderCreated, UpdateCustomerStatistics>()

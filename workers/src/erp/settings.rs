@@ -101,7 +101,12 @@ pub const SETTINGS: &[Setting] = &[
 
 /// Everything the `fairlane` binary can be told: the engine's settings and the ERP's.
 pub fn settings() -> Settings {
-    Settings::engine().with(SETTINGS).with(channels::SETTINGS).check(check).check(channels::check)
+    Settings::engine()
+        .with(SETTINGS)
+        .with(channels::SETTINGS)
+        .with(super::campaigns::settings::SETTINGS)
+        .check(check)
+        .check(channels::check)
 }
 
 /// Loads the configuration of the `fairlane` binary.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use fairlane::config::{Config, ConfigError};
 
+use super::campaigns::settings::CampaignSettings;
 use super::mail::{Mailbox, Mailer, MemoryMailer, mailer};
 use super::outbound::seal::Sealer;
 use super::outbound::{Outbound, OutboundSettings};
@@ -37,6 +38,8 @@ pub struct Erp {
     pub sms_segments: usize,
     /// Sends push messages.
     pub push: Pushers,
+    /// The settings of campaigns.
+    pub campaigns: CampaignSettings,
 }
 
 impl Erp {
@@ -57,6 +60,7 @@ impl Erp {
             sms_segments: sms.max_segments,
             push: Pushers::new(&PushSettings::read(config)?, &outbound),
             outbound,
+            campaigns: CampaignSettings::read(config)?,
         })
     }
 
@@ -85,6 +89,7 @@ impl Erp {
             sms_segments: 3,
             push: Pushers::new(&PushSettings::none(), &outbound),
             outbound,
+            campaigns: CampaignSettings::default(),
         }
     }
 

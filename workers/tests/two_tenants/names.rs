@@ -61,6 +61,11 @@ pub(crate) struct Names {
     pub(crate) endpoint_id: i64,
     /// What was sent there, or was to be.
     pub(crate) hook_delivery_id: i64,
+    /// A campaign that was told.
+    pub(crate) campaign_id: i64,
+    pub(crate) draft_campaign_id: i64,
+    pub(crate) running_campaign_id: i64,
+    pub(crate) paused_campaign_id: i64,
 }
 
 impl Names {
@@ -112,6 +117,10 @@ impl Names {
             device_id: id(30),
             endpoint_id: id(31),
             hook_delivery_id: id(32),
+            campaign_id: id(30),
+            draft_campaign_id: id(31),
+            running_campaign_id: id(32),
+            paused_campaign_id: id(33),
         }
     }
 
@@ -161,6 +170,10 @@ impl Names {
             (self.device_id.to_string(), "device-id"),
             (self.endpoint_id.to_string(), "endpoint-id"),
             (self.hook_delivery_id.to_string(), "hook-delivery-id"),
+            (self.campaign_id.to_string(), "campaign-id"),
+            (self.draft_campaign_id.to_string(), "draft-campaign-id"),
+            (self.running_campaign_id.to_string(), "running-campaign-id"),
+            (self.paused_campaign_id.to_string(), "paused-campaign-id"),
         ]
     }
 

@@ -13,6 +13,8 @@ use fairlane_workers::erp::jobs::process_bulk_import::ProcessBulkImport;
 use fairlane_workers::erp::jobs::process_bulk_import::undo::UndoBulkImport;
 use fairlane_workers::erp::jobs::scan_expiring_stock::ScanExpiringStock;
 use fairlane_workers::erp::jobs::{RecomputeCustomerStatistics, ScanOverdueInvoices, SendMail, SendMessage};
+use fairlane_workers::erp::jobs::{RecomputeCustomerStatistics, ScanOverdueInvoices, SendMail};
+use fairlane_workers::erp::jobs::{ReleaseDeferred, SendBulkNotifications, SendCampaignChunk};
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -103,6 +105,9 @@ pub(crate) const JOBS: &[HostileJob] = &[
     job!(ScanExpiringStock, |names| ScanExpiringStock {}),
     job!(SendMail, |names| SendMail { delivery_id: names.delivery_id }),
     job!(SendMessage, |names| SendMessage { delivery_id: names.hook_delivery_id }),
+    job!(SendBulkNotifications, |names| SendBulkNotifications { campaign_id: names.campaign_id }),
+    job!(SendCampaignChunk, |names| SendCampaignChunk { campaign_id: names.campaign_id, number: 1 }),
+    job!(ReleaseDeferred, |names| ReleaseDeferred {}),
     job!(UndoBulkImport, |names| UndoBulkImport {
         import_id: names.import_id,
         import_type: "products".into()

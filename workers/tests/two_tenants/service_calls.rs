@@ -6,6 +6,7 @@ use fairlane_workers::erp::events::LeadConverted;
 use fairlane_workers::erp::notifications::{
     AnnouncementNotification, Audience, Letter, notify, notify_audience, post, via, why,
 };
+use fairlane_workers::erp::services::campaigns::{CampaignAudience, NewCampaign};
 use fairlane_workers::erp::services::customers::{CustomerChange, MadeBy, NewCustomer};
 use fairlane_workers::erp::services::deliveries::Resolution;
 use fairlane_workers::erp::services::mail_templates::TemplateChange;
@@ -16,8 +17,8 @@ use fairlane_workers::erp::services::purchase_orders::{NewOrder, NewPurchaseLine
 use fairlane_workers::erp::services::receipts::{Arrival, ArrivedLine};
 use fairlane_workers::erp::services::vendors::{NewVendor, VendorChange};
 use fairlane_workers::erp::services::{
-    customers, deliveries, invoices, leads, locations, mail_templates, orders, payments, products, profiles,
-    purchase_orders, receipts, scanners, statistics, users, vendors,
+    campaigns, customers, deliveries, invoices, leads, locations, mail_templates, orders, payments, products,
+    profiles, purchase_orders, receipts, scanners, statistics, timing, users, vendors,
 };
 
 use super::calls::{Call, call};
@@ -385,6 +386,75 @@ pub(crate) const CALLS: &[Call] = &[
         };
         post(tx, of, &letter).await
     }),
+    call!("campaigns::create", "permission", All, |tx, of, own, given| {
+        campaigns::create(tx, of, campaign(CampaignAudience::default(), None))
+    }),
+    call!("campaigns::create", "location", Missing, |tx, of, own, given| {
+        let audience = CampaignAudience {
+            permission: Some("sales.view".into()),
+            location: Some(given.location.clone()),
+            users: Vec::new(),
+        };
+        campaigns::create(tx, of, campaign(audience, None))
+    }),
+    call!("campaigns::create", "audience", Missing, |tx, of, own, given| {
+        let audience =
+            CampaignAudience { users: vec![given.user.to_string()], ..CampaignAudience::default() };
+        campaigns::create(tx, of, campaign(audience, None))
+    }),
+    call!("campaigns::create", "user", Missing, |tx, of, own, given| {
+        campaigns::create(tx, of, campaign(CampaignAudience::default(), Some(given.user)))
+    }),
+    call!("campaigns::send", "campaign", Missing, |tx, of, own, given| campaigns::send(
+        tx,
+        of,
+        given.draft_campaign_id,
+        None
+    )),
+    call!("campaigns::pause", "campaign", Missing, |tx, of, own, given| campaigns::pause(
+        tx,
+        of,
+        given.running_campaign_id
+    )),
+    call!("campaigns::resume", "campaign", Missing, |tx, of, own, given| campaigns::resume(
+        tx,
+        of,
+        given.paused_campaign_id
+    )),
+    call!("campaigns::cancel", "campaign", Missing, |tx, of, own, given| campaigns::cancel(
+        tx,
+        of,
+        given.running_campaign_id
+    )),
+    call!("campaigns::report", "campaign", Missing, |tx, of, own, given| async {
+        let id = of.id().await?;
+        campaigns::report(&mut tx.conn(), id, given.campaign_id).await
+    }),
+    call!("campaigns::set_rate", "-", All, |tx, of, own, given| campaigns::set_rate(
+        tx,
+        of,
+        "mail",
+        Some((1, std::time::Duration::from_secs(1)))
+    )),
+    call!("timing::set_quiet_hours", "user", Missing, |tx, of, own, given| timing::set_quiet_hours(
+        tx,
+        of,
+        &given.email,
+        ("22:00", "07:00"),
+        Some("UTC")
+    )),
+    call!("timing::clear_quiet_hours", "user", Missing, |tx, of, own, given| timing::clear_quiet_hours(
+        tx,
+        of,
+        &given.email
+    )),
+    call!("timing::digest", "user", Missing, |tx, of, own, given| timing::digest(
+        tx,
+        of,
+        &given.email,
+        "*",
+        Some("daily")
+    )),
     call!("why::explain", "key", Missing, |tx, of, own, given| async {
         let id = of.id().await?;
         why::explain(&mut tx.conn(), id, &given.notice, None, 50).await
@@ -412,6 +482,17 @@ pub(crate) const CALLS: &[Call] = &[
         })
     }),
 ];
+
+fn campaign(audience: CampaignAudience, created_by: Option<i64>) -> NewCampaign {
+    NewCampaign {
+        kind: "announcement".into(),
+        title: "News".into(),
+        message: "Some".into(),
+        audience,
+        created_by,
+        ..NewCampaign::default()
+    }
+}
 
 fn news() -> AnnouncementNotification {
     AnnouncementNotification { title: "News".into(), message: "Some".into(), action: None }

@@ -16,6 +16,7 @@ use fairlane_workers::erp::jobs::process_bulk_import::submit::{Submission, submi
 use fairlane_workers::erp::notifications::{AnnouncementNotification, notify};
 use fairlane_workers::erp::outbound::seal::Sealer;
 use fairlane_workers::erp::outbound::{Outbound, OutboundSettings};
+use fairlane_workers::erp::services::campaigns::NewCampaign;
 use fairlane_workers::erp::services::customers::NewCustomer;
 use fairlane_workers::erp::services::devices::Subscription;
 use fairlane_workers::erp::services::mail_templates::{self, TemplateChange};
@@ -29,8 +30,8 @@ use fairlane_workers::erp::services::stock::{self, MovementKind, NamedLot, NewMo
 use fairlane_workers::erp::services::vendors::NewVendor;
 use fairlane_workers::erp::services::webhooks::Keeper;
 use fairlane_workers::erp::services::{
-    customers, devices, invoices, leads, locations, orders, payments, products, profiles, purchase_orders,
-    receipts, users, vendors, webhooks,
+    campaigns, customers, devices, invoices, leads, locations, orders, payments, products, profiles, purchase_orders,
+    receipts, timing, users, vendors, webhooks,
 };
 use fairlane_workers::erp::settings::ImportSettings;
 use fairlane_workers::erp::store::preferences::suppress;
@@ -221,6 +222,7 @@ impl<'t> Building<'t> {
         names.import_id = self.import(side, more).await;
         self.tell(side, mark, &names).await;
         self.reach(side, mark, more, &mut names).await;
+        self.campaigns(side, mark, more, &mut names).await;
         names
     }
 
@@ -373,6 +375,45 @@ impl<'t> Building<'t> {
         tx.commit().await.unwrap();
     }
 
+    /// A campaign that the worker tells, and others that nobody has told.
+    async fn campaigns(&self, side: &Side, mark: &str, more: &str, names: &mut Names) {
+        let of = &side.tenant;
+        let mut tx = of.begin().await.unwrap();
+        let new = |number: u32| NewCampaign {
+            kind: "reminder".into(),
+            title: format!("{mark} campaign {more}{number}"),
+            message: "Nothing to see here".into(),
+            channels: vec!["in_app".into(), "mail".into()],
+            dedupe: Some((format!("key-{more}{number}"), Duration::from_secs(60))),
+            ..NewCampaign::default()
+        };
+        let mut ids = Vec::new();
+        for number in 1..=4 {
+            ids.push(campaigns::create(&mut tx, of, new(number)).await.unwrap().id);
+        }
+        campaigns::send(&mut tx, of, ids[0], None).await.unwrap();
+        campaigns::set_rate(&mut tx, of, "mail", None).await.unwrap();
+        tx.commit().await.unwrap();
+        names.campaign_id = ids[0];
+        names.draft_campaign_id = ids[1];
+        (names.running_campaign_id, names.paused_campaign_id) = (ids[2], ids[3]);
+    }
+
+    /// Campaigns that stay where they are, because no job is about them; what users want together from now on.
+    async fn held(&self, side: &Side, names: &Names) {
+        let of = &side.tenant;
+        let mut tx = of.begin().await.unwrap();
+        for (id, status) in [(names.running_campaign_id, "sending"), (names.paused_campaign_id, "paused")] {
+            let held = format!(
+                "update notification_campaigns set status = '{status}', started_at = created_at, frozen_at = created_at
+                 where id = {id}"
+            );
+            query(text(held)).execute(&mut tx.conn()).await.unwrap();
+        }
+        timing::digest(&mut tx, of, &names.email, "AnnouncementNotification", Some("hourly")).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+
     /// Where the copies of that notification ended up; the mail's fate becomes unknown.
     async fn told(&self, side: &Side, names: &mut Names) {
         let delivery = format!(
@@ -427,6 +468,7 @@ impl<'t> Building<'t> {
     /// What comes behind the worker's first run: invoices have their numbers by then, and what is made now stays as it is.
     async fn settle(&self, side: &Side, more: &str, names: &mut Names) {
         self.told(side, names).await;
+        self.held(side, names).await;
         let of = &side.tenant;
         let mut tx = of.begin().await.unwrap();
         let billed = format!("select number from invoices where order_id = {}", names.invoice_id);
@@ -469,12 +511,16 @@ impl<'t> Building<'t> {
 }
 
 /// Tables that are laid for jobs to come, and states that take weeks to come about.
-const FILLING: [&str; 9] = [
+const FILLING: &[&str] = &[
     // Nothing ticks while a test looks.
     "delete from fairlane_schedules",
     "update invoices set issued_on = '2026-01-01', due_on = '2026-01-05'",
     "insert into reports (tenant_id, report_type) select id, 'sales' from fairlane_tenants",
     "insert into sync_logs (tenant_id, sync_type) select id, 'products' from fairlane_tenants",
+    "insert into notification_quiet_hours (tenant_id, user_id, from_minute, until_minute)
+     select tenant_id, min(id), 0, 1 from users group by tenant_id",
+    "insert into notification_deferrals (tenant_id, delivery_id, due_at)
+     select tenant_id, max(id), max(created_at) from notification_deliveries group by tenant_id",
     "insert into invoice_reminders (tenant_id, invoice_id, stage) select tenant_id, id, 1 from invoices",
     "insert into valuation_layers (tenant_id, scope, product_id, movement_id, position, received_at, quantity, value,
         remaining_quantity, remaining_value)

@@ -247,13 +247,13 @@ async fn clear(fairlane: &Fairlane, tenant: &Tenant) -> anyhow::Result<()> {
 }
 
 /// The largest memory of this process while it is watched.
-struct Memory {
+pub(super) struct Memory {
     peak: Arc<AtomicU64>,
     watcher: tokio::task::JoinHandle<()>,
 }
 
 impl Memory {
-    fn watch() -> Self {
+    pub(super) fn watch() -> Self {
         let peak = Arc::new(AtomicU64::new(0));
         let seen = peak.clone();
         let watcher = tokio::spawn(async move {
@@ -267,7 +267,7 @@ impl Memory {
         Self { peak, watcher }
     }
 
-    fn peak(self) -> u64 {
+    pub(super) fn peak(self) -> u64 {
         self.watcher.abort();
         self.peak.load(Ordering::Relaxed)
     }

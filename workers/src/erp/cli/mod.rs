@@ -1,7 +1,10 @@
 //! The verbs a person tries the ERP with: `fairlane erp customer|order|invoice|payment|po|stock ...`.
 
+mod bench_campaign;
 mod bench_import;
 mod callback;
+mod campaign;
+mod campaign_follow;
 mod customer;
 mod events;
 mod goods;
@@ -26,6 +29,7 @@ mod stock;
 mod template;
 mod user_mail;
 mod user_reach;
+mod user_timing;
 mod vendor;
 mod webhook;
 
@@ -39,6 +43,7 @@ use futures::future::BoxFuture;
 use super::store::people::find_by_email;
 use super::store::reading;
 
+pub use bench_campaign::BenchCampaignCommand;
 pub use bench_import::BenchImportCommand;
 pub use import::ImportCommand;
 pub use imports::ImportsCommand;

@@ -1,4 +1,4 @@
-//! `fairlane notifications list|read|why|resolve`.
+//! `fairlane notifications list|read|why|resolve|campaign`.
 
 use std::process::ExitCode;
 
@@ -9,6 +9,7 @@ use fairlane::cli::{CommandEnv, DomainCommand, Failure, Page, Record, ago, print
 use futures::future::BoxFuture;
 use serde_json::json;
 
+use super::campaign::{self, Campaign};
 use super::{Limit, reading};
 use crate::erp::notifications::why::{self, Basis, Explanation, Line};
 use crate::erp::services::deliveries::{Resolution, resolve};
@@ -39,7 +40,7 @@ enum Notifications {
         /// Mails of which nobody knows whether they are out: settle them with `resolve`
         #[arg(long, conflicts_with = "status")]
         uncertain: bool,
-        /// Deliveries that stand so: pending, sending, sent, delivered, failed, suppressed, skipped, uncertain
+        /// Deliveries that stand so: pending, deferred, sending, sent, delivered, failed, suppressed, skipped, uncertain
         #[arg(long, value_name = "STATUS")]
         status: Option<String>,
         #[command(flatten)]
@@ -74,6 +75,9 @@ enum Notifications {
         /// sent: it has arrived; resend: send it again, it may come twice
         decision: Decision,
     },
+    /// Tell the same to many: announcements, reminders, alerts
+    #[command(subcommand)]
+    Campaign(Campaign),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -110,6 +114,7 @@ impl DomainCommand for NotificationsCommand {
                     explain(&tenant, &env, &key, user.as_deref(), limit).await?;
                 }
                 Notifications::Resolve { id, decision } => settle(&tenant, &env, id, decision).await?,
+                Notifications::Campaign(verb) => return campaign::run(verb, &tenant, &env).await,
             }
             Ok(ExitCode::SUCCESS)
         })

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::user_mail::{self, Preferences, Suppressions};
 use super::user_reach::{self, Device, Phone};
+use super::user_timing::{self, Digest, QuietHours};
 use super::{Limit, reading};
 use crate::erp::notifications::Severity;
 use crate::erp::services::profiles::{self, ProfileChange};
@@ -71,6 +72,12 @@ pub(super) enum User {
     /// Devices that take push messages
     #[command(subcommand)]
     Device(Device),
+    /// When a user is not to be disturbed
+    #[command(subcommand)]
+    QuietHours(QuietHours),
+    /// Which mails a user gets together
+    #[command(subcommand)]
+    Digest(Digest),
     /// Stop the mails of one type to the reader of a bulk mail
     Unsubscribe {
         /// The token in the mail's List-Unsubscribe header
@@ -157,6 +164,8 @@ pub(super) async fn run_user(verb: &User, tenant: &Tenant, env: &CommandEnv) -> 
         User::Suppressions(verb) => user_mail::suppressions(verb, tenant, env).await,
         User::Phone(verb) => user_reach::phone(verb, tenant, env).await,
         User::Device(verb) => user_reach::device(verb, tenant, env).await,
+        User::QuietHours(verb) => user_timing::quiet_hours(verb, tenant, env).await,
+        User::Digest(verb) => user_timing::digest(verb, tenant, env).await,
         User::Unsubscribe { token } => {
             let mut tx = tenant.begin().await?;
             let stopped = users::unsubscribe(&mut tx, tenant, token).await?;

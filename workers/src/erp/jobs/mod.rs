@@ -2,12 +2,18 @@
 
 pub mod process_bulk_import;
 mod recompute_customer_statistics;
+mod release_deferred;
 pub mod scan_expiring_stock;
 pub mod scan_overdue_invoices;
+mod send_bulk_notifications;
+mod send_campaign_chunk;
 pub mod send_mail;
 pub mod send_message;
 
 pub use recompute_customer_statistics::RecomputeCustomerStatistics;
+pub use release_deferred::ReleaseDeferred;
 pub use scan_overdue_invoices::ScanOverdueInvoices;
+pub use send_bulk_notifications::SendBulkNotifications;
+pub use send_campaign_chunk::SendCampaignChunk;
 pub use send_mail::SendMail;
 pub use send_message::SendMessage;

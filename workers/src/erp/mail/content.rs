@@ -54,7 +54,13 @@ pub(super) fn unknown_names(
     Ok(names)
 }
 
-fn fill(part: &'static str, source: &str, html: bool, values: &Value) -> Result<String, TemplateError> {
+/// Fills one part in.
+pub(super) fn fill(
+    part: &'static str,
+    source: &str,
+    html: bool,
+    values: &Value,
+) -> Result<String, TemplateError> {
     let environment = environment(part, source, html)?;
     let template = environment.get_template(part).map_err(|why| explain(part, &why))?;
     template.render(values).map_err(|why| explain(part, &why))

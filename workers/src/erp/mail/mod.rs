@@ -8,6 +8,7 @@ mod folder;
 mod memory;
 mod message;
 mod mjml;
+mod mould;
 mod smtp;
 pub mod templates;
 
@@ -19,6 +20,7 @@ pub use content::{Content, TemplateError, render};
 pub use folder::FolderMailer;
 pub use lettre::message::Mailbox;
 pub use memory::MemoryMailer;
+pub use mould::Mould;
 pub use message::{Mail, Stop, check_address, message_id, plain_text};
 pub use smtp::SmtpMailer;
 

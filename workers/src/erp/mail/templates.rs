@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use minijinja::{Value, context};
 
 use super::content::{Content, TemplateError, render, unknown_names};
-use crate::erp::notifications::{KINDS, Kind};
+use crate::erp::notifications::{DigestNotification, KINDS, Kind, Notification};
 
 /// A mail's words, to be filled in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +57,11 @@ pub fn built_in(name: &str) -> Option<Template> {
             "Purchase order {{ order.number }} from {{ seller }}",
             include_str!("template_files/purchase_order.txt"),
             include_str!("template_files/purchase_order.mjml"),
+        ),
+        DigestNotification::TYPE => template(
+            "{{ notification.title }}",
+            include_str!("template_files/digest.txt"),
+            include_str!("template_files/digest.mjml"),
         ),
         name if name == NOTIFICATION || Kind::named(name).is_some() => template(
             "{{ notification.title }}",
@@ -165,7 +170,7 @@ mod tests {
                 assert!(content.html.contains(fact), "{name}: {fact} is missing in {}", content.html);
             }
         }
-        assert_eq!(names().count(), 14);
+        assert_eq!(names().count(), 15);
         assert_eq!(built_in("nonsense"), None);
     }
 

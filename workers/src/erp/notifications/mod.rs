@@ -14,7 +14,9 @@
 
 mod channels;
 mod kinds;
+pub(crate) mod many;
 mod notify;
+pub mod timing;
 pub mod why;
 
 use serde::{Deserialize, Serialize};
@@ -26,12 +28,13 @@ pub use channels::{
     sms_from,
 };
 pub use kinds::{
-    AlertNotification, AnnouncementNotification, InvoiceGeneratedNotification, LowStockNotification,
-    OrderStatusNotification, PaymentReceivedNotification, PurchaseOrderApprovedNotification,
-    ReminderNotification, ReportGeneratedNotification, StockExpiryNotification,
+    AlertNotification, AnnouncementNotification, DigestNotification, InvoiceGeneratedNotification,
+    LowStockNotification, OrderStatusNotification, PaymentReceivedNotification,
+    PurchaseOrderApprovedNotification, ReminderNotification, ReportGeneratedNotification,
+    StockExpiryNotification,
 };
 pub use notify::{Audience, Letter, Told, notify, notify_audience, post, via};
-pub(crate) use notify::{is_bulk, plan};
+pub(crate) use notify::{plan, plan_reaching};
 
 /// Who is told when what is connected to the tenant stops working.
 pub const INTEGRATIONS: &str = "integrations";
@@ -143,7 +146,7 @@ impl Kind {
 }
 
 /// All kinds.
-pub const KINDS: [Kind; 10] = [
+pub const KINDS: [Kind; 11] = [
     Kind::of::<LowStockNotification>(),
     Kind::of::<StockExpiryNotification>(),
     Kind::of::<InvoiceGeneratedNotification>(),
@@ -154,4 +157,5 @@ pub const KINDS: [Kind; 10] = [
     Kind::of::<AnnouncementNotification>(),
     Kind::of::<ReminderNotification>(),
     Kind::of::<AlertNotification>(),
+    Kind::of::<DigestNotification>(),
 ];

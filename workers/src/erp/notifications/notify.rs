@@ -1,17 +1,24 @@
 //! Telling users: who, through which channels, and what is written about it.
 
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
 use fairlane::db::Conn;
 use fairlane::{Result, Tenant, Transaction};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::channels::{Channel, Followed, Plan, Reached, Recipient, UserCopy, channels};
-use super::{Class, Kind, Notification, Severity};
+use super::channels::{Asked, Channel, Followed, Plan, Reached, Recipient, UserCopy, channels};
+use super::many::hold_back;
+use super::timing::{Hold, Timing, digest_key};
+use super::{Kind, Notification, Severity};
 use crate::erp::jobs::SendMail;
 use crate::erp::store::deliveries::{self, NewDelivery, Status};
 use crate::erp::store::notifications::{self, NewMessage};
 use crate::erp::store::people::{self, User};
+use crate::erp::store::now;
 use crate::erp::store::preferences::{self, ANY_TYPE, Preference};
+use crate::erp::store::timing::{self, Deferral};
 
 /// Who is told: those who may do something, and users that are named. Each once, and only who is active.
 #[derive(Debug, Clone, Default)]
@@ -135,15 +142,18 @@ struct Telling<'a> {
     subject: Option<(&'a str, i64)>,
 }
 
+/// When users want to be told, and what time it is.
+type Timings = (BTreeMap<i64, Timing>, DateTime<Utc>);
+
 impl Telling<'_> {
     async fn tell_all(&self, tx: &mut Transaction, people: &[User]) -> Result<Told> {
         let ids: Vec<i64> = people.iter().map(|user| user.id).collect();
         let addresses: Vec<String> = people.iter().filter_map(|user| user.email.clone()).collect();
         let choices = preferences::of_users(&mut tx.conn(), self.id, &ids, self.kind.name).await?;
         let refusals = preferences::suppressed(&mut tx.conn(), self.id, &addresses).await?;
-        let reached =
-            Reached::look_up(&mut tx.conn(), self.id, self.kind.name, self.severity, &choices).await?;
-        let mut told = Told::default();
+        let asked = Asked { kind: self.kind.name, severity: self.severity, choices: &choices, unasked: &[] };
+        let reached = Reached::look_up(&mut tx.conn(), self.id, &asked).await?;
+        let (mut told, mut timings) = (Told::default(), None);
         for user in people {
             let address = user.email.as_deref().unwrap_or_default().trim().to_lowercase();
             let to = Recipient { user, suppressed: refusals.get(&address), reach: reached.of(user.id) };
@@ -153,7 +163,11 @@ impl Telling<'_> {
                 if channel.is_quiet() && matches!(plan, Plan::Leave(_, NOT_ASKED_FOR, _)) {
                     continue;
                 }
-                match self.tell(tx, channel, &to, &plan).await? {
+                let hold = match plan {
+                    Plan::Send(_) => self.hold(tx, channel, user.id, (&ids, &mut timings)).await?,
+                    _ => None,
+                };
+                match self.tell(tx, channel, &to, &plan, hold).await? {
                     true if matches!(plan, Plan::Leave(..)) => told.left += 1,
                     true => told.delivered += 1,
                     false => {}
@@ -163,6 +177,28 @@ impl Telling<'_> {
         Ok(told)
     }
 
+    /// What a message waits for: looked up with the first that may have to.
+    async fn hold(
+        &self,
+        tx: &mut Transaction,
+        channel: &dyn Channel,
+        user: i64,
+        (users, known): (&[i64], &mut Option<Timings>),
+    ) -> Result<Option<Hold>> {
+        if self.severity == Severity::Critical {
+            return Ok(None);
+        }
+        let (timings, now) = match known {
+            Some(known) => known,
+            None => {
+                let conn = &mut tx.conn();
+                known.insert((timing::of_users(conn, self.id, users).await?, now(conn).await?))
+            }
+        };
+        let timing = timings.get(&user);
+        Ok(timing.and_then(|timing| timing.hold(self.kind.name, channel.name(), self.severity, *now)))
+    }
+
     /// Writes the delivery, and puts the copy on its way; returns whether it is new.
     async fn tell(
         &self,
@@ -170,6 +206,7 @@ impl Telling<'_> {
         channel: &dyn Channel,
         to: &Recipient<'_>,
         plan: &Plan,
+        hold: Option<Hold>,
     ) -> Result<bool> {
         let user = to.user.id;
         let dedupe_key = format!("{}:{user}:{}", self.key, channel.name());
@@ -177,7 +214,12 @@ impl Telling<'_> {
         let token = channel.can_be_stopped(self.kind).then(|| Uuid::new_v4().simple().to_string());
         let (status, recipient, why) = match plan {
             Plan::Deliver => (Status::Delivered, None, None),
-            Plan::Send(address) => (Status::Pending, Some(address.as_str()), None),
+            Plan::Send(address) => match &hold {
+                Some(hold) => {
+                    (Status::Deferred, Some(address.as_str()), Some((hold.code, hold.why.as_str())))
+                }
+                None => (Status::Pending, Some(address.as_str()), None),
+            },
             Plan::Leave(status, code, words) => (*status, None, Some((*code, words.as_str()))),
         };
         let new = NewDelivery {
@@ -195,7 +237,11 @@ impl Telling<'_> {
         let Some(delivery) = deliveries::insert(&mut tx.conn(), self.id, &new).await? else {
             return Ok(false);
         };
-        if !matches!(plan, Plan::Leave(..)) {
+        if let Some(hold) = hold {
+            let key = hold.window.map(|window| digest_key(user, channel.name(), &window));
+            let waiting = Deferral { delivery, due_at: hold.due_at, digest_key: key };
+            hold_back(tx, self.tenant, self.id, &[waiting]).await?;
+        } else if !matches!(plan, Plan::Leave(..)) {
             let copy = UserCopy {
                 tenant_id: self.id,
                 delivery,
@@ -216,13 +262,24 @@ pub(crate) const NOT_ASKED_FOR: &str = "preference_default";
 
 /// What happens to one user's copy on one channel: the user's choice first, then what the channel makes of it.
 pub(crate) fn plan(channel: &dyn Channel, kind: &str, choices: &[Preference], to: &Recipient<'_>) -> Plan {
+    plan_reaching(channel, kind, choices, to, channel.on_by_default())
+}
+
+/// The same, where somebody says whether users are reached who have made no choice.
+pub(crate) fn plan_reaching(
+    channel: &dyn Channel,
+    kind: &str,
+    choices: &[Preference],
+    to: &Recipient<'_>,
+    by_default: bool,
+) -> Plan {
     match preferences::choice(choices, kind, channel.name()) {
         Some(choice) if !choice.enabled => {
             let what = if choice.kind == ANY_TYPE { "notifications" } else { kind };
             let why = format!("the user does not want {what} by {}", channel.name());
             Plan::Leave(Status::Skipped, "preference_off", why)
         }
-        None if !channel.on_by_default() => {
+        None if !by_default => {
             let why = format!("nobody is told by {} who has not asked for it", channel.name());
             Plan::Leave(Status::Skipped, NOT_ASKED_FOR, why)
         }
@@ -297,11 +354,6 @@ pub async fn post(tx: &mut Transaction, tenant: &Tenant, letter: &Letter<'_>) ->
 fn may_be_sent(delivery: &deliveries::Delivery) -> bool {
     use Status::{Deferred, Failed, Pending, Suppressed};
     matches!(delivery.status, Pending | Deferred | Failed | Suppressed)
-}
-
-/// Whether a kind's mails can be stopped with one click.
-pub(crate) fn is_bulk(kind: &str) -> bool {
-    Kind::named(kind).is_some_and(|kind| kind.class == Class::Bulk)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! and nothing ever was.
 
 pub mod callbacks;
+pub mod campaigns;
 pub mod customers;
 pub mod deliveries;
 pub mod devices;
@@ -20,6 +21,7 @@ pub mod receipts;
 pub mod scanners;
 pub mod statistics;
 pub mod stock;
+pub mod timing;
 pub mod users;
 pub mod vendors;
 pub mod webhooks;

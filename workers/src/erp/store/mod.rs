@@ -24,6 +24,10 @@
 //! | [`sequences`] | `number_sequences` |
 //! | [`notifications`] | `notification_messages`, `notifications` |
 //! | [`deliveries`], [`delivery_lists`] | `notification_deliveries` |
+//! | [`bulk_deliveries`] | the same, many at once |
+//! | [`campaigns`], [`campaign_chunks`] | `notification_campaigns`, `campaign_keys`, `campaign_chunks` |
+//! | [`channel_rates`] | `channel_rates` |
+//! | [`timing`] | `notification_quiet_hours`, `notification_digests`, `notification_deferrals` |
 //! | [`preferences`] | `notification_preferences`, `mail_suppressions` |
 //! | [`mail_templates`] | `mail_templates` |
 //! | [`phones`], [`devices`] | `users.phone`, `user_devices` |
@@ -33,6 +37,10 @@
 pub mod alerts;
 pub mod attempts;
 pub mod batches;
+pub mod bulk_deliveries;
+pub mod campaign_chunks;
+pub mod campaigns;
+pub mod channel_rates;
 pub mod customers;
 pub mod deliveries;
 mod delivery;
@@ -57,6 +65,7 @@ pub mod reminders;
 pub mod sequences;
 pub mod statistics;
 pub mod stock;
+pub mod timing;
 pub mod vendors;
 pub mod webhooks;
 

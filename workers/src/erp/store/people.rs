@@ -217,6 +217,19 @@ pub async fn active_among(conn: &mut Conn<'_>, tenant: i64, users: &[i64]) -> Re
     rows.iter().map(User::read).collect()
 }
 
+/// These users, whether they are active or not.
+pub async fn among(conn: &mut Conn<'_>, tenant: i64, users: &[i64]) -> Result<Vec<User>> {
+    let rows = query(sql!(
+        "select id, name, email, active from users where tenant_id = $1 and id {in:$2} order by id"
+    ))
+    .planned_anew()
+    .bind(tenant)
+    .bind(users.to_vec())
+    .fetch_all(conn)
+    .await?;
+    rows.iter().map(User::read).collect()
+}
+
 /// Where a user may do something: codes of locations; an empty one is everywhere.
 pub async fn places(
     conn: &mut Conn<'_>,

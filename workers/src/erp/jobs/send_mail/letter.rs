@@ -7,11 +7,12 @@ use minijinja::{Value, context, value::Serde};
 use crate::erp::Erp;
 use crate::erp::mail::templates::{NOTIFICATION, Template, built_in};
 use crate::erp::mail::{self, Content, Mail, MailError, Mailbox, Stop};
-use crate::erp::notifications::{Mail as MailChannel, Note, Plan, Reach, Recipient, is_bulk, plan};
+use crate::erp::notifications::{Mail as MailChannel, Note, Plan, Reach, Recipient, plan};
 use crate::erp::services::mail_templates;
 use crate::erp::store::customers::Customer;
 use crate::erp::store::deliveries::Delivery;
 use crate::erp::store::notifications::{self, Message};
+use crate::erp::store::people::User;
 use crate::erp::store::{customers, invoices, people, preferences, profiles};
 
 /// The kind of the mail that brings an invoice.
@@ -245,24 +246,37 @@ async fn to_user(
     let note: Note = serde_json::from_value(message.data.clone())
         .map_err(|why| Error::Damaged(format!("notification_messages.data of {}: {why}", message.key)))?;
     let erp = &ctx.state;
-    let token = delivery.unsubscribe_token.as_deref().filter(|_| is_bulk(&message.kind));
+    // Who wrote the delivery has decided that it can be stopped.
+    let token = delivery.unsubscribe_token.as_deref();
     let stop = token.map(|token| Stop::new(token, &erp.unsubscribe_url));
-    let action = note.action.as_ref().map(|action| {
-        context! { label => &action.label, url => link(&erp.app_url, &action.target) }
-    });
-    let values = context! {
-        seller,
-        user => context! { name => user.name, email => user.email },
-        notification => context! {
-            type => &message.kind, severity => note.severity.as_str(), title => note.title,
-            message => note.message, context => Value::from(Serde(&note.context)),
-        },
-        action,
-        unsubscribe => stop.as_ref().and_then(|stop| stop.url.clone()).unwrap_or_default(),
-    };
+    let link = stop.as_ref().and_then(|stop| stop.url.clone()).unwrap_or_default();
+    let values = user_values(&seller, &user, (&message.kind, &note), &erp.app_url, &link);
     let template = mail_templates::for_kind(&message.kind).unwrap_or(NOTIFICATION);
     let words = Words::find(conn, tenant, template, values).await?;
     Ok(Letter { who, to, words, stop })
+}
+
+/// What a mail to a user is filled in with.
+pub(crate) fn user_values(
+    seller: &str,
+    user: &User,
+    (kind, note): (&str, &Note),
+    app_url: &str,
+    unsubscribe: &str,
+) -> Value {
+    let action = note.action.as_ref().map(|action| {
+        context! { label => &action.label, url => link(app_url, &action.target) }
+    });
+    context! {
+        seller,
+        user => context! { name => user.name, email => user.email },
+        notification => context! {
+            type => kind, severity => note.severity.as_str(), title => note.title,
+            message => note.message, context => Value::from(Serde(&note.context)),
+        },
+        action,
+        unsubscribe,
+    }
 }
 
 /// Where an action leads: inside the application, where its address is known; a whole address is one of the web, or none.

@@ -25,7 +25,7 @@ use crate::erp::mail::{self, Mail, MailError, Receipt};
 use crate::erp::notifications::{AlertNotification, Audience, BILLING_VIEW, notify_audience};
 use crate::erp::store::deliveries::{self, Delivery, Stand, Status};
 use crate::erp::store::{invoices, preferences};
-pub(crate) use letter::{INVOICE, PAYMENT_RECEIPT, PURCHASE_ORDER};
+pub(crate) use letter::{INVOICE, PAYMENT_RECEIPT, PURCHASE_ORDER, user_values};
 use letter::{Letter, Unsent};
 
 /// Sends one mail that was put on its way.

@@ -19,7 +19,7 @@ use crate::erp::store::preferences::Suppression;
 pub use in_app::InApp;
 pub use mail::Mail;
 pub use push::Push;
-pub use reach::{OwnEndpoint, Reach, Reached, sms_from};
+pub use reach::{Asked, OwnEndpoint, Reach, Reached, sms_from};
 pub use sms::Sms;
 pub use webhook::Webhook;
 pub(crate) use webhook::follow;

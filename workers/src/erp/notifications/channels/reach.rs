@@ -1,6 +1,6 @@
 //! How users are reached besides the application and mail: looked up for those who want to be, in a few statements.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use fairlane::Result;
 use fairlane::db::Conn;
@@ -50,6 +50,31 @@ impl Default for Reach {
     }
 }
 
+/// What is told, and who wants to be told it how.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// The kind of notification.
+    pub kind: &'a str,
+    /// How much it matters.
+    pub severity: Severity,
+    /// What users have chosen.
+    pub choices: &'a BTreeMap<i64, Vec<Preference>>,
+    /// Users who are told by every channel that they have not turned off.
+    pub unasked: &'a [i64],
+}
+
+impl Asked<'_> {
+    fn who(&self, channel: &str) -> Vec<i64> {
+        let wants = |user: &i64, without: bool| {
+            let own = self.choices.get(user).map(Vec::as_slice).unwrap_or_default();
+            preferences::choice(own, self.kind, channel).map_or(without, |choice| choice.enabled)
+        };
+        let choosers = self.choices.keys().filter(|user| wants(user, false));
+        let others = self.unasked.iter().filter(|user| wants(user, true));
+        choosers.chain(others).copied().collect::<BTreeSet<i64>>().into_iter().collect()
+    }
+}
+
 /// How each of some users is reached.
 #[derive(Debug, Default)]
 pub struct Reached {
@@ -58,22 +83,12 @@ pub struct Reached {
 }
 
 impl Reached {
-    /// Looks up how those of these users are reached who have asked for it.
-    pub async fn look_up(
-        conn: &mut Conn<'_>,
-        tenant: i64,
-        kind: &str,
-        severity: Severity,
-        choices: &BTreeMap<i64, Vec<Preference>>,
-    ) -> Result<Self> {
-        let who = |channel: &str| -> Vec<i64> {
-            let wants = |choices: &[Preference]| {
-                preferences::choice(choices, kind, channel).is_some_and(|choice| choice.enabled)
-            };
-            choices.iter().filter(|(_, choices)| wants(choices)).map(|(user, _)| *user).collect()
-        };
-        let (sms, push, webhook) = (who("sms"), who("push"), who("webhook"));
-        let mut reached = Self { nobody: Reach { severity, ..Reach::default() }, users: BTreeMap::new() };
+    /// Looks up how those are reached who want to be.
+    pub async fn look_up(conn: &mut Conn<'_>, tenant: i64, asked: &Asked<'_>) -> Result<Self> {
+        let kind = asked.kind;
+        let (sms, push, webhook) = (asked.who("sms"), asked.who("push"), asked.who("webhook"));
+        let nobody = Reach { severity: asked.severity, ..Reach::default() };
+        let mut reached = Self { nobody, users: BTreeMap::new() };
         if !sms.is_empty() {
             reached.phones(conn, tenant, &sms).await?;
         }

@@ -9,5 +9,6 @@ pub use purchasing::PurchaseOrderApprovedNotification;
 pub use sales::{InvoiceGeneratedNotification, OrderStatusNotification, PaymentReceivedNotification};
 pub use stock::{LowStockNotification, StockExpiryNotification};
 pub use system::{
-    AlertNotification, AnnouncementNotification, ReminderNotification, ReportGeneratedNotification,
+    AlertNotification, AnnouncementNotification, DigestNotification, ReminderNotification,
+    ReportGeneratedNotification,
 };

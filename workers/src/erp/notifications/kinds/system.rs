@@ -129,3 +129,36 @@ impl Notification for AlertNotification {
         }
     }
 }
+
+/// What came in a while, together.
+#[derive(Debug, Clone)]
+pub struct DigestNotification {
+    /// What came, the oldest first.
+    pub notes: Vec<Note>,
+}
+
+impl Notification for DigestNotification {
+    const TYPE: &'static str = "DigestNotification";
+    const CLASS: Class = Class::Bulk;
+
+    fn note(&self) -> Note {
+        let count = self.notes.len();
+        let messages: Vec<Value> = self
+            .notes
+            .iter()
+            .map(|note| {
+                json!({ "title": note.title, "message": note.message, "severity": note.severity.as_str() })
+            })
+            .collect();
+        Note {
+            severity: Severity::Info,
+            title: match self.notes.first() {
+                Some(only) if count == 1 => only.title.clone(),
+                _ => format!("{count} notifications"),
+            },
+            message: "This is what has come for you since the last time.".into(),
+            context: json!({ "messages": messages }),
+            action: None,
+        }
+    }
+}

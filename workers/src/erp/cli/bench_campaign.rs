@@ -1,0 +1,256 @@
+//! `fairlane bench campaign`: a campaign to many users through a real worker, in the application and by mail.
+
+mod sink;
+
+use std::collections::HashMap;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{Context as _, ensure};
+use clap::{ArgMatches, Args, FromArgMatches, ValueEnum};
+use fairlane::cli::{CommandEnv, DomainCommand};
+use fairlane::db::{Dialect, query};
+use fairlane::worker::{Worker, WorkerOptions};
+use fairlane::{ClientSettings, Fairlane, Job, PolicyOverride, Tenant, sql, store};
+use futures::future::BoxFuture;
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::bench_import::Memory;
+use super::reading;
+use crate::erp::jobs::{SendBulkNotifications, SendCampaignChunk};
+use crate::erp::mail::{FolderMailer, Mailer, SmtpMailer};
+use crate::erp::services::campaigns::{self, CampaignReport, NewCampaign};
+use crate::erp::settings::{SmtpSettings, SmtpTls};
+use crate::erp::store::campaigns::CampaignStatus;
+use crate::erp::{Erp, registry};
+use sink::Sink;
+
+/// `fairlane bench campaign`.
+#[derive(Debug)]
+pub struct BenchCampaignCommand;
+
+#[derive(Debug, Args)]
+struct BenchArgs {
+    /// Users to be told
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    users: u32,
+    /// Where their mails go
+    #[arg(long, value_enum, default_value_t = Way::Smtp)]
+    mail: Way,
+    /// How many of a hundred addresses the server refuses; with smtp
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(0..=100))]
+    failing: u32,
+    /// Jobs at the same time
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256))]
+    concurrency: u16,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Way {
+    /// To a mail server within this process, which takes them and forgets them
+    Smtp,
+    /// Each into a file of a folder of its own, which is removed
+    Folder,
+    /// Nowhere: in the application alone
+    None,
+}
+
+/// What was measured.
+#[derive(Debug, Serialize)]
+struct Measured {
+    database: &'static str,
+    debug_build: bool,
+    users: u32,
+    mail: &'static str,
+    seconds: f64,
+    deliveries: i64,
+    deliveries_per_second: f64,
+    mails_per_second: f64,
+    refused: i64,
+    peak_rss_bytes: u64,
+}
+
+impl DomainCommand for BenchCampaignCommand {
+    fn command(&self) -> clap::Command {
+        let command = clap::Command::new("campaign")
+            .about("Deliveries a second of a campaign, in the application and by mail");
+        BenchArgs::augment_args(command)
+    }
+
+    fn group(&self) -> Option<&'static str> {
+        Some("bench")
+    }
+
+    fn run(&self, matches: ArgMatches, env: CommandEnv) -> BoxFuture<'static, anyhow::Result<ExitCode>> {
+        Box::pin(async move {
+            let args = BenchArgs::from_arg_matches(&matches)?;
+            let measured = bench(&args, &env).await?;
+            let line = format!(
+                "{} users in {:.1} s: {:.0} deliveries/s, {:.0} mails/s ({}, {} refused), peak memory {:.0} MB on {}",
+                measured.users,
+                measured.seconds,
+                measured.deliveries_per_second,
+                measured.mails_per_second,
+                measured.mail,
+                measured.refused,
+                measured.peak_rss_bytes as f64 / 1e6,
+                measured.database
+            );
+            env.output.result(&measured, None, &[line])?;
+            Ok(ExitCode::SUCCESS)
+        })
+    }
+}
+
+async fn bench(args: &BenchArgs, env: &CommandEnv) -> anyhow::Result<Measured> {
+    let slug = format!("bench-{}", Uuid::now_v7().simple());
+    let fairlane = apart(&env.fairlane, &slug);
+    let tenant = new_tenant(&fairlane, &slug).await?;
+    let measured = measure(args, env, &tenant).await?;
+    clear(&fairlane, &tenant).await?;
+    Ok(measured)
+}
+
+/// The same client, whose campaigns wait in a queue that no other worker drains.
+fn apart(fairlane: &Fairlane, queue: &str) -> Fairlane {
+    let own = || PolicyOverride { queue: Some(queue.to_owned()), ..PolicyOverride::default() };
+    let kinds = [SendBulkNotifications::KIND, SendCampaignChunk::KIND];
+    let kinds: HashMap<String, PolicyOverride> = kinds.map(|kind| (kind.to_owned(), own())).into();
+    Fairlane::new(fairlane.db().clone(), ClientSettings { kinds, ..fairlane.settings().clone() })
+}
+
+async fn measure(args: &BenchArgs, env: &CommandEnv, tenant: &Tenant) -> anyhow::Result<Measured> {
+    add_users(tenant, args.users, args.failing).await?;
+    let sink = Sink::start().await.context("starting a mail server")?;
+    let folder = tempfile::tempdir().context("making a folder for mails")?;
+    let mailer: Arc<dyn Mailer> = match args.mail {
+        Way::Folder => Arc::new(FolderMailer::new(folder.path().to_owned())),
+        _ => Arc::new(SmtpMailer::new(sink_settings(sink.port))),
+    };
+    let state = Erp { mailer, ..Erp::from_config(&env.config)? };
+    let channels = match args.mail {
+        Way::None => vec!["in_app".to_owned()],
+        _ => vec!["in_app".to_owned(), "mail".to_owned()],
+    };
+    let memory = Memory::watch();
+    let began = Instant::now();
+    let id = start(tenant, channels).await?;
+    let options = WorkerOptions {
+        name: "bench".into(),
+        queues: vec![tenant.slug().to_owned()],
+        concurrency: usize::from(args.concurrency),
+        stop_when_empty: true,
+        ..WorkerOptions::default()
+    };
+    let worker = Worker::new(tenant.fairlane()).serve(registry(), state).options(options);
+    worker.run_until(std::future::pending()).await?;
+    let seconds = began.elapsed().as_secs_f64();
+    let peak = memory.peak();
+    let report = campaigns::report(&mut reading(tenant).await?.conn(), tenant.id().await?, id).await?;
+    said(args, env, &report, (seconds, peak))
+}
+
+async fn start(tenant: &Tenant, channels: Vec<String>) -> anyhow::Result<i64> {
+    let mut tx = tenant.begin().await?;
+    let new = NewCampaign {
+        kind: "announcement".into(),
+        title: "We are closed on Monday".into(),
+        message: "The warehouse moves. From Tuesday on everything is as it was.".into(),
+        channels,
+        ..NewCampaign::default()
+    };
+    let id = campaigns::create(&mut tx, tenant, new).await?.id;
+    campaigns::send(&mut tx, tenant, id, None).await?;
+    tx.commit().await?;
+    Ok(id)
+}
+
+fn said(
+    args: &BenchArgs,
+    env: &CommandEnv,
+    report: &CampaignReport,
+    (seconds, peak): (f64, u64),
+) -> anyhow::Result<Measured> {
+    let is_done = report.campaign.status == CampaignStatus::Done && report.ended == report.expected;
+    ensure!(is_done, "the campaign did not do what was measured: {report:?}");
+    let count = |status: &str| -> i64 {
+        let of = report.counts.iter().filter(|count| count.channel == "mail" && count.status == status);
+        of.map(|count| count.deliveries).sum()
+    };
+    Ok(Measured {
+        database: match env.fairlane.db().dialect() {
+            Dialect::Postgres => "PostgreSQL",
+            Dialect::Sqlite => "SQLite",
+        },
+        debug_build: cfg!(debug_assertions),
+        users: args.users,
+        mail: match args.mail {
+            Way::Smtp => "smtp",
+            Way::Folder => "folder",
+            Way::None => "none",
+        },
+        seconds,
+        deliveries: report.ended,
+        deliveries_per_second: report.ended as f64 / seconds,
+        mails_per_second: count("sent") as f64 / seconds,
+        refused: count("suppressed"),
+        peak_rss_bytes: peak,
+    })
+}
+
+fn sink_settings(port: u16) -> SmtpSettings {
+    SmtpSettings { host: "127.0.0.1".into(), port, login: None, tls: SmtpTls::None, ca_file: None }
+}
+
+/// A tenant of this measurement's own: nothing that is there already is touched.
+async fn new_tenant(fairlane: &Fairlane, slug: &str) -> anyhow::Result<Tenant> {
+    let mut tx = fairlane.db().begin().await?;
+    store::tenants::add(&mut tx.conn(), slug, "Bench").await?;
+    tx.commit().await?;
+    Ok(fairlane.tenant(slug))
+}
+
+/// Of a hundred users so many have an address that the sink refuses.
+async fn add_users(tenant: &Tenant, users: u32, failing: u32) -> anyhow::Result<()> {
+    let mut tx = tenant.begin().await?;
+    query(sql!(
+        "with recursive n (i) as (select 1 union all select i + 1 from n where i < $2)
+         insert into users (tenant_id, name, email)
+         select $1, 'User ' || cast(i as text),
+             case when i % 100 < $3 then 'bad-' else 'user-' end || cast(i as text) || '@example.com'
+         from n"
+    ))
+    .bind(tenant.id().await?)
+    .bind(users)
+    .bind(failing)
+    .execute(&mut tx.conn())
+    .await?;
+    Ok(tx.commit().await?)
+}
+
+/// Removes everything the measurement has stored.
+async fn clear(fairlane: &Fairlane, tenant: &Tenant) -> anyhow::Result<()> {
+    let id = tenant.id().await?;
+    let mut tx = fairlane.db().begin().await?;
+    for statement in [
+        sql!("delete from notification_deferrals where tenant_id = $1"),
+        sql!("delete from notification_deliveries where tenant_id = $1"),
+        sql!("delete from notifications where tenant_id = $1"),
+        sql!("delete from notification_messages where tenant_id = $1"),
+        sql!("delete from campaign_chunks where tenant_id = $1"),
+        sql!("delete from notification_campaigns where tenant_id = $1"),
+        sql!("delete from mail_suppressions where tenant_id = $1"),
+        sql!("delete from users where tenant_id = $1"),
+        sql!("delete from fairlane_unique_keys where tenant_id = $1"),
+        sql!("delete from fairlane_attempts where tenant_id = $1"),
+        sql!("delete from fairlane_failed_jobs where tenant_id = $1"),
+        sql!("delete from fairlane_jobs where tenant_id = $1"),
+        sql!("delete from fairlane_job_history where tenant_id = $1"),
+        sql!("delete from fairlane_tenants where id = $1"),
+    ] {
+        query(statement).bind(id).execute(&mut tx.conn()).await?;
+    }
+    Ok(tx.commit().await?)
+}

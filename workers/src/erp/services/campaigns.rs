@@ -1,0 +1,328 @@
+//! Campaigns: the same told to many, once, and at any time held up or called off.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use fairlane::db::Conn;
+use fairlane::{Error, Result, Tenant, Transaction};
+use serde::Serialize;
+
+use super::one_line;
+use crate::erp::campaigns::{CANCELLED, KINDS, kind_of, note_of};
+use crate::erp::jobs::{ReleaseDeferred, SendBulkNotifications, SendCampaignChunk};
+use crate::erp::notifications::{Action, Severity, channels};
+use crate::erp::store::campaigns::{
+    self as store, AudienceRule, Campaign, CampaignStatus, ChannelCount, NewCampaignRow,
+};
+use crate::erp::store::notifications::{self, NewMessage};
+use crate::erp::store::{campaign_chunks, channel_rates, now, people};
+
+/// Longest message of a campaign, in characters.
+const LONGEST: usize = 20_000;
+/// Most users that are named one by one.
+const MOST_NAMED: usize = 10_000;
+
+/// To whom a campaign is meant: those who may do something, users that are named, or everybody.
+#[derive(Debug, Clone, Default)]
+pub struct CampaignAudience {
+    /// Those who may do this.
+    pub permission: Option<String>,
+    /// Those who may do it there, or everywhere: a location's code.
+    pub location: Option<String>,
+    /// These users: addresses or numbers.
+    pub users: Vec<String>,
+}
+
+/// A campaign to be written.
+#[derive(Debug, Clone, Default)]
+pub struct NewCampaign {
+    /// `announcement`, `reminder` or `alert`.
+    pub kind: String,
+    /// How much an alert matters: a warning, or critical, which waits for nobody's quiet hours.
+    pub critical: bool,
+    /// What it is about, in a few words.
+    pub title: String,
+    /// What it says.
+    pub message: String,
+    /// Where its readers can go.
+    pub action: Option<Action>,
+    /// When what a reminder is about takes place.
+    pub due_at: Option<DateTime<Utc>>,
+    /// To whom it is meant.
+    pub audience: CampaignAudience,
+    /// By which channels, also to users who have made no choice about them; without any, as users have chosen.
+    pub channels: Vec<String>,
+    /// What no other campaign may have for so long.
+    pub dedupe: Option<(String, Duration)>,
+    /// Who writes it.
+    pub created_by: Option<i64>,
+}
+
+/// Writes a campaign; nobody is told yet.
+///
+/// # Errors
+/// [`Error::Refused`] when another campaign has the same key, with that one's number.
+pub async fn create(tx: &mut Transaction, tenant: &Tenant, new: NewCampaign) -> Result<Campaign> {
+    let id = tenant.id().await?;
+    if !KINDS.contains(&new.kind.as_str()) {
+        return Err(Error::NotFound { what: "kind of campaign", name: new.kind });
+    }
+    let title = one_line("the campaign's title", &new.title, 200)?;
+    let message = checked_message(&new.message)?;
+    let audience = rule(&mut tx.conn(), id, &new.audience).await?;
+    let named = checked_channels(&new.channels)?;
+    let row = NewCampaignRow {
+        kind: &new.kind,
+        severity: match (new.kind.as_str(), new.critical) {
+            ("alert", true) => Severity::Critical,
+            ("alert", false) => Severity::Warning,
+            _ => Severity::Info,
+        },
+        title: &title,
+        message,
+        action: new.action.as_ref(),
+        due_at: new.due_at,
+        audience: &audience,
+        channels: &named,
+        reaches_all: !new.channels.is_empty(),
+        dedupe_key: new.dedupe.as_ref().map(|(key, _)| key.as_str()),
+        created_by: new.created_by,
+    };
+    let conn = &mut tx.conn();
+    super::active_user(conn, id, new.created_by).await?;
+    let campaign = store::insert(conn, id, &row).await?;
+    if let Some((key, window)) = &new.dedupe {
+        let key = one_line("the campaign's key", key, 200)?;
+        let window = i64::try_from(window.as_millis()).unwrap_or(i64::MAX / 4096);
+        if let Some((other, until)) = store::take_key(conn, id, campaign, &key, window).await? {
+            return Err(Error::Refused {
+                what: format!("a campaign with the key \"{}\"", key.escape_debug()),
+                why: format!("campaign {other} is the same; another may have the key from {until} on"),
+            });
+        }
+    }
+    found(conn, id, campaign).await
+}
+
+fn checked_message(message: &str) -> Result<&str> {
+    let message = message.trim();
+    let why = match message.chars().count() {
+        0 => "it is empty".to_owned(),
+        long if long > LONGEST => format!("it has {long} characters, {LONGEST} are allowed"),
+        _ => return Ok(message),
+    };
+    Err(Error::Invalid { what: "the campaign's message".into(), why })
+}
+
+/// The named channels, each once; all there are where none is named.
+fn checked_channels(named: &[String]) -> Result<Vec<String>> {
+    let known: Vec<&str> = channels().iter().map(|channel| channel.name()).collect();
+    if let Some(unknown) = named.iter().find(|name| !known.contains(&name.as_str())) {
+        return Err(Error::NotFound { what: "channel", name: unknown.clone() });
+    }
+    let wanted = |name: &&str| named.is_empty() || named.iter().any(|one| one == name);
+    Ok(known.into_iter().filter(wanted).map(str::to_owned).collect())
+}
+
+async fn rule(conn: &mut Conn<'_>, tenant: i64, audience: &CampaignAudience) -> Result<AudienceRule> {
+    let invalid = |why: &str| Error::Invalid { what: "the campaign's audience".into(), why: why.into() };
+    if audience.permission.is_some() && !audience.users.is_empty() {
+        return Err(invalid("it is those who may do something, or users by name, not both"));
+    }
+    if audience.location.is_some() && audience.permission.is_none() {
+        return Err(invalid("a location is for those who may do something there: name the permission"));
+    }
+    if audience.users.len() > MOST_NAMED {
+        return Err(invalid("more than 10000 users are named; give them a permission and name that"));
+    }
+    if let Some(permission) = &audience.permission
+        && !people::knows_permission(conn, permission).await?
+    {
+        return Err(Error::NotFound { what: "permission", name: permission.clone() });
+    }
+    let location_id = match &audience.location {
+        Some(code) => Some(people::location_id(conn, tenant, code).await?),
+        None => None,
+    };
+    let mut named = BTreeSet::new();
+    for who in &audience.users {
+        named.insert(people::named(conn, tenant, who).await?.id);
+    }
+    let named_users = (!named.is_empty()).then(|| named.into_iter().collect());
+    Ok(AudienceRule { permission: audience.permission.clone(), location_id, named_users })
+}
+
+/// Tells a campaign, now or at a time.
+pub async fn send(
+    tx: &mut Transaction,
+    tenant: &Tenant,
+    campaign: i64,
+    at: Option<DateTime<Utc>>,
+) -> Result<Campaign> {
+    let id = tenant.id().await?;
+    let conn = &mut tx.conn();
+    let written = locked(conn, id, campaign).await?;
+    expect(&written, &[CampaignStatus::Draft], "telling")?;
+    keep_message(conn, id, &written).await?;
+    let job = tenant.dispatch(SendBulkNotifications { campaign_id: campaign });
+    match at {
+        Some(at) if at > now(conn).await? => {
+            store::schedule(conn, id, campaign, at).await?;
+            job.at(at).in_tx(&mut *tx).await?;
+        }
+        _ => {
+            store::begin_freezing(conn, id, campaign).await?;
+            job.in_tx(&mut *tx).await?;
+        }
+    }
+    found(&mut tx.conn(), id, campaign).await
+}
+
+/// What is told is kept beside to whom it is meant, for whoever asks why somebody was told.
+async fn keep_message(conn: &mut Conn<'_>, tenant: i64, campaign: &Campaign) -> Result<()> {
+    let key = campaign.key();
+    let data = serde_json::to_value(note_of(campaign))
+        .map_err(|why| Error::Invalid { what: key.clone(), why: why.to_string() })?;
+    let message = NewMessage {
+        key: &key,
+        kind: kind_of(campaign).name,
+        data,
+        permission: campaign.rule.permission.as_deref(),
+        location: campaign.rule.location_id,
+        named: campaign.rule.named_users.as_deref().unwrap_or_default(),
+        subject: None,
+    };
+    notifications::insert_message(conn, tenant, &message).await
+}
+
+/// Holds a campaign up: mails that are being handed over go out, nothing else.
+pub async fn pause(tx: &mut Transaction, tenant: &Tenant, campaign: i64) -> Result<Campaign> {
+    let (id, conn) = (tenant.id().await?, &mut tx.conn());
+    let before = locked(conn, id, campaign).await?;
+    expect(&before, &[CampaignStatus::Freezing, CampaignStatus::Sending], "pausing")?;
+    store::set_status(conn, id, campaign, CampaignStatus::Paused).await?;
+    found(conn, id, campaign).await
+}
+
+/// Lets a campaign go on where it was held up.
+pub async fn resume(tx: &mut Transaction, tenant: &Tenant, campaign: i64) -> Result<Campaign> {
+    let (id, conn) = (tenant.id().await?, &mut tx.conn());
+    let before = locked(conn, id, campaign).await?;
+    expect(&before, &[CampaignStatus::Paused], "resuming")?;
+    let status = match before.frozen_at {
+        Some(_) => CampaignStatus::Sending,
+        None => CampaignStatus::Freezing,
+    };
+    store::set_status(conn, id, campaign, status).await?;
+    let chunks = campaign_chunks::open(conn, id, campaign).await?;
+    // Jobs that have not seen the pause are alive still, and are found by their keys.
+    if before.frozen_at.is_none() {
+        tenant.dispatch(SendBulkNotifications { campaign_id: campaign }).in_tx(&mut *tx).await?;
+    }
+    for number in &chunks {
+        let chunk = SendCampaignChunk { campaign_id: campaign, number: *number };
+        tenant.dispatch(chunk).in_tx(&mut *tx).await?;
+    }
+    tenant.dispatch(ReleaseDeferred {}).in_tx(&mut *tx).await?;
+    let conn = &mut tx.conn();
+    if chunks.is_empty() {
+        let resumed = locked(conn, id, campaign).await?;
+        crate::erp::campaigns::finish_if_over(conn, id, &resumed).await?;
+    }
+    found(conn, id, campaign).await
+}
+
+/// Calls a campaign off for good: what is not out stays here, and is on record as left out.
+pub async fn cancel(tx: &mut Transaction, tenant: &Tenant, campaign: i64) -> Result<Campaign> {
+    use CampaignStatus::{Done, Draft, Freezing, Paused, Scheduled, Sending};
+    let (id, conn) = (tenant.id().await?, &mut tx.conn());
+    let before = locked(conn, id, campaign).await?;
+    let waits = |count: &ChannelCount| count.status == "deferred";
+    match before.status {
+        // Of one that is done some may wait for the end of quiet hours.
+        Done if store::counts(conn, id, campaign).await?.iter().any(waits) => {}
+        _ => expect(&before, &[Draft, Scheduled, Freezing, Sending, Paused], "cancelling")?,
+    }
+    store::set_status(conn, id, campaign, CampaignStatus::Cancelled).await?;
+    campaign_chunks::leave_rest(conn, id, campaign, None, CANCELLED).await?;
+    if before.started_at.is_none() {
+        // Nobody was told: the next one may be what this one was to be.
+        store::free_key(conn, id, campaign).await?;
+    }
+    found(conn, id, campaign).await
+}
+
+/// How far a campaign is, counted from its deliveries.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CampaignReport {
+    /// The campaign.
+    #[serde(flatten)]
+    pub campaign: Campaign,
+    /// Chunks of its audience, as far as it is looked up.
+    pub chunks: i64,
+    /// Those of them that are done with.
+    pub chunks_over: i64,
+    /// How many deliveries there are to be: audience by channels.
+    pub expected: i64,
+    /// How many there are.
+    pub planned: i64,
+    /// Those that have an end: out, or left out.
+    pub ended: i64,
+    /// What became of them.
+    pub counts: Vec<ChannelCount>,
+}
+
+/// How far a campaign is.
+pub async fn report(conn: &mut Conn<'_>, tenant: i64, campaign: i64) -> Result<CampaignReport> {
+    let campaign = found(conn, tenant, campaign).await?;
+    let (chunks, chunks_over) = campaign_chunks::progress(conn, tenant, campaign.id).await?;
+    let counts = store::counts(conn, tenant, campaign.id).await?;
+    let open = ["pending", "sending", "deferred"];
+    let ended = counts.iter().filter(|count| !open.contains(&count.status.as_str()));
+    Ok(CampaignReport {
+        chunks,
+        chunks_over,
+        expected: campaign.audience * i64::try_from(campaign.channels.len()).unwrap_or_default(),
+        planned: counts.iter().map(|count| count.deliveries).sum(),
+        ended: ended.map(|count| count.deliveries).sum(),
+        counts,
+        campaign,
+    })
+}
+
+/// Sets how many mails of the tenant's campaigns may go out in a time; without a rate the setting's counts.
+pub async fn set_rate(
+    tx: &mut Transaction,
+    tenant: &Tenant,
+    channel: &str,
+    rate: Option<(u32, Duration)>,
+) -> Result<()> {
+    if channel != "mail" {
+        return Err(Error::NotFound { what: "channel with a rate", name: channel.to_owned() });
+    }
+    channel_rates::set(&mut tx.conn(), tenant.id().await?, channel, rate).await
+}
+
+async fn found(conn: &mut Conn<'_>, tenant: i64, campaign: i64) -> Result<Campaign> {
+    store::find(conn, tenant, campaign).await?.ok_or_else(|| missing(campaign))
+}
+
+async fn locked(conn: &mut Conn<'_>, tenant: i64, campaign: i64) -> Result<Campaign> {
+    store::lock(conn, tenant, campaign).await?.ok_or_else(|| missing(campaign))
+}
+
+fn missing(campaign: i64) -> Error {
+    Error::NotFound { what: "campaign", name: campaign.to_string() }
+}
+
+fn expect(campaign: &Campaign, wanted: &[CampaignStatus], what: &str) -> Result<()> {
+    if wanted.contains(&campaign.status) {
+        return Ok(());
+    }
+    let words: Vec<&str> = wanted.iter().map(|status| status.as_str()).collect();
+    Err(Error::Refused {
+        what: format!("{what} campaign {}", campaign.id),
+        why: format!("it is {}; it would have to be {}", campaign.status.as_str(), words.join(" or ")),
+    })
+}

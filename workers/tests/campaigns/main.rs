@@ -1,0 +1,14 @@
+//! Campaigns through real workers and a real SMTP server, on both databases: everybody once, whatever happens.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod crowd;
+mod holding;
+mod kills;
+mod room;
+mod telling;
+mod timing;
+mod verbs;
