@@ -70,8 +70,10 @@ create table valuation_results (
     foreign key (tenant_id, product_id) references products (tenant_id, id)
 );
 
--- The order of a replay.
+-- The order of a replay, and what it leaves out.
 create index stock_movements_by_product_and_time on stock_movements (tenant_id, product_id, effective_at, seq);
+create index stock_movements_reversals on stock_movements (tenant_id, product_id, reverses_id)
+    where reverses_id is not null;
 
 do $$
 declare t text;

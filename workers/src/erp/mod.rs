@@ -12,6 +12,7 @@ pub mod services;
 pub mod settings;
 mod state;
 pub mod store;
+pub mod valuation;
 
 use fairlane::Registry;
 use fairlane::store::migrate::MigrationLine;
@@ -24,7 +25,7 @@ use events::{
 use jobs::process_bulk_import::ProcessBulkImport;
 use jobs::process_bulk_import::undo::UndoBulkImport;
 use jobs::scan_expiring_stock::ScanExpiringStock;
-use jobs::{RecomputeCustomerStatistics, ScanOverdueInvoices, SendMail};
+use jobs::{RecalculateInventoryValuation, RecomputeCustomerStatistics, ScanOverdueInvoices, SendMail};
 use listeners::{
     CheckStockLevel, CreateCustomerFromLead, GenerateInvoiceFromOrder, NotifyOrderStatus,
     NotifyPurchaseOrderApproval, PostGoodsReceipt, SendInvoiceToCustomer, SendLowStockNotification,
@@ -38,6 +39,7 @@ pub fn registry() -> Registry<Erp> {
     Registry::new()
         .job::<ProcessBulkImport>()
         .job::<UndoBulkImport>()
+        .job::<RecalculateInventoryValuation>()
         .job::<RecomputeCustomerStatistics>()
         .job::<ScanOverdueInvoices>()
         .job::<ScanExpiringStock>()

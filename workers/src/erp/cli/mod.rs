@@ -1,6 +1,7 @@
 //! The verbs a person tries the ERP with: `fairlane erp customer|order|invoice|payment|po|stock ...`.
 
 mod bench_import;
+mod bench_valuation;
 mod customer;
 mod events;
 mod goods;
@@ -24,6 +25,7 @@ mod stats;
 mod stock;
 mod template;
 mod user_mail;
+mod valuation;
 mod vendor;
 
 use std::process::ExitCode;
@@ -37,6 +39,7 @@ use super::store::people::find_by_email;
 use super::store::reading;
 
 pub use bench_import::BenchImportCommand;
+pub use bench_valuation::BenchValuationCommand;
 pub use import::ImportCommand;
 pub use imports::ImportsCommand;
 pub use notifications::NotificationsCommand;
@@ -86,6 +89,9 @@ enum Noun {
     /// What is there and what moves: levels, movements, counts, transfers, alerts
     #[command(subcommand)]
     Stock(stock::Stock),
+    /// What the stock is worth: layers, averages, ages
+    #[command(subcommand)]
+    Valuation(valuation::Valuation),
     /// Products of the catalogue
     #[command(subcommand)]
     Product(product::Product),
@@ -129,6 +135,7 @@ impl DomainCommand for ErpCommand {
                 Noun::Goods(verb) => goods::run(&verb, &tenant, &env).await?,
                 Noun::Scanners(verb) => scanners::run(&verb, &tenant, &env).await?,
                 Noun::Stock(verb) => stock::run(&verb, &tenant, &env).await?,
+                Noun::Valuation(verb) => valuation::run(&verb, &tenant, &env).await?,
                 Noun::Product(verb) => product::run(&verb, &tenant, &env).await?,
                 Noun::Location(verb) => location::run(&verb, &tenant, &env).await?,
                 Noun::User(verb) => people::run_user(&verb, &tenant, &env).await?,

@@ -19,6 +19,7 @@ pub mod scanners;
 pub mod statistics;
 pub mod stock;
 pub mod users;
+pub mod valuation;
 pub mod vendors;
 
 use fairlane::db::Conn;

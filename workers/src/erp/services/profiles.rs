@@ -1,5 +1,6 @@
 //! Setting a tenant up: its zone and its currency.
 
+use chrono::NaiveDate;
 use chrono_tz::Tz;
 use fairlane::{Error, Result, Tenant, Transaction};
 use rust_decimal::Decimal;
@@ -33,6 +34,17 @@ pub async fn set_over_delivery(tx: &mut Transaction, tenant: &Tenant, percent: D
     profiles::save(conn, id, &profile).await?;
     let percent = Value::String(percent.normalize().to_string());
     profiles::set_setting(conn, id, profiles::OVER_DELIVERY, percent).await
+}
+
+/// Closes the books up to a day, or opens them all: what the stock was worth until then is not valued anew unless somebody
+/// who may (`inventory.valuation.restate`) has it done.
+pub async fn close_books(tx: &mut Transaction, tenant: &Tenant, until: Option<NaiveDate>) -> Result<()> {
+    let id = tenant.id().await?;
+    let conn = &mut tx.conn();
+    let profile = profiles::find(conn, id).await?;
+    profiles::save(conn, id, &profile).await?;
+    let day = until.map_or(Value::Null, |day| Value::String(day.to_string()));
+    profiles::set_setting(conn, id, profiles::BOOKS_CLOSED, day).await
 }
 
 /// Changes a tenant's profile. Orders and invoices keep the currency they were made in; the scanners run in its zone.
