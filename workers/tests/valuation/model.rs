@@ -153,7 +153,7 @@ impl Model {
     }
 
     fn bring(&mut self, _: &Entry, key: PoolKey, lots: Vec<Lot>) {
-        for mut lot in lots {
+        for mut lot in lots.into_iter().filter(|lot| !lot.pieces.is_zero()) {
             self.pools.entry(key).or_default().last = Some((lot.value, lot.pieces));
             for at in 0..self.done.len() {
                 let Some((pool, missing, provisional)) = self.done[at].missing else { continue };

@@ -3,7 +3,7 @@
 use super::entry::{Counted, Entry, Method, Step};
 use super::fixed::{Overflow, QUANTITY_DECIMALS, Rate, ratio, share, whole};
 use super::ledger::Ledger;
-use super::pool::{Debt, Layer, Taken, spread};
+use super::pool::{Debt, Layer, Settled, Taken, spread};
 use super::records::Record;
 
 type Done = Result<(), Overflow>;
@@ -172,9 +172,7 @@ impl Ledger {
         }
         let pool = self.pool(entry.place);
         let (left, comes) = if pool.quantity() == before {
-            let left = pool.value();
-            pool.clear();
-            (left, before + difference)
+            (self.empty(entry), before + difference)
         } else {
             // The pool has more than was counted: what lay there leaves it, what was counted comes.
             let lay = before.max(0);
@@ -269,12 +267,27 @@ impl Ledger {
         if quantity == 0 || quantity.abs() * 2 >= unit {
             return Ok(());
         }
-        let left = pool.value();
-        pool.clear();
+        let left = self.empty(entry);
         if let Some(record) = self.records.get_mut(entry.id) {
             record.value -= left;
         }
         Ok(())
+    }
+
+    /// Empties the entry's pool; what had left it before it came keeps the value it left at. Returns what it was worth.
+    fn empty(&mut self, entry: &Entry) -> i128 {
+        let pool = self.pool(entry.place);
+        let left = pool.value();
+        let settled = pool.debts.iter().map(|debt| Settled {
+            movement: debt.movement,
+            transfer: debt.transfer,
+            quantity: debt.quantity,
+            difference: 0,
+        });
+        let settled = settled.collect();
+        pool.clear();
+        self.settle(settled);
+        left
     }
 }
 
