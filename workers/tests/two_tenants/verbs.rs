@@ -19,6 +19,7 @@ pub(crate) fn commands() -> Vec<(&'static str, Box<dyn DomainCommand>)> {
         ("ImportCommand", Box::new(erp::cli::ImportCommand)),
         ("ImportsCommand", Box::new(erp::cli::ImportsCommand)),
         ("BenchImportCommand", Box::new(erp::cli::BenchImportCommand)),
+        ("BenchValuationCommand", Box::new(erp::cli::BenchValuationCommand)),
         ("ErpCommand", Box::new(erp::cli::ErpCommand)),
         ("StatsCommand", Box::new(erp::cli::StatsCommand)),
         ("NotificationsCommand", Box::new(erp::cli::NotificationsCommand)),

@@ -23,13 +23,15 @@ use fairlane_workers::erp::services::profiles::ProfileChange;
 use fairlane_workers::erp::services::purchase_orders::{NewOrder, NewPurchaseLine};
 use fairlane_workers::erp::services::receipts::{Arrival, ArrivedLine};
 use fairlane_workers::erp::services::stock::{self, MovementKind, NamedLot, NewMovement, Source};
+use fairlane_workers::erp::services::valuation::NewRun;
 use fairlane_workers::erp::services::vendors::NewVendor;
 use fairlane_workers::erp::services::{
     customers, invoices, leads, locations, orders, payments, products, profiles, purchase_orders, receipts,
-    users, vendors,
+    users, valuation, vendors,
 };
 use fairlane_workers::erp::settings::ImportSettings;
 use fairlane_workers::erp::store::preferences::suppress;
+use fairlane_workers::erp::valuation::Scope;
 use fairlane_workers::erp::{Erp, registry};
 use rust_decimal::Decimal;
 use tempfile::TempDir;
@@ -215,6 +217,7 @@ impl<'t> Building<'t> {
         self.sales(side, &mut names).await;
         self.purchases(side, &mut names).await;
         names.import_id = self.import(side, more).await;
+        names.run_id = self.value(side, &names).await;
         self.tell(side, mark, &names).await;
         names
     }
@@ -222,7 +225,8 @@ impl<'t> Building<'t> {
     async fn base(&self, side: &Side, mark: &str, names: &mut Names) {
         let of = &side.tenant;
         let mut tx = of.begin().await.unwrap();
-        let permissions = ["billing.view", "inventory.alerts", "procurement", "sales.view"];
+        let permissions =
+            ["billing.view", "inventory.alerts", "procurement", "sales.view", valuation::RESTATE];
         let name = format!("{mark} Ana");
         names.user = users::ensure(&mut tx, of, &name, &names.email, &permissions).await.unwrap();
         for code in [names.location.clone(), names.other_location.clone()] {
@@ -326,6 +330,16 @@ impl<'t> Building<'t> {
         (names.draft_po_id, names.draft_po) = (draft.id, draft.number);
         (names.pending_po_id, names.pending_po) = (pending.id, pending.number);
         (names.approved_po_id, names.approved_po) = (approved.id, approved.number);
+    }
+
+    /// A valuation of the product, which the worker does; by location, for the rest is filled in.
+    async fn value(&self, side: &Side, names: &Names) -> i64 {
+        let mut tx = side.tenant.begin().await.unwrap();
+        let new =
+            NewRun { product: Some(names.sku.clone()), scope: Scope::Location, ..NewRun::default() };
+        let requested = valuation::request(&mut tx, &side.tenant, &new).await.unwrap();
+        tx.commit().await.unwrap();
+        requested.run_id
     }
 
     /// A notification that goes to a user by mail too, words for mails, an address that takes none.

@@ -108,3 +108,28 @@ backend_test!(migrations: lines;
         }
     }
 );
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_computed_from_an_older_state_is_computed_again() {
+    let name = "valuation::meanwhile::states";
+    let Some(t) = TestDb::postgres(name, lines).await.unwrap() else { return };
+    let here = Warehouse::new(&t).await;
+    let product = here.product("L", "fifo").await;
+    here.receive(product, "10", "10", 1).await;
+    here.value(&of("L")).await;
+    here.sell(product, "4", 2).await;
+    here.request(&of("L")).await;
+    // Somebody else writes a state while this run computes: its own is too old by then.
+    let mut tx = here.tenant.begin().await.unwrap();
+    let other = sql!("update valuation_states set version = version + 1 where tenant_id = $1");
+    query(other).bind(here.id).execute(&mut tx.conn()).await.unwrap();
+    let worker = here.worker();
+    let working = tokio::spawn(async move { worker.run_until(std::future::pending()).await });
+    until_blocked(&t).await;
+    tx.commit().await.unwrap();
+    working.await.unwrap().unwrap();
+    let mut tx = here.tenant.begin().await.unwrap();
+    let row = query(sql!("select version from valuation_states")).fetch_one(&mut tx.conn()).await.unwrap();
+    assert_eq!(row.get::<i64>("version").unwrap(), 3, "the first, the other's, and ours behind it");
+    assert_as_replayed(&here, product, Method::Fifo, Scope::Product).await;
+}
