@@ -12,7 +12,7 @@ use fairlane_workers::erp::valuation::{Method, Scope};
 use super::support::processes::{Site, campaign, seeded};
 use super::warehouse::{Warehouse, all_figures, assert_as_replayed, leaked, lines};
 
-const DONE: &str = "select coalesce(sum(done), 0) as n from valuation_runs";
+const DONE: &str = "select cast(coalesce(sum(done), 0) as bigint) as n from valuation_runs";
 const LIVE: &str = "select count(*) as n from fairlane_jobs where queue = 'low'";
 
 /// Products with movements of all orders and both methods, by bare statements.
@@ -126,7 +126,7 @@ backend_test!(migrations: lines;
     async fn a_cancelled_valuation_ends_between_two_products_and_keeps_what_it_has(t: TestDb) {
         let site = Site::new(t).await;
         let here = Warehouse::new(&site.t).await;
-        load(&here, 400, 20).await;
+        load(&here, 300, 150).await;
         let requested = here.request(&NewRun::default()).await;
         let worker = site.worker(&["--queue", "low"]);
         site.until("progress", DONE, |n| n > 0).await;

@@ -64,6 +64,8 @@ struct Tried<'v> {
     terms: Terms,
     names: Names,
     entries: Vec<Entry>,
+    /// How many movements were recorded, those that are cancelled by now too.
+    recorded: i64,
     faults: Vec<String>,
 }
 
@@ -78,7 +80,7 @@ impl<'v> Tried<'v> {
         terms.currency_decimals = vector["currency_decimals"].as_u64().unwrap_or(2) as u32;
         terms.quantity_decimals = vector["quantity_decimals"].as_u64().unwrap_or(6) as u32;
         terms.standard_cost = maybe(&vector["fallback_cost"]);
-        Self { vector, terms, names: Names::default(), entries: Vec::new(), faults: Vec::new() }
+        Self { vector, terms, names: Names::default(), entries: Vec::new(), recorded: 0, faults: Vec::new() }
     }
 
     /// Tries all steps; what of it is not as expected.
@@ -112,7 +114,8 @@ impl<'v> Tried<'v> {
     }
 
     fn entry(&mut self, id: i64, place: Place, step: Step, quantity: Decimal, at: &Value) -> Entry {
-        let at = time(at).unwrap_or(self.entries.len() as i64);
+        self.recorded += 1;
+        let at = time(at).unwrap_or(self.recorded);
         Entry { id, at, place, step, quantity, unit_cost: None, amount: None, of: None }
     }
 

@@ -1,6 +1,6 @@
 //! What each kind of movement does.
 
-use super::entry::{Counted, Entry, Method, Step};
+use super::entry::{Counted, Entry, Method, Scope, Step};
 use super::fixed::{Overflow, QUANTITY_DECIMALS, Rate, ratio, share, whole};
 use super::ledger::Ledger;
 use super::pool::{Debt, Layer, Settled, Taken, spread};
@@ -10,7 +10,7 @@ type Done = Result<(), Overflow>;
 
 impl Ledger {
     pub(super) fn step(&mut self, entry: &Entry) -> Done {
-        let quantity = self.quantity_of(entry.quantity)?;
+        let quantity = whole(entry.quantity, QUANTITY_DECIMALS)?;
         match entry.step {
             Step::Receipt | Step::Issue => self.come_or_go(entry, quantity)?,
             Step::ReturnIn if quantity > 0 => self.come_back(entry, quantity)?,
@@ -30,12 +30,7 @@ impl Ledger {
         self.sweep(entry)
     }
 
-    fn quantity_of(&self, quantity: rust_decimal::Decimal) -> Result<i128, Overflow> {
-        whole(quantity, QUANTITY_DECIMALS)
-    }
-
     fn divides_by_location(&self) -> bool {
-        use super::entry::Scope;
         matches!(self.terms.scope, Scope::Location | Scope::LocationBatch)
     }
 
@@ -64,8 +59,8 @@ impl Ledger {
     fn bring(&mut self, entry: &Entry, layer: Layer) -> Done {
         let method = self.terms.method;
         let pool = self.pool(entry.place);
-        let settled = pool.bring(method, layer)?;
-        self.state.last = pool.last.or(self.state.last);
+        let (settled, last) = (pool.bring(method, layer)?, pool.last);
+        self.state.last = last.or(self.state.last);
         self.settle(settled);
         Ok(())
     }
@@ -86,8 +81,8 @@ impl Ledger {
     ) -> Result<Taken, Overflow> {
         let method = self.terms.method;
         let pool = self.pool(entry.place);
-        let mut taken = pool.take(method, quantity, first)?;
-        self.state.last = pool.last.or(self.state.last);
+        let (mut taken, last) = (pool.take(method, quantity, first)?, pool.last);
+        self.state.last = last.or(self.state.last);
         if taken.missing > 0 {
             let rate = self.known_rate(entry.place);
             let hint = self.hints.get(&entry.id).copied().unwrap_or_default();
@@ -162,8 +157,8 @@ impl Ledger {
     fn count(&mut self, entry: &Entry, counted: Counted) -> Done {
         let before = self.state.places.get(&entry.place).copied().unwrap_or_default();
         let difference = match counted {
-            Counted::To(quantity) => self.quantity_of(quantity)? - before,
-            Counted::By(difference) => self.quantity_of(difference)?,
+            Counted::To(quantity) => whole(quantity, QUANTITY_DECIMALS)? - before,
+            Counted::By(difference) => whole(difference, QUANTITY_DECIMALS)?,
         };
         *self.state.places.entry(entry.place).or_default() += difference;
         if entry.unit_cost.is_none() {
@@ -261,7 +256,10 @@ impl Ledger {
 
     /// What is less than half of a quantity's last decimal is nothing, and is worth nothing.
     fn sweep(&mut self, entry: &Entry) -> Done {
-        let unit = 10_i128.pow(QUANTITY_DECIMALS - self.terms.quantity_decimals.min(QUANTITY_DECIMALS));
+        if self.terms.quantity_decimals >= QUANTITY_DECIMALS {
+            return Ok(());
+        }
+        let unit = 10_i128.pow(QUANTITY_DECIMALS - self.terms.quantity_decimals);
         let pool = self.pool(entry.place);
         let quantity = pool.quantity();
         if quantity == 0 || quantity.abs() * 2 >= unit {
