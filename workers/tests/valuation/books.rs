@@ -6,6 +6,7 @@ use fairlane_workers::erp::services::valuation::{NewRun, RESTATE, request};
 use fairlane_workers::erp::services::{profiles, users};
 use fairlane_workers::erp::valuation::{Method, Scope};
 
+use super::support::shop::count;
 use super::warehouse::{Warehouse, all_figures, assert_as_replayed, dec, lines};
 
 async fn close(here: &Warehouse<'_>, until: Option<&str>) {
@@ -31,6 +32,7 @@ backend_test!(migrations: lines;
         }
         here.value(&NewRun::default()).await;
         close(&here, Some("2026-10-15")).await;
+        let (may, may_not) = (user(&here, "ana@example.com", &[RESTATE]).await, user(&here, "bo@example.com", &[]).await);
         let before = all_figures(&t, here.id).await;
         // A cheaper receipt that was forgotten: the sale of closed books would cost less.
         here.receive(closed, "5", "1", 3).await;
@@ -45,8 +47,9 @@ backend_test!(migrations: lines;
         let after = all_figures(&t, here.id).await;
         assert!(stays.iter().all(|line| after.contains(line)), "{stays:?}\n{after:?}");
         assert_as_replayed(&here, free, Method::Fifo, Scope::Product).await;
+        let told = "select count(*) as n from notifications where type = 'AlertNotification'";
+        assert_eq!(count(&t, told).await, 1, "she who may is told, once");
         // Not by somebody who may not.
-        let (may, may_not) = (user(&here, "ana@example.com", &[RESTATE]).await, user(&here, "bo@example.com", &[]).await);
         let forced = |user| NewRun { product: Some("C".into()), forced_by: Some(user), ..NewRun::default() };
         let mut tx = here.tenant.begin().await.unwrap();
         let error = request(&mut tx, &here.tenant, &forced(may_not)).await.unwrap_err().to_string();

@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
-use fairlane::{Context, Error, JobError, JobResult};
+use fairlane::{Context, Error, JobError, JobResult, Transaction};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use tracing::info;
 
 use super::RecalculateInventoryValuation;
 use super::plan::Plan;
 use super::product;
+use crate::erp::notifications::{AlertNotification, Audience, notify_audience};
+use crate::erp::services::valuation::RESTATE;
 use crate::erp::store::reading;
 use crate::erp::store::valuation::entries;
 use crate::erp::store::valuation::runs::{self, Tally};
@@ -120,9 +123,30 @@ async fn complete<S>(ctx: &Context<S>, progress: &Progress) -> JobResult {
     let mut tx = ctx.begin().await?;
     let tenant = ctx.job().tenant_id;
     runs::finish(&mut tx.conn(), tenant, progress.run_id, "completed", None).await?;
+    if progress.refused > 0 {
+        tell_of_refusals(ctx, &mut tx, progress).await?;
+    }
     let (run_id, products, refused) = (progress.run_id, progress.done, progress.refused);
     info!(run_id, products, refused, "stock valued");
     ctx.complete_in(tx).await
+}
+
+/// Those who may have values of closed books changed are told that some were not.
+async fn tell_of_refusals<S>(
+    ctx: &Context<S>,
+    tx: &mut Transaction,
+    progress: &Progress,
+) -> Result<(), Error> {
+    let Progress { run_id, refused, .. } = progress;
+    let alert = AlertNotification::warning(
+        format!("{refused} products were not valued"),
+        format!("Valuation {run_id} left {refused} products as they were. Why: fairlane erp valuation show {run_id} --refused"),
+        json!({ "run_id": run_id, "refused": refused }),
+    );
+    let audience = Audience::holders(RESTATE).about("valuation", *run_id);
+    let key = format!("valuation:{run_id}:refused");
+    notify_audience(tx, &ctx.tenant(), &audience, &alert, &key).await?;
+    Ok(())
 }
 
 /// Between two products: the worker stops and another goes on, or somebody has cancelled the job.
