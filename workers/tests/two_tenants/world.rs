@@ -335,8 +335,7 @@ impl<'t> Building<'t> {
     /// A valuation of the product, which the worker does; by location, for the rest is filled in.
     async fn value(&self, side: &Side, names: &Names) -> i64 {
         let mut tx = side.tenant.begin().await.unwrap();
-        let new =
-            NewRun { product: Some(names.sku.clone()), scope: Scope::Location, ..NewRun::default() };
+        let new = NewRun { product: Some(names.sku.clone()), scope: Scope::Location, ..NewRun::default() };
         let requested = valuation::request(&mut tx, &side.tenant, &new).await.unwrap();
         tx.commit().await.unwrap();
         requested.run_id

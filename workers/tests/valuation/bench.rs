@@ -1,7 +1,6 @@
 //! `fairlane bench valuation`, tiny: it runs, checks what it measures, and leaves nothing behind.
 
 use fairlane::backend_test;
-use fairlane::testing::TestDb;
 use serde_json::Value;
 
 use super::support::processes::Site;

@@ -1,7 +1,6 @@
 //! Closed books: what the stock was worth until then stays, unless somebody may change it and wants to.
 
 use fairlane::backend_test;
-use fairlane::testing::TestDb;
 use fairlane_workers::erp::services::valuation::{NewRun, RESTATE, request};
 use fairlane_workers::erp::services::{profiles, users};
 use fairlane_workers::erp::valuation::{Method, Scope};

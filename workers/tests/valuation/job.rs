@@ -3,7 +3,6 @@
 use fairlane::backend_test;
 use fairlane::db::query;
 use fairlane::sql;
-use fairlane::testing::TestDb;
 use fairlane_workers::erp::events::ValuationRecalculated;
 use fairlane_workers::erp::services::stock::{self, MovementKind, NamedLot, NewMovement};
 use fairlane_workers::erp::services::valuation::NewRun;
@@ -14,12 +13,13 @@ use super::warehouse::{Warehouse, assert_as_replayed, dec, lines, october};
 
 async fn told(here: &Warehouse<'_>) -> Vec<ValuationRecalculated> {
     let mut tx = here.tenant.begin().await.unwrap();
-    let rows = query(sql!("select payload from fairlane_events where tenant_id = $1 and name = $2 order by id"))
-        .bind(here.id)
-        .bind("inventory.valuation.recalculated")
-        .fetch_all(&mut tx.conn())
-        .await
-        .unwrap();
+    let rows =
+        query(sql!("select payload from fairlane_events where tenant_id = $1 and name = $2 order by id"))
+            .bind(here.id)
+            .bind("inventory.valuation.recalculated")
+            .fetch_all(&mut tx.conn())
+            .await
+            .unwrap();
     rows.iter().map(|row| serde_json::from_value(row.get("payload").unwrap()).unwrap()).collect()
 }
 

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use fairlane::backend_test;
 use fairlane::db::{Dialect, query};
-use fairlane::testing::TestDb;
 use fairlane_workers::erp::services::valuation::NewRun;
 use fairlane_workers::erp::valuation::{Method, Scope};
 
@@ -32,7 +31,8 @@ async fn load(here: &Warehouse<'_>, products: usize, each: usize) -> Vec<i64> {
         for seq in 1..=each {
             let comes = rng.u32(..5) < 2;
             let (kind, sign) = if comes { ("receipt", "") } else { ("sale", "-") };
-            let cost = if comes { format!("'{}.{:02}'", rng.u32(1..40), rng.u32(..100)) } else { "null".into() };
+            let cost =
+                if comes { format!("'{}.{:02}'", rng.u32(1..40), rng.u32(..100)) } else { "null".into() };
             let comma = if seq == 1 { "" } else { "," };
             write!(
                 rows,
@@ -45,7 +45,9 @@ async fn load(here: &Warehouse<'_>, products: usize, each: usize) -> Vec<i64> {
             .unwrap();
         }
         let rows = match here.t.db.dialect() {
-            Dialect::Postgres => rows.replace("'receipt', '", "'receipt', numeric '").replace("'sale', '", "'sale', numeric '"),
+            Dialect::Postgres => {
+                rows.replace("'receipt', '", "'receipt', numeric '").replace("'sale', '", "'sale', numeric '")
+            }
             Dialect::Sqlite => rows,
         };
         let cost = match here.t.db.dialect() {

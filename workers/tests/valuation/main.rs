@@ -13,7 +13,7 @@ mod kills;
 mod meanwhile;
 mod model;
 mod properties;
-mod warehouse;
 mod tenants;
 mod vectors;
 mod verbs;
+mod warehouse;

@@ -12,7 +12,7 @@ use fairlane_workers::erp::services::stock::{self, MovementKind};
 use fairlane_workers::erp::services::valuation::NewRun;
 use fairlane_workers::erp::valuation::{Method, Scope};
 
-use super::warehouse::{Warehouse, assert_as_replayed, dec, lines};
+use super::warehouse::{Warehouse, assert_as_replayed, dec, leaked, lines, october};
 
 fn of(sku: &str) -> NewRun {
     NewRun { product: Some(sku.into()), ..NewRun::default() }
@@ -80,7 +80,7 @@ backend_test!(migrations: lines;
                 let movement = stock::NewMovement::new(kind, product, main, quantity, source)
                     .unit_cost((kind == MovementKind::Receipt).then(|| dec(&rng.u32(1..30).to_string())));
                 // Some happened before what was valued.
-                let at = rng.bool().then(|| super::warehouse::october(rng.u32(2..28)));
+                let at = rng.bool().then(|| october(rng.u32(2..28)));
                 let mut tx = tenant.begin().await.unwrap();
                 stock::record(&mut tx, &tenant, movement.effective_at(at)).await.unwrap();
                 tx.commit().await.unwrap();
@@ -103,7 +103,7 @@ backend_test!(migrations: lines;
             let level = here.worth(Scope::Product, *product).await.unwrap().0;
             let text = format!("select on_hand from stock_levels where product_id = {product}");
             let mut tx = here.tenant.begin().await.unwrap();
-            let row = query(super::warehouse::leaked(text)).fetch_one(&mut tx.conn()).await.unwrap();
+            let row = query(leaked(text)).fetch_one(&mut tx.conn()).await.unwrap();
             assert_eq!(row.get::<rust_decimal::Decimal>("on_hand").unwrap(), level, "as many as the levels say");
         }
     }

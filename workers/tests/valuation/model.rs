@@ -66,7 +66,10 @@ impl Model {
 
     /// Quantity and value of every pool.
     pub(crate) fn pools(&self) -> BTreeMap<PoolKey, (Decimal, Decimal)> {
-        self.pools.iter().map(|(key, pool)| (*key, (self.quantity(*key, pool), self.worth(*key, pool)))).collect()
+        self.pools
+            .iter()
+            .map(|(key, pool)| (*key, (self.quantity(*key, pool), self.worth(*key, pool))))
+            .collect()
     }
 
     fn quantity(&self, key: PoolKey, pool: &Pool) -> Decimal {
@@ -80,9 +83,8 @@ impl Model {
     }
 
     fn missing(&self, key: PoolKey) -> impl Iterator<Item = (Decimal, Decimal)> + '_ {
-        let of_pool = move |missing: &(PoolKey, Decimal, Decimal)| {
-            (missing.0 == key).then_some((missing.1, missing.2))
-        };
+        let of_pool =
+            move |missing: &(PoolKey, Decimal, Decimal)| (missing.0 == key).then_some((missing.1, missing.2));
         self.done.iter().filter_map(|done| done.missing.as_ref()).filter_map(of_pool)
     }
 
@@ -117,7 +119,9 @@ impl Model {
             Step::Revalue => self.revalue(entry, key),
             Step::TransferOut => self.leave(entry, key, pieces),
             Step::TransferIn => {
-                let Some(lots) = self.moving.remove(&entry.of.unwrap()) else { return self.skipped.push(entry.id) };
+                let Some(lots) = self.moving.remove(&entry.of.unwrap()) else {
+                    return self.skipped.push(entry.id);
+                };
                 self.note(entry.id, pieces, lots.iter().map(|lot| lot.value).sum());
                 self.bring(entry, key, lots);
             }
@@ -261,13 +265,18 @@ impl Model {
         let (before, left) = (self.quantity(key, &pool), self.worth(key, &pool));
         let Some(cost) = entry.unit_cost else {
             let more = to - before;
-            return if more < Decimal::ZERO { self.issue(entry, key, -more, None) } else { self.receive(entry, key, more) };
+            return if more < Decimal::ZERO {
+                self.issue(entry, key, -more, None)
+            } else {
+                self.receive(entry, key, more)
+            };
         };
         let value = self.rounded(cost * to);
         let there: Decimal = pool.lots.iter().map(|lot| lot.pieces).sum();
         let worth: Decimal = pool.lots.iter().map(|lot| lot.value).sum::<Decimal>() + pool.value;
         let emptied = self.pools.get_mut(&key).unwrap();
-        *emptied = Pool { last: if there.is_zero() { pool.last } else { Some((worth, there)) }, ..Pool::default() };
+        *emptied =
+            Pool { last: if there.is_zero() { pool.last } else { Some((worth, there)) }, ..Pool::default() };
         for done in &mut self.done {
             done.missing = done.missing.take_if(|missing| missing.0 != key);
         }
@@ -281,7 +290,9 @@ impl Model {
         let amount = entry.amount.unwrap();
         let origin = entry.of.unwrap();
         let receipt = self.find(entry.of).filter(|done| done.quantity > Decimal::ZERO);
-        let of_it = |pool: &Pool| pool.lots.iter().filter(|lot| lot.origin == origin).map(|lot| lot.pieces).sum::<Decimal>();
+        let of_it = |pool: &Pool| {
+            pool.lots.iter().filter(|lot| lot.origin == origin).map(|lot| lot.pieces).sum::<Decimal>()
+        };
         let mut on_hand: Decimal = self.pools.values().map(of_it).sum();
         let stock = match receipt {
             Some(receipt) if on_hand > Decimal::ZERO => self.part(amount, on_hand, receipt.quantity),

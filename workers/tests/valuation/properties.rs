@@ -31,18 +31,21 @@ fn happenings() -> impl Strategy<Value = Vec<Happening>> {
 fn terms() -> impl Strategy<Value = Terms> {
     let method = prop_oneof![Just(Method::Fifo), Just(Method::Average)];
     let scope = prop_oneof![Just(Scope::Product), Just(Scope::Location)];
-    (method, scope, 0_u32..4, prop::option::of(1_i64..3000)).prop_map(|(method, scope, decimals, standard)| Terms {
-        currency_decimals: decimals,
-        standard_cost: standard.map(|cents| Decimal::new(cents, 2)),
-        ..Terms::new(method, scope)
-    })
+    (method, scope, 0_u32..4, prop::option::of(1_i64..3000)).prop_map(
+        |(method, scope, decimals, standard)| Terms {
+            currency_decimals: decimals,
+            standard_cost: standard.map(|cents| Decimal::new(cents, 2)),
+            ..Terms::new(method, scope)
+        },
+    )
 }
 
 /// Happenings as movements, numbered as they are recorded; with `back`, some happened before others that are recorded.
 fn entries(happenings: &[Happening], terms: Terms, back: bool) -> Vec<Entry> {
     let mut entries = Vec::<Entry>::new();
     for (number, it) in (1_i64..).zip(happenings) {
-        let place = Place { location: if it.shop && terms.scope == Scope::Location { 2 } else { 1 }, batch: None };
+        let place =
+            Place { location: if it.shop && terms.scope == Scope::Location { 2 } else { 1 }, batch: None };
         let at = if back { number * 2 - it.back } else { number };
         let pieces = Decimal::from(it.pieces);
         let cost = Decimal::new(it.cents, 2);
@@ -69,9 +72,13 @@ fn entries(happenings: &[Happening], terms: Terms, back: bool) -> Vec<Entry> {
             12 => {
                 let amount = Some(cost.round_dp(terms.currency_decimals));
                 match of(&[Step::Receipt]) {
-                    Some(of) if it.shop => {
-                        Entry { step: Step::LandedCost, quantity: Decimal::ZERO, amount, of: Some(of), ..plain }
-                    }
+                    Some(of) if it.shop => Entry {
+                        step: Step::LandedCost,
+                        quantity: Decimal::ZERO,
+                        amount,
+                        of: Some(of),
+                        ..plain
+                    },
                     _ => Entry { step: Step::Revalue, quantity: Decimal::ZERO, amount, ..plain },
                 }
             }
@@ -218,8 +225,9 @@ fn a_transfer_of_goods_that_came_later_costs_what_they_cost() {
     };
     for method in [Method::Fifo, Method::Average] {
         let terms = Terms { standard_cost: Some(Decimal::TEN), ..Terms::new(method, Scope::Location) };
-        let late = |id, location, cost: i64| {
-            Entry { unit_cost: Some(cost.into()), ..at(id, location, Step::Receipt, 10) }
+        let late = |id, location, cost: i64| Entry {
+            unit_cost: Some(cost.into()),
+            ..at(id, location, Step::Receipt, 10)
         };
         // Ten leave A for B before they came; B sells four of them and sends three to C.
         let all = [
@@ -234,7 +242,10 @@ fn a_transfer_of_goods_that_came_later_costs_what_they_cost() {
         let value = |id: i64| values(&ledger)[&id].value;
         let whole = [value(1), value(2), value(3), value(4), value(5), value(6)];
         assert_eq!(whole, [-150, 150, -60, -45, 45, 150].map(Decimal::from), "{method}");
-        assert_eq!(pools(&ledger).into_values().map(|(_, value)| value).collect::<Vec<_>>(), [0, 45, 45].map(Decimal::from));
+        assert_eq!(
+            pools(&ledger).into_values().map(|(_, value)| value).collect::<Vec<_>>(),
+            [0, 45, 45].map(Decimal::from)
+        );
     }
 }
 

@@ -1,7 +1,6 @@
 //! Two tenants with the same codes.
 
 use fairlane::backend_test;
-use fairlane::testing::TestDb;
 use fairlane_workers::erp::jobs::RecalculateInventoryValuation;
 use fairlane_workers::erp::services::valuation::NewRun;
 use fairlane_workers::erp::valuation::Scope;

@@ -8,7 +8,7 @@ use chrono::NaiveDate;
 use fairlane_workers::erp::valuation::ageing::Slots;
 use fairlane_workers::erp::valuation::queue::{Bin, Order, Queue};
 use fairlane_workers::erp::valuation::{
-    Counted, Entry, Ledger, LayerFigures, Method, MovementValue, Place, PoolFigures, Scope, Step, Terms,
+    Counted, Entry, LayerFigures, Ledger, Method, MovementValue, Place, PoolFigures, Scope, Step, Terms,
 };
 use rust_decimal::Decimal;
 use serde_json::Value;
@@ -121,9 +121,11 @@ impl<'v> Tried<'v> {
 
     fn add(&mut self, op: &str, step: &Value) {
         let of = step["of"].as_str().map(|name| self.names.number(name));
-        let named = of.and_then(|of| self.entries.iter().find(|entry| entry.id == of)).map(|entry| entry.place);
+        let named =
+            of.and_then(|of| self.entries.iter().find(|entry| entry.id == of)).map(|entry| entry.place);
         let own = self.place(&step["location"], &step["batch"]);
-        let place = if step["location"].is_null() && step["batch"].is_null() { named.unwrap_or(own) } else { own };
+        let place =
+            if step["location"].is_null() && step["batch"].is_null() { named.unwrap_or(own) } else { own };
         let quantity = maybe(&step["qty"]).unwrap_or_default();
         let (kind, signed) = match op {
             "receipt" => (Step::Receipt, quantity),
@@ -193,7 +195,8 @@ impl<'v> Tried<'v> {
             let found = merged(pools.iter().flat_map(|pool| &pool.layers), &wanted);
             self.check("layers", Some(wanted), Some(found));
         }
-        let values: HashMap<i64, MovementValue> = ledger.values().map(|value| (value.movement, value)).collect();
+        let values: HashMap<i64, MovementValue> =
+            ledger.values().map(|value| (value.movement, value)).collect();
         for (name, wanted) in step["movement_values"].as_object().into_iter().flatten() {
             let found = self.movement_value(name, &values);
             self.check(name, Some(dec(wanted)), found);
@@ -215,7 +218,8 @@ impl<'v> Tried<'v> {
         let of = |tried: &mut Self, name: &str| values.get(&tried.names.number(name)).copied();
         let Some((movement, part)) = name.split_once(':') else { return of(self, name).map(|it| it.value) };
         let found = of(self, movement)?;
-        let is_count = self.entries.iter().any(|e| e.id == found.movement && matches!(e.step, Step::Count(_)));
+        let is_count =
+            self.entries.iter().any(|e| e.id == found.movement && matches!(e.step, Step::Count(_)));
         match part {
             "cogs" => Some(found.expensed),
             "out" if is_count => Some(-found.left),
@@ -271,7 +275,8 @@ fn where_systems_differ_the_choice_is_the_documented_one() {
     for vector in tier("policy") {
         let id = text(&vector["id"]);
         let choice = CHOICES.iter().find(|(name, ..)| *name == id);
-        let (_, what, instead) = choice.unwrap_or_else(|| panic!("{id}: nobody has chosen: {}", vector["policy"]));
+        let (_, what, instead) =
+            choice.unwrap_or_else(|| panic!("{id}: nobody has chosen: {}", vector["policy"]));
         let mut ours = vector.clone();
         // The last expectation is the one that systems differ in.
         *ours["steps"].as_array_mut().unwrap().last_mut().unwrap() = serde_json::from_str(instead).unwrap();
@@ -319,23 +324,33 @@ fn the_bare_queue_adds_and_takes_as_its_vectors_say() {
 fn ages_are_those_of_the_oldest_goods_that_are_still_there() {
     for vector in tier("ageing") {
         let id = text(&vector["id"]);
-        let ranges: Vec<i64> = vector["ranges"].as_array().unwrap().iter().map(|r| r.as_i64().unwrap()).collect();
+        let ranges: Vec<i64> =
+            vector["ranges"].as_array().unwrap().iter().map(|r| r.as_i64().unwrap()).collect();
         let mut slots = Slots::default();
         let day = |value: &Value| text(value).parse::<NaiveDate>().unwrap();
         for step in vector["steps"].as_array().unwrap() {
             match text(&step["op"]) {
                 "move" => {
-                    slots.moves(dec(&step["qty"]), maybe(&step["value"]).unwrap_or_default(), day(&step["date"]));
+                    slots.moves(
+                        dec(&step["qty"]),
+                        maybe(&step["value"]).unwrap_or_default(),
+                        day(&step["date"]),
+                    );
                 }
                 "count" => slots.count(dec(&step["qty"]), day(&step["date"])),
                 "expect" => {
-                    assert_eq!(maybe(&step["total_qty"]).unwrap_or(slots.quantity()), slots.quantity(), "{id}");
+                    assert_eq!(
+                        maybe(&step["total_qty"]).unwrap_or(slots.quantity()),
+                        slots.quantity(),
+                        "{id}"
+                    );
                     if let Some(wanted) = step["slots"].as_array() {
                         let found: Vec<Decimal> = slots.iter().map(|slot| slot.quantity).collect();
                         assert_eq!(found, wanted.iter().map(dec).collect::<Vec<_>>(), "{id}");
                     }
                     if let Some(wanted) = step["buckets"].as_array() {
-                        let wanted: Vec<_> = wanted.iter().map(|bucket| (dec(&bucket[0]), dec(&bucket[1]))).collect();
+                        let wanted: Vec<_> =
+                            wanted.iter().map(|bucket| (dec(&bucket[0]), dec(&bucket[1]))).collect();
                         assert_eq!(slots.buckets(day(&step["as_of"]), &ranges), wanted, "{id}");
                     }
                 }

@@ -1,7 +1,6 @@
 //! `fairlane erp valuation ...`: the shipped binary, for people and for programs.
 
 use fairlane::backend_test;
-use fairlane::testing::TestDb;
 use serde_json::Value;
 
 use super::support::processes::Site;

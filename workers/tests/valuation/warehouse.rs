@@ -193,7 +193,8 @@ pub(crate) async fn figures(t: &TestDb, tenant: i64, scope: Scope) -> BTreeMap<i
     rows.iter()
         .map(|row| {
             let number = |column| row.get::<Decimal>(column).unwrap().normalize();
-            let figure = (number("quantity"), number("value"), number("expensed"), row.get("provisional").unwrap());
+            let figure =
+                (number("quantity"), number("value"), number("expensed"), row.get("provisional").unwrap());
             (row.get("movement_id").unwrap(), figure)
         })
         .collect()
@@ -215,7 +216,8 @@ pub(crate) async fn all_figures(t: &TestDb, tenant: i64) -> Vec<String> {
     for statement in [movements, pools, layers] {
         let rows = query(leaked(format!("{statement}{tenant}"))).fetch_all(&mut tx.conn()).await.unwrap();
         lines.extend(rows.iter().map(|row| {
-            let number = |column| row.get::<Option<Decimal>>(column).unwrap().map(|number| number.normalize());
+            let number =
+                |column| row.get::<Option<Decimal>>(column).unwrap().map(|number| number.normalize());
             let who: String = row.get("who").unwrap();
             format!("{who}: {:?} {:?} {:?}", number("quantity"), number("value"), number("rest"))
         }));
@@ -232,7 +234,8 @@ pub(crate) async fn replayed(
     to_seq: i64,
 ) -> Ledger {
     let mut tx = here.tenant.begin().await.unwrap();
-    let mut all: Vec<_> = movements::list(&mut tx.conn(), here.id, Some(product), None, 1_000_000).await.unwrap();
+    let mut all: Vec<_> =
+        movements::list(&mut tx.conn(), here.id, Some(product), None, 1_000_000).await.unwrap();
     all.retain(|shown| shown.movement.seq <= to_seq);
     all.sort_by_key(|shown| (shown.movement.effective_at, shown.movement.seq));
     let gone: Vec<i64> = all.iter().filter_map(|shown| shown.movement.reverses_id).collect();

@@ -165,7 +165,12 @@ async fn check(tenant: &Tenant, run: i64, movements: i64) -> anyhow::Result<Run>
     let mut tx = tenant.begin().await?;
     let conn = &mut tx.conn();
     let run = runs::find(conn, id, run).await?.context("the run is not in the log")?;
-    ensure!(run.status == "completed" && run.refused == 0, "the valuation is {}: {:?}", run.status, run.error);
+    ensure!(
+        run.status == "completed" && run.refused == 0,
+        "the valuation is {}: {:?}",
+        run.status,
+        run.error
+    );
     let valued: i64 = query(sql!("select count(*) as n from movement_valuations where tenant_id = $1"))
         .bind(id)
         .fetch_one(conn)

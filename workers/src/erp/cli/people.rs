@@ -105,7 +105,10 @@ pub(super) struct Closed(Option<NaiveDate>);
 fn day_or_none(word: &str) -> Result<Closed, String> {
     match word {
         "none" => Ok(Closed(None)),
-        day => day.parse().map(|day| Closed(Some(day))).map_err(|_| "it must be a day (YYYY-MM-DD) or none".into()),
+        day => day
+            .parse()
+            .map(|day| Closed(Some(day)))
+            .map_err(|_| "it must be a day (YYYY-MM-DD) or none".into()),
     }
 }
 
@@ -225,12 +228,7 @@ pub(super) async fn run_profile(verb: &Profile, tenant: &Tenant, env: &CommandEn
     show(&profile, closed, tenant.slug(), env)
 }
 
-fn show(
-    profile: &Stored,
-    closed: Option<NaiveDate>,
-    slug: &str,
-    env: &CommandEnv,
-) -> anyhow::Result<()> {
+fn show(profile: &Stored, closed: Option<NaiveDate>, slug: &str, env: &CommandEnv) -> anyhow::Result<()> {
     let (zone, currency) = (profile.timezone.name(), &profile.currency);
     let books = closed.map(|day| format!(", books closed until {day}")).unwrap_or_default();
     let line = format!("{}: {zone}, {currency} with {} decimals{books}", profile.name, profile.decimals);

@@ -102,6 +102,7 @@ pub async fn set_setting(conn: &mut Conn<'_>, tenant: i64, key: &str, value: Val
 /// The last day whose books are closed, where some are.
 pub async fn books_closed_until(conn: &mut Conn<'_>, tenant: i64) -> Result<Option<NaiveDate>> {
     let Some(day) = setting(conn, tenant, BOOKS_CLOSED).await? else { return Ok(None) };
-    let damaged = || Error::Damaged(format!("tenants.settings, {BOOKS_CLOSED} of tenant {tenant}: {day} is no day"));
+    let damaged =
+        || Error::Damaged(format!("tenants.settings, {BOOKS_CLOSED} of tenant {tenant}: {day} is no day"));
     day.as_str().and_then(|day| day.parse().ok()).map(Some).ok_or_else(damaged)
 }

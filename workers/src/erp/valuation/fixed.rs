@@ -105,7 +105,10 @@ mod tests {
 
     #[test]
     fn half_a_unit_is_rounded_up_and_away_from_zero() {
-        assert_eq!([ratio(5, 1, 10), ratio(4, 1, 10), ratio(-5, 1, 10), ratio(-4, 1, 10)], [Ok(1), Ok(0), Ok(-1), Ok(0)]);
+        assert_eq!(
+            [ratio(5, 1, 10), ratio(4, 1, 10), ratio(-5, 1, 10), ratio(-4, 1, 10)],
+            [Ok(1), Ok(0), Ok(-1), Ok(0)]
+        );
         assert_eq!(ratio(100, 1, 3), Ok(33));
         assert_eq!(whole(dec("10.005"), 2), Ok(1001));
         assert_eq!(whole(dec("-10.005"), 2), Ok(-1001));

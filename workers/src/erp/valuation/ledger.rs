@@ -93,7 +93,13 @@ impl Ledger {
     ///
     /// # Errors
     /// When a number does not fit.
-    pub fn know(&mut self, id: i64, quantity: Decimal, value: Decimal, expensed: Decimal) -> Result<(), ValuationError> {
+    pub fn know(
+        &mut self,
+        id: i64,
+        quantity: Decimal,
+        value: Decimal,
+        expensed: Decimal,
+    ) -> Result<(), ValuationError> {
         if self.records.get(id).is_some() {
             return Ok(());
         }

@@ -81,7 +81,8 @@ impl Queue {
 
     fn next(&self, prefer_rate: Option<Decimal>) -> Option<usize> {
         let there = |bin: &Bin| bin.quantity > Decimal::ZERO;
-        let preferred = prefer_rate.and_then(|rate| self.bins.iter().position(|b| there(b) && b.rate == rate));
+        let preferred =
+            prefer_rate.and_then(|rate| self.bins.iter().position(|b| there(b) && b.rate == rate));
         preferred.or_else(|| match self.order {
             Order::Fifo => self.bins.iter().position(there),
             Order::Lifo => self.bins.iter().rposition(there),

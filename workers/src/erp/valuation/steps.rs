@@ -87,8 +87,7 @@ impl Ledger {
             let rate = self.known_rate(entry.place);
             let hint = self.hints.get(&entry.id).copied().unwrap_or_default();
             let value = rate.map_or(Ok(0), |rate| rate.times(taken.missing))? + hint;
-            let debt =
-                Debt { movement: entry.id, since: entry.at, transfer, quantity: taken.missing, value };
+            let debt = Debt { movement: entry.id, since: entry.at, transfer, quantity: taken.missing, value };
             let pool = self.pool(entry.place);
             pool.debts.push_back(debt);
             pool.last = pool.last.or(rate);

@@ -23,8 +23,19 @@ fn or_dash<T: ToString>(value: Option<T>) -> String {
 }
 
 impl Record for Run {
-    const COLUMNS: &'static [&'static str] =
-        &["ID", "STATUS", "WHAT", "SCOPE", "AS OF", "PRODUCTS", "REFUSED", "MOVEMENTS", "WAS", "IS", "ASKED FOR"];
+    const COLUMNS: &'static [&'static str] = &[
+        "ID",
+        "STATUS",
+        "WHAT",
+        "SCOPE",
+        "AS OF",
+        "PRODUCTS",
+        "REFUSED",
+        "MOVEMENTS",
+        "WAS",
+        "IS",
+        "ASKED FOR",
+    ];
 
     fn cells(&self) -> Vec<String> {
         let what = match (&self.product, &self.location) {

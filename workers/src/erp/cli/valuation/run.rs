@@ -34,8 +34,10 @@ pub(super) async fn run(args: &Args, tenant: &Tenant, env: &CommandEnv) -> anyho
     let run_id = requested.run_id;
     if !args.follow {
         let waits = if requested.duplicate { "waits already" } else { "is queued" };
-        let line =
-            format!("valuation {run_id} {waits}; look: fairlane erp valuation show {run_id} -t {}", tenant.slug());
+        let line = format!(
+            "valuation {run_id} {waits}; look: fairlane erp valuation show {run_id} -t {}",
+            tenant.slug()
+        );
         let result =
             json!({ "run_id": run_id, "job_id": requested.job_id, "duplicate": requested.duplicate });
         return Ok(env.output.result(&result, Some(&run_id.to_string()), &[line])?);

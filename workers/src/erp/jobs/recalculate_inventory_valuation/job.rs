@@ -140,7 +140,9 @@ async fn tell_of_refusals<S>(
     let Progress { run_id, refused, .. } = progress;
     let alert = AlertNotification::warning(
         format!("{refused} products were not valued"),
-        format!("Valuation {run_id} left {refused} products as they were. Why: fairlane erp valuation show {run_id} --refused"),
+        format!(
+            "Valuation {run_id} left {refused} products as they were. Why: fairlane erp valuation show {run_id} --refused"
+        ),
         json!({ "run_id": run_id, "refused": refused }),
     );
     let audience = Audience::holders(RESTATE).about("valuation", *run_id);

@@ -47,7 +47,8 @@ impl RecalculateInventoryValuation {
         let product = self.product.as_ref()?;
         let day = self.as_of.map(|day| day.to_string()).unwrap_or_default();
         let method = self.method.map_or("", Method::as_str);
-        let (place, forced) = (self.location.as_deref().unwrap_or_default(), self.forced_by.unwrap_or_default());
+        let (place, forced) =
+            (self.location.as_deref().unwrap_or_default(), self.forced_by.unwrap_or_default());
         Some(format!("{product}|{}|{method}|{day}|{place}|{forced}", self.scope))
     }
 

@@ -47,7 +47,10 @@ impl Plan {
         if let Some(user) = job.forced_by
             && !may_restate(conn, tenant, user).await?
         {
-            return Err(Error::NotFound { what: "user who may restate closed books", name: user.to_string() });
+            return Err(Error::NotFound {
+                what: "user who may restate closed books",
+                name: user.to_string(),
+            });
         }
         let profile = profiles::find(conn, tenant).await?;
         let closed = match job.forced_by {

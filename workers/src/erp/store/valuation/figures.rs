@@ -80,7 +80,9 @@ pub async fn before(
         .bind(until)
         .fetch_all(conn)
         .await?;
-    rows.iter().map(|row| Ok((row.get("movement_id")?, (row.get("value")?, row.get("provisional")?)))).collect()
+    rows.iter()
+        .map(|row| Ok((row.get("movement_id")?, (row.get("value")?, row.get("provisional")?))))
+        .collect()
 }
 
 /// What the pools of a product are worth now, those at a location where one is named; none where it was never valued.
@@ -108,7 +110,8 @@ pub async fn save_movements(
     all: bool,
 ) -> Result<u64> {
     if all {
-        let gone = sql!("delete from movement_valuations where tenant_id = $1 and scope = $2 and product_id = $3");
+        let gone =
+            sql!("delete from movement_valuations where tenant_id = $1 and scope = $2 and product_id = $3");
         of.query(gone).execute(conn).await?;
     }
     let (mut page, mut saved) = (Vec::with_capacity(PAGE), 0);
@@ -148,7 +151,13 @@ async fn upsert(conn: &mut Conn<'_>, of: Of, values: &[MovementValue]) -> Result
             .bind(values.iter().map(|one| one.provisional).collect::<Vec<_>>()),
         Dialect::Sqlite => {
             let row = |one: &MovementValue| {
-                (one.movement, text(one.quantity), text(one.value), text(one.expensed), i32::from(one.provisional))
+                (
+                    one.movement,
+                    text(one.quantity),
+                    text(one.value),
+                    text(one.expensed),
+                    i32::from(one.provisional),
+                )
             };
             statement.bind(json_rows(&values.iter().map(row).collect::<Vec<_>>())?)
         }
