@@ -28,7 +28,7 @@ deny:
 
 # Kill workers for a long while and count what is left. Takes some minutes.
 campaign:
-    FAIRLANE_TEST_CAMPAIGN=full cargo test --release -p fairlane-workers --test kills --test workflows -- --nocapture
+    FAIRLANE_TEST_CAMPAIGN=full cargo test --release -p fairlane-workers --test kills --test workflows --test valuation -- --nocapture
 
 # Measure a verb of `fairlane bench` beside its floor: just bench drain -d postgres://..
 bench verb *arguments:

@@ -17,6 +17,7 @@ pub mod sms;
 mod state;
 pub mod store;
 pub mod webhooks;
+pub mod valuation;
 
 use fairlane::Registry;
 use fairlane::store::migrate::MigrationLine;
@@ -29,9 +30,10 @@ use events::{
 use jobs::process_bulk_import::ProcessBulkImport;
 use jobs::process_bulk_import::undo::UndoBulkImport;
 use jobs::scan_expiring_stock::ScanExpiringStock;
-use jobs::{RecomputeCustomerStatistics, ScanOverdueInvoices, SendMail, SendMessage};
-use jobs::{RecomputeCustomerStatistics, ScanOverdueInvoices, SendMail};
-use jobs::{ReleaseDeferred, SendBulkNotifications, SendCampaignChunk};
+use jobs::{
+    RecalculateInventoryValuation, RecomputeCustomerStatistics, ReleaseDeferred, ScanOverdueInvoices,
+    SendBulkNotifications, SendCampaignChunk, SendMail, SendMessage,
+};
 use listeners::{
     CheckStockLevel, CreateCustomerFromLead, GenerateInvoiceFromOrder, NotifyOrderStatus,
     NotifyPurchaseOrderApproval, PostGoodsReceipt, SendInvoiceToCustomer, SendLowStockNotification,
@@ -45,6 +47,7 @@ pub fn registry() -> Registry<Erp> {
     Registry::new()
         .job::<ProcessBulkImport>()
         .job::<UndoBulkImport>()
+        .job::<RecalculateInventoryValuation>()
         .job::<RecomputeCustomerStatistics>()
         .job::<ScanOverdueInvoices>()
         .job::<ScanExpiringStock>()

@@ -45,6 +45,8 @@ pub(crate) struct Names {
     pub(crate) receipt_id: i64,
     pub(crate) movement_id: i64,
     pub(crate) import_id: i64,
+    /// A valuation of the stock.
+    pub(crate) run_id: i64,
     /// What a notification is told under.
     pub(crate) notice: String,
     /// The user's copy of it.
@@ -109,6 +111,7 @@ impl Names {
             receipt_id: id(27),
             movement_id: id(25),
             import_id: id(26),
+            run_id: id(30),
             notice: "news:nobodys".into(),
             notification: "00000000-0000-7000-8000-00000000dead".into(),
             delivery_id: id(28),
@@ -162,6 +165,7 @@ impl Names {
             (self.receipt_id.to_string(), "receipt-id"),
             (self.movement_id.to_string(), "movement-id"),
             (self.import_id.to_string(), "import-id"),
+            (self.run_id.to_string(), "run-id"),
             (self.notice.clone(), "notice"),
             (self.notification.clone(), "notification"),
             (self.delivery_id.to_string(), "delivery-id"),

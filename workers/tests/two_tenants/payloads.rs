@@ -15,6 +15,9 @@ use fairlane_workers::erp::jobs::scan_expiring_stock::ScanExpiringStock;
 use fairlane_workers::erp::jobs::{RecomputeCustomerStatistics, ScanOverdueInvoices, SendMail, SendMessage};
 use fairlane_workers::erp::jobs::{RecomputeCustomerStatistics, ScanOverdueInvoices, SendMail};
 use fairlane_workers::erp::jobs::{ReleaseDeferred, SendBulkNotifications, SendCampaignChunk};
+use fairlane_workers::erp::jobs::{
+    RecalculateInventoryValuation, RecomputeCustomerStatistics, ScanOverdueInvoices, SendMail,
+};
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -99,6 +102,11 @@ pub(crate) const JOBS: &[HostileJob] = &[
     job!(ProcessBulkImport, |names| ProcessBulkImport {
         import_id: names.import_id,
         import_type: "products".into()
+    }),
+    job!(RecalculateInventoryValuation, |names| RecalculateInventoryValuation {
+        product: Some(names.sku.clone()),
+        location: Some(names.location.clone()),
+        ..RecalculateInventoryValuation::default()
     }),
     job!(RecomputeCustomerStatistics, |names| RecomputeCustomerStatistics { customer_id: names.customer_id }),
     job!(ScanOverdueInvoices, |names| ScanOverdueInvoices {}),

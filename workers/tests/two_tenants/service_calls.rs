@@ -15,10 +15,11 @@ use fairlane_workers::erp::services::products::ProductChange;
 use fairlane_workers::erp::services::profiles::ProfileChange;
 use fairlane_workers::erp::services::purchase_orders::{NewOrder, NewPurchaseLine};
 use fairlane_workers::erp::services::receipts::{Arrival, ArrivedLine};
+use fairlane_workers::erp::services::valuation::NewRun;
 use fairlane_workers::erp::services::vendors::{NewVendor, VendorChange};
 use fairlane_workers::erp::services::{
     campaigns, customers, deliveries, invoices, leads, locations, mail_templates, orders, payments, products,
-    profiles, purchase_orders, receipts, scanners, statistics, timing, users, vendors,
+    profiles, purchase_orders, receipts, scanners, statistics, timing, users, valuation, vendors,
 };
 
 use super::calls::{Call, call};
@@ -272,6 +273,18 @@ pub(crate) const CALLS: &[Call] = &[
         of,
         dec("10")
     )),
+    call!("profiles::close_books", "-", All, |tx, of, own, given| profiles::close_books(tx, of, None)),
+    call!("valuation::request", "product", Missing, |tx, of, own, given| async {
+        let new = NewRun { product: Some(given.sku.clone()), ..NewRun::default() };
+        valuation::request(tx, of, &new).await
+    }),
+    call!("valuation::request", "location", Missing, |tx, of, own, given| async {
+        let new = NewRun { location: Some(given.location.clone()), ..NewRun::default() };
+        valuation::request(tx, of, &new).await
+    }),
+    call!("valuation::request", "user", Missing, |tx, of, own, given| async {
+        valuation::request(tx, of, &NewRun { forced_by: Some(given.user), ..NewRun::default() }).await
+    }),
     call!("scanners::ensure", "-", All, |tx, of, own, given| scanners::ensure(tx, of)),
     call!("scanners::switch", "-", All, |tx, of, own, given| scanners::switch(tx, of, None, false, "test")),
     call!("scanners::stored", "-", All, |tx, of, own, given| async {

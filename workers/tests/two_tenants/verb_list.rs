@@ -38,6 +38,7 @@ pub(crate) const VERBS: &[Verb] = &[
     apart("demo"),
     apart("bench import"),
     apart("bench campaign"),
+    apart("bench valuation"),
     does("erp customer add", "NEW --name New", &[]),
     does("erp customer set-email", "[customer] eve@example.com", &["[customer] eve@example.com"]),
     does("erp customer update", "[customer] --phone 123", &["[customer] --name Eve"]),
@@ -138,6 +139,15 @@ pub(crate) const VERBS: &[Verb] = &[
     does("erp stock reverse", "[movement-id]", &["[movement-id]"]),
     does("erp stock rebuild", "", &[]),
     does("erp stock terms", "--negative allow", &[]),
+    does(
+        "erp valuation run",
+        "--product [sku] --location [location]",
+        &["--product [sku]", "--location [location]", "--product {sku} --force --user [email]"],
+    ),
+    reads("erp valuation list", "", &[]),
+    reads("erp valuation show", "[run-id]", &["[run-id]"]),
+    reads("erp valuation of", "[sku] --scope location", &["[sku]"]),
+    reads("erp valuation age", "--product [sku] --scope location", &["--product [sku]"]),
     does("erp product create", "NEW --name New", &[]),
     does(
         "erp product update",

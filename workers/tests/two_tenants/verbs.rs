@@ -20,6 +20,7 @@ pub(crate) fn commands() -> Vec<(&'static str, Box<dyn DomainCommand>)> {
         ("ImportsCommand", Box::new(erp::cli::ImportsCommand)),
         ("BenchImportCommand", Box::new(erp::cli::BenchImportCommand)),
         ("BenchCampaignCommand", Box::new(erp::cli::BenchCampaignCommand)),
+        ("BenchValuationCommand", Box::new(erp::cli::BenchValuationCommand)),
         ("ErpCommand", Box::new(erp::cli::ErpCommand)),
         ("StatsCommand", Box::new(erp::cli::StatsCommand)),
         ("NotificationsCommand", Box::new(erp::cli::NotificationsCommand)),

@@ -27,14 +27,16 @@ use fairlane_workers::erp::services::profiles::ProfileChange;
 use fairlane_workers::erp::services::purchase_orders::{NewOrder, NewPurchaseLine};
 use fairlane_workers::erp::services::receipts::{Arrival, ArrivedLine};
 use fairlane_workers::erp::services::stock::{self, MovementKind, NamedLot, NewMovement, Source};
+use fairlane_workers::erp::services::valuation::NewRun;
 use fairlane_workers::erp::services::vendors::NewVendor;
 use fairlane_workers::erp::services::webhooks::Keeper;
 use fairlane_workers::erp::services::{
     campaigns, customers, devices, invoices, leads, locations, orders, payments, products, profiles, purchase_orders,
-    receipts, timing, users, vendors, webhooks,
+    receipts, timing, users, valuation, vendors, webhooks,
 };
 use fairlane_workers::erp::settings::ImportSettings;
 use fairlane_workers::erp::store::preferences::suppress;
+use fairlane_workers::erp::valuation::Scope;
 use fairlane_workers::erp::{Erp, registry};
 use rust_decimal::Decimal;
 use tempfile::TempDir;
@@ -220,6 +222,7 @@ impl<'t> Building<'t> {
         self.sales(side, &mut names).await;
         self.purchases(side, &mut names).await;
         names.import_id = self.import(side, more).await;
+        names.run_id = self.value(side, &names).await;
         self.tell(side, mark, &names).await;
         self.reach(side, mark, more, &mut names).await;
         self.campaigns(side, mark, more, &mut names).await;
@@ -229,7 +232,8 @@ impl<'t> Building<'t> {
     async fn base(&self, side: &Side, mark: &str, names: &mut Names) {
         let of = &side.tenant;
         let mut tx = of.begin().await.unwrap();
-        let permissions = ["billing.view", "inventory.alerts", "procurement", "sales.view"];
+        let permissions =
+            ["billing.view", "inventory.alerts", "procurement", "sales.view", valuation::RESTATE];
         let name = format!("{mark} Ana");
         names.user = users::ensure(&mut tx, of, &name, &names.email, &permissions).await.unwrap();
         for code in [names.location.clone(), names.other_location.clone()] {
@@ -333,6 +337,15 @@ impl<'t> Building<'t> {
         (names.draft_po_id, names.draft_po) = (draft.id, draft.number);
         (names.pending_po_id, names.pending_po) = (pending.id, pending.number);
         (names.approved_po_id, names.approved_po) = (approved.id, approved.number);
+    }
+
+    /// A valuation of the product, which the worker does; by location, for the rest is filled in.
+    async fn value(&self, side: &Side, names: &Names) -> i64 {
+        let mut tx = side.tenant.begin().await.unwrap();
+        let new = NewRun { product: Some(names.sku.clone()), scope: Scope::Location, ..NewRun::default() };
+        let requested = valuation::request(&mut tx, &side.tenant, &new).await.unwrap();
+        tx.commit().await.unwrap();
+        requested.run_id
     }
 
     /// A notification that goes to a user by mail too, words for mails, an address that takes none.

@@ -5,6 +5,7 @@ mod bench_import;
 mod callback;
 mod campaign;
 mod campaign_follow;
+mod bench_valuation;
 mod customer;
 mod events;
 mod goods;
@@ -30,6 +31,7 @@ mod template;
 mod user_mail;
 mod user_reach;
 mod user_timing;
+mod valuation;
 mod vendor;
 mod webhook;
 
@@ -45,6 +47,7 @@ use super::store::reading;
 
 pub use bench_campaign::BenchCampaignCommand;
 pub use bench_import::BenchImportCommand;
+pub use bench_valuation::BenchValuationCommand;
 pub use import::ImportCommand;
 pub use imports::ImportsCommand;
 pub use notifications::NotificationsCommand;
@@ -94,6 +97,9 @@ enum Noun {
     /// What is there and what moves: levels, movements, counts, transfers, alerts
     #[command(subcommand)]
     Stock(stock::Stock),
+    /// What the stock is worth: layers, averages, ages
+    #[command(subcommand)]
+    Valuation(valuation::Valuation),
     /// Products of the catalogue
     #[command(subcommand)]
     Product(product::Product),
@@ -143,6 +149,7 @@ impl DomainCommand for ErpCommand {
                 Noun::Goods(verb) => goods::run(&verb, &tenant, &env).await?,
                 Noun::Scanners(verb) => scanners::run(&verb, &tenant, &env).await?,
                 Noun::Stock(verb) => stock::run(&verb, &tenant, &env).await?,
+                Noun::Valuation(verb) => valuation::run(&verb, &tenant, &env).await?,
                 Noun::Product(verb) => product::run(&verb, &tenant, &env).await?,
                 Noun::Location(verb) => location::run(&verb, &tenant, &env).await?,
                 Noun::User(verb) => people::run_user(&verb, &tenant, &env).await?,

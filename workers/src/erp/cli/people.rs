@@ -1,5 +1,6 @@
 //! `erp user ...`, `erp profile show|set`.
 
+use chrono::NaiveDate;
 use clap::Subcommand;
 use fairlane::Tenant;
 use fairlane::cli::{CommandEnv, Page, Record, printable};
@@ -109,7 +110,24 @@ pub(super) enum Profile {
         /// The least severity of which text messages are sent: info, success, warning or critical
         #[arg(long, value_name = "SEVERITY", value_parser = severity)]
         sms_from: Option<Severity>,
+        /// The last day whose books are closed, or none: what the stock was worth until then stays
+        #[arg(long, value_name = "DAY", value_parser = day_or_none)]
+        books_closed_until: Option<Closed>,
     },
+}
+
+/// The last day of closed books; none opens them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Closed(Option<NaiveDate>);
+
+fn day_or_none(word: &str) -> Result<Closed, String> {
+    match word {
+        "none" => Ok(Closed(None)),
+        day => day
+            .parse()
+            .map(|day| Closed(Some(day)))
+            .map_err(|_| "it must be a day (YYYY-MM-DD) or none".into()),
+    }
 }
 
 fn severity(word: &str) -> Result<Severity, String> {
@@ -213,35 +231,39 @@ pub(super) fn shown(env: &CommandEnv, user: &Row, what: &str) -> anyhow::Result<
 }
 
 pub(super) async fn run_profile(verb: &Profile, tenant: &Tenant, env: &CommandEnv) -> anyhow::Result<()> {
-    let profile = match verb {
-        Profile::Show => {
-            let id = tenant.id().await?;
-            let mut tx = reading(tenant).await?;
-            store::profiles::find(&mut tx.conn(), id).await?
-        }
-        Profile::Set { name, timezone, currency, decimals, over_delivery, sms_from } => {
+    match verb {
+        Profile::Show => {}
+        Profile::Set { name, timezone, currency, decimals, over_delivery, sms_from, books_closed_until } => {
             let currency = currency.clone().map(|code| (code, *decimals));
             let change = ProfileChange { name: name.clone(), timezone: timezone.clone(), currency };
             let mut tx = tenant.begin().await?;
-            let profile = profiles::change(&mut tx, tenant, &change).await?;
+            profiles::change(&mut tx, tenant, &change).await?;
             if let Some(percent) = over_delivery {
                 profiles::set_over_delivery(&mut tx, tenant, *percent).await?;
             }
             if let Some(severity) = sms_from {
                 profiles::set_sms_from(&mut tx, tenant, *severity).await?;
             }
+            if let Some(Closed(day)) = books_closed_until {
+                profiles::close_books(&mut tx, tenant, *day).await?;
+            }
             tx.commit().await?;
-            profile
         }
-    };
-    show(&profile, tenant.slug(), env)
+    }
+    let id = tenant.id().await?;
+    let mut tx = reading(tenant).await?;
+    let profile = store::profiles::find(&mut tx.conn(), id).await?;
+    let closed = store::profiles::books_closed_until(&mut tx.conn(), id).await?;
+    show(&profile, closed, tenant.slug(), env)
 }
 
-fn show(profile: &Stored, slug: &str, env: &CommandEnv) -> anyhow::Result<()> {
+fn show(profile: &Stored, closed: Option<NaiveDate>, slug: &str, env: &CommandEnv) -> anyhow::Result<()> {
     let (zone, currency) = (profile.timezone.name(), &profile.currency);
-    let line = format!("{}: {zone}, {currency} with {} decimals", profile.name, profile.decimals);
+    let books = closed.map(|day| format!(", books closed until {day}")).unwrap_or_default();
+    let line = format!("{}: {zone}, {currency} with {} decimals{books}", profile.name, profile.decimals);
     let result = json!({
         "tenant": slug, "name": profile.name, "timezone": zone, "currency": currency, "decimals": profile.decimals,
+        "books_closed_until": closed,
     });
     Ok(env.output.result(&result, Some(slug), &[printable(&line)])?)
 }

@@ -5,6 +5,8 @@ use fairlane::{Aggregate, Event};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
+use crate::erp::valuation::{Method, Scope};
+
 /// A movement was added to the ledger of the stock; it never changes afterwards.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StockMovementRecorded {
@@ -109,5 +111,37 @@ impl Event for StockExpiring {
 
     fn aggregate(&self) -> Option<Aggregate> {
         Some(Aggregate { kind: "batch", id: self.batch_id.to_string(), version: None })
+    }
+}
+
+/// The stock of a product is worth another amount than it was when it was valued last. Beside the events that business is
+/// made of ([`CATALOGUE`](super::CATALOGUE)): it tells of a computation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ValuationRecalculated {
+    /// The run, in the log of valuations.
+    pub run_id: i64,
+    /// The product.
+    pub product_id: i64,
+    /// The product's code.
+    pub sku: String,
+    /// What a pool is.
+    pub scope: Scope,
+    /// How it was valued.
+    pub method: Method,
+    /// How many there are.
+    pub quantity: Decimal,
+    /// What they were worth; nothing where they were never valued.
+    pub old_value: Option<Decimal>,
+    /// What they are worth.
+    pub value: Decimal,
+    /// The place of the last movement that is in it.
+    pub as_of_seq: i64,
+}
+
+impl Event for ValuationRecalculated {
+    const NAME: &'static str = "inventory.valuation.recalculated";
+
+    fn aggregate(&self) -> Option<Aggregate> {
+        Some(Aggregate { kind: "stock", id: self.product_id.to_string(), version: Some(self.as_of_seq) })
     }
 }

@@ -12,7 +12,7 @@ use fairlane::Event;
 pub use billing::{InvoiceGenerated, InvoiceOverdue, InvoicePaymentReceived};
 pub use catalog::{Change, ProductCreated, ProductDeleted, ProductUpdated};
 pub use crm::{CustomerCreated, LeadConverted};
-pub use inventory::{LowStockDetected, StockExpiring, StockMovementRecorded};
+pub use inventory::{LowStockDetected, StockExpiring, StockMovementRecorded, ValuationRecalculated};
 pub use procurement::{GoodsReceived, PurchaseOrderApproved, ReceivedLine};
 pub use sales::{DeliveredLine, OrderApproved, OrderCreated, OrderFulfilled};
 

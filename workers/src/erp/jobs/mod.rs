@@ -1,6 +1,7 @@
 //! The ERP domain's jobs.
 
 pub mod process_bulk_import;
+pub mod recalculate_inventory_valuation;
 mod recompute_customer_statistics;
 mod release_deferred;
 pub mod scan_expiring_stock;
@@ -10,6 +11,7 @@ mod send_campaign_chunk;
 pub mod send_mail;
 pub mod send_message;
 
+pub use recalculate_inventory_valuation::RecalculateInventoryValuation;
 pub use recompute_customer_statistics::RecomputeCustomerStatistics;
 pub use release_deferred::ReleaseDeferred;
 pub use scan_overdue_invoices::ScanOverdueInvoices;

@@ -23,6 +23,7 @@ pub mod statistics;
 pub mod stock;
 pub mod timing;
 pub mod users;
+pub mod valuation;
 pub mod vendors;
 pub mod webhooks;
 

@@ -1,5 +1,6 @@
 //! Setting a tenant up: its zone and its currency.
 
+use chrono::NaiveDate;
 use chrono_tz::Tz;
 use fairlane::{Error, Result, Tenant, Transaction};
 use rust_decimal::Decimal;
@@ -38,11 +39,24 @@ pub async fn set_over_delivery(tx: &mut Transaction, tenant: &Tenant, percent: D
 
 /// Sends text messages from this severity on: critical alone, unless something else is set.
 pub async fn set_sms_from(tx: &mut Transaction, tenant: &Tenant, severity: Severity) -> Result<()> {
+    let severity = Value::String(severity.as_str().into());
+    set(tx, tenant, profiles::SMS_FROM, severity).await
+}
+
+/// Closes the books up to a day, or opens them all: what the stock was worth until then is not valued anew unless somebody
+/// who may (`inventory.valuation.restate`) has it done.
+pub async fn close_books(tx: &mut Transaction, tenant: &Tenant, until: Option<NaiveDate>) -> Result<()> {
+    let day = until.map_or(Value::Null, |day| Value::String(day.to_string()));
+    set(tx, tenant, profiles::BOOKS_CLOSED, day).await
+}
+
+/// A setting belongs to a profile, which is stored with the first one.
+async fn set(tx: &mut Transaction, tenant: &Tenant, setting: &str, value: Value) -> Result<()> {
     let id = tenant.id().await?;
     let conn = &mut tx.conn();
     let profile = profiles::find(conn, id).await?;
     profiles::save(conn, id, &profile).await?;
-    profiles::set_setting(conn, id, profiles::SMS_FROM, Value::String(severity.as_str().into())).await
+    profiles::set_setting(conn, id, setting, value).await
 }
 
 /// Changes a tenant's profile. Orders and invoices keep the currency they were made in; the scanners run in its zone.

@@ -21,6 +21,7 @@
 //! | [`batches`] | `batches` |
 //! | [`stock`] | `stock_ledgers`, `stock_movements`, `stock_levels`, `stock_reservations` |
 //! | [`alerts`] | `stock_alerts` |
+//! | [`valuation`] | what the stock is worth, and the log of valuing it |
 //! | [`sequences`] | `number_sequences` |
 //! | [`notifications`] | `notification_messages`, `notifications` |
 //! | [`deliveries`], [`delivery_lists`] | `notification_deliveries` |
@@ -66,6 +67,7 @@ pub mod sequences;
 pub mod statistics;
 pub mod stock;
 pub mod timing;
+pub mod valuation;
 pub mod vendors;
 pub mod webhooks;
 

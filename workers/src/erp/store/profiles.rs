@@ -11,6 +11,8 @@ pub const OVER_DELIVERY: &str = "over_delivery_percent";
 
 /// The setting that names the least severity of which text messages are sent.
 pub const SMS_FROM: &str = "sms_from_severity";
+/// The setting of the last day whose books are closed: values of the stock up to it stay what they are.
+pub const BOOKS_CLOSED: &str = "books_closed_until";
 
 /// A tenant's name, zone and currency.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,4 +99,12 @@ pub async fn set_setting(conn: &mut Conn<'_>, tenant: i64, key: &str, value: Val
         .execute(conn)
         .await?;
     Ok(())
+}
+
+/// The last day whose books are closed, where some are.
+pub async fn books_closed_until(conn: &mut Conn<'_>, tenant: i64) -> Result<Option<NaiveDate>> {
+    let Some(day) = setting(conn, tenant, BOOKS_CLOSED).await? else { return Ok(None) };
+    let damaged =
+        || Error::Damaged(format!("tenants.settings, {BOOKS_CLOSED} of tenant {tenant}: {day} is no day"));
+    day.as_str().and_then(|day| day.parse().ok()).map(Some).ok_or_else(damaged)
 }
