@@ -21,6 +21,8 @@
 //! | [`batches`] | `batches` |
 //! | [`stock`] | `stock_ledgers`, `stock_movements`, `stock_levels`, `stock_reservations` |
 //! | [`alerts`] | `stock_alerts` |
+//! | [`returns`] | `sales_returns`, `sales_return_lines` |
+//! | [`reports`], [`report_rows`] | `reports`; what reports are made of |
 //! | [`sequences`] | `number_sequences` |
 //! | [`notifications`] | `notification_messages`, `notifications` |
 //! | [`deliveries`], [`delivery_lists`] | `notification_deliveries` |
@@ -48,6 +50,9 @@ pub mod profiles;
 pub mod purchase_orders;
 pub mod receipts;
 pub mod reminders;
+pub mod report_rows;
+pub mod reports;
+pub mod returns;
 pub mod sequences;
 pub mod statistics;
 pub mod stock;

@@ -154,13 +154,18 @@ pub struct NewOrder {
     pub decimals: u32,
     /// What it comes to.
     pub amounts: Amounts,
+    /// When it was taken; now without it.
+    pub ordered_at: Option<DateTime<Utc>>,
+    /// The country it goes to, where that is known.
+    pub country: Option<String>,
 }
 
 /// Adds an order with its lines; returns its number inside the database.
 pub async fn insert(conn: &mut Conn<'_>, tenant: i64, new: &NewOrder, lines: &[OrderLine]) -> Result<i64> {
     let id = query(sql!(
-        "insert into sales_orders (tenant_id, number, customer_id, currency, decimals, net, tax, total, ordered_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, {now}) returning id"
+        "insert into sales_orders (tenant_id, number, customer_id, currency, decimals, net, tax, total, ordered_at,
+             country)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, coalesce($9, {now}), $10) returning id"
     ))
     .bind(tenant)
     .bind(new.number.as_str())
@@ -170,6 +175,8 @@ pub async fn insert(conn: &mut Conn<'_>, tenant: i64, new: &NewOrder, lines: &[O
     .bind(new.amounts.net)
     .bind(new.amounts.tax)
     .bind(new.amounts.total)
+    .bind(new.ordered_at)
+    .bind(new.country.as_deref())
     .fetch_one(conn)
     .await?
     .get("id")?;

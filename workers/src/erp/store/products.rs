@@ -226,6 +226,8 @@ pub async fn referring(conn: &mut Conn<'_>, tenant: i64, id: i64) -> Result<Vec<
                 select 1 from purchase_order_lines where tenant_id = $1 and product_id = $2)
             union all select 'goods receipts', exists (
                 select 1 from goods_receipt_lines where tenant_id = $1 and product_id = $2)
+            union all select 'returns', exists (
+                select 1 from sales_return_lines where tenant_id = $1 and product_id = $2)
             union all select 'stock movements', exists (
                 select 1 from stock_movements where tenant_id = $1 and product_id = $2)
          ) w where w.there"
