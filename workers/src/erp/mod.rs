@@ -8,6 +8,7 @@ pub mod listeners;
 pub mod mail;
 pub mod money;
 pub mod notifications;
+pub mod reports;
 pub mod services;
 pub mod settings;
 mod state;
@@ -24,6 +25,7 @@ use events::{
 use jobs::process_bulk_import::ProcessBulkImport;
 use jobs::process_bulk_import::undo::UndoBulkImport;
 use jobs::scan_expiring_stock::ScanExpiringStock;
+use jobs::{GenerateReport, RemoveOldReports};
 use jobs::{RecomputeCustomerStatistics, ScanOverdueInvoices, SendMail};
 use listeners::{
     CheckStockLevel, CreateCustomerFromLead, GenerateInvoiceFromOrder, NotifyOrderStatus,
@@ -42,6 +44,8 @@ pub fn registry() -> Registry<Erp> {
         .job::<ScanOverdueInvoices>()
         .job::<ScanExpiringStock>()
         .job::<SendMail>()
+        .job::<GenerateReport>()
+        .job::<RemoveOldReports>()
         .on::<CustomerCreated, UpdateCustomerStatistics>()
         .on::<LeadConverted, CreateCustomerFromLead>()
         .on::<OrderCreated, UpdateCustomerStatistics>()

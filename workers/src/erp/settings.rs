@@ -6,6 +6,8 @@ use fairlane::config::{Config, ConfigError, Kind, Problem, Setting, Settings, So
 use lettre::message::Mailbox;
 use secrecy::SecretString;
 
+use super::reports::REPORT_SETTINGS;
+
 /// The sections `mail` and `import`.
 pub const SETTINGS: &[Setting] = &[
     Setting::new(
@@ -97,7 +99,7 @@ pub const SETTINGS: &[Setting] = &[
 
 /// Everything the `fairlane` binary can be told: the engine's settings and the ERP's.
 pub fn settings() -> Settings {
-    Settings::engine().with(SETTINGS).check(check)
+    Settings::engine().with(SETTINGS).with(REPORT_SETTINGS).check(check)
 }
 
 /// Loads the configuration of the `fairlane` binary.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use fairlane::config::{Config, ConfigError};
 
 use super::mail::{Mailbox, Mailer, MemoryMailer, mailer};
+use super::reports::ReportSettings;
 use super::settings::{ImportSettings, MailSettings};
 
 /// The ERP's state: cloned for every run, so everything in it is cheap to clone.
@@ -23,6 +24,8 @@ pub struct Erp {
     pub mail_purchase_orders: bool,
     /// The settings of imports.
     pub import: Arc<ImportSettings>,
+    /// The settings of reports.
+    pub reports: Arc<ReportSettings>,
 }
 
 impl Erp {
@@ -36,6 +39,7 @@ impl Erp {
             unsubscribe_url: mail.unsubscribe_url,
             mail_purchase_orders: mail.purchase_orders,
             import: Arc::new(ImportSettings::read(config)?),
+            reports: Arc::new(ReportSettings::read(config)?),
         })
     }
 
@@ -58,6 +62,7 @@ impl Erp {
             unsubscribe_url: String::new(),
             mail_purchase_orders: false,
             import: Arc::new(import),
+            reports: Arc::new(ReportSettings::in_folder(".fairlane/reports")),
         }
     }
 

@@ -289,6 +289,18 @@ pub async fn request_cancel(conn: &mut Conn<'_>, tenant: i64, id: i64) -> Result
     Ok(touched == 1)
 }
 
+/// Whether the job that makes a report was cancelled in the queue.
+pub async fn is_job_cancelled(conn: &mut Conn<'_>, tenant: i64, job: Uuid) -> Result<bool> {
+    let row = query(sql!(
+        "select cancel_requested_at is not null as cancelled from fairlane_jobs where tenant_id = $1 and id = $2"
+    ))
+    .bind(tenant)
+    .bind(job)
+    .fetch_optional(conn)
+    .await?;
+    row.map_or(Ok(false), |row| row.get("cancelled"))
+}
+
 /// Whether a report waits for a job that is no longer live: see [`settle_orphans`].
 pub async fn has_orphans(conn: &mut Conn<'_>, tenant: i64) -> Result<bool> {
     query(sql!(
