@@ -12,6 +12,7 @@ fn main() -> ExitCode {
         .command(erp::cli::ImportCommand)
         .command(erp::cli::ImportsCommand)
         .command(erp::cli::BenchImportCommand)
+        .command(erp::cli::BenchReportCommand)
         .command(erp::cli::ErpCommand)
         .command(erp::cli::StatsCommand)
         .command(erp::cli::NotificationsCommand)

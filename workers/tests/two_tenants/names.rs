@@ -45,6 +45,12 @@ pub(crate) struct Names {
     pub(crate) receipt_id: i64,
     pub(crate) movement_id: i64,
     pub(crate) import_id: i64,
+    /// A report that is made.
+    pub(crate) report_id: i64,
+    /// A report that waits.
+    pub(crate) waiting_report_id: i64,
+    /// A link to the one that is made.
+    pub(crate) report_link: String,
     /// What a notification is told under.
     pub(crate) notice: String,
     /// The user's copy of it.
@@ -98,6 +104,9 @@ impl Names {
             receipt_id: id(27),
             movement_id: id(25),
             import_id: id(26),
+            report_id: id(30),
+            waiting_report_id: id(31),
+            report_link: "r1.1.1.1.AAAA".into(),
             notice: "news:nobodys".into(),
             notification: "00000000-0000-7000-8000-00000000dead".into(),
             delivery_id: id(28),
@@ -144,6 +153,9 @@ impl Names {
             (self.receipt_id.to_string(), "receipt-id"),
             (self.movement_id.to_string(), "movement-id"),
             (self.import_id.to_string(), "import-id"),
+            (self.report_id.to_string(), "report-id"),
+            (self.waiting_report_id.to_string(), "waiting-report-id"),
+            (self.report_link.clone(), "report-link"),
             (self.notice.clone(), "notice"),
             (self.notification.clone(), "notification"),
             (self.delivery_id.to_string(), "delivery-id"),

@@ -12,7 +12,9 @@ use fairlane_workers::erp::events::{
 use fairlane_workers::erp::jobs::process_bulk_import::ProcessBulkImport;
 use fairlane_workers::erp::jobs::process_bulk_import::undo::UndoBulkImport;
 use fairlane_workers::erp::jobs::scan_expiring_stock::ScanExpiringStock;
-use fairlane_workers::erp::jobs::{RecomputeCustomerStatistics, ScanOverdueInvoices, SendMail};
+use fairlane_workers::erp::jobs::{
+    GenerateReport, RecomputeCustomerStatistics, RemoveOldReports, ScanOverdueInvoices, SendMail,
+};
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -101,6 +103,8 @@ pub(crate) const JOBS: &[HostileJob] = &[
     job!(RecomputeCustomerStatistics, |names| RecomputeCustomerStatistics { customer_id: names.customer_id }),
     job!(ScanOverdueInvoices, |names| ScanOverdueInvoices {}),
     job!(ScanExpiringStock, |names| ScanExpiringStock {}),
+    job!(GenerateReport, |names| GenerateReport { report_id: Some(names.report_id), request: None }),
+    job!(RemoveOldReports, |names| RemoveOldReports {}),
     job!(SendMail, |names| SendMail { delivery_id: names.delivery_id }),
     job!(UndoBulkImport, |names| UndoBulkImport {
         import_id: names.import_id,

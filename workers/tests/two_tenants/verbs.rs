@@ -19,6 +19,7 @@ pub(crate) fn commands() -> Vec<(&'static str, Box<dyn DomainCommand>)> {
         ("ImportCommand", Box::new(erp::cli::ImportCommand)),
         ("ImportsCommand", Box::new(erp::cli::ImportsCommand)),
         ("BenchImportCommand", Box::new(erp::cli::BenchImportCommand)),
+        ("BenchReportCommand", Box::new(erp::cli::BenchReportCommand)),
         ("ErpCommand", Box::new(erp::cli::ErpCommand)),
         ("StatsCommand", Box::new(erp::cli::StatsCommand)),
         ("NotificationsCommand", Box::new(erp::cli::NotificationsCommand)),
@@ -77,6 +78,7 @@ impl World {
             .env_clear()
             .env("FAIRLANE_DATABASE_URL", &self.t.url)
             .env("FAIRLANE_IMPORT_FOLDER", "files")
+            .env("FAIRLANE_REPORTS_FOLDER", "reports")
             .stdin(std::process::Stdio::null())
             .stdout(std::process::Stdio::piped())
             .stderr(std::process::Stdio::piped());

@@ -209,7 +209,7 @@ fn submission(path: &Path) -> Submission<'_> {
 }
 
 /// A tenant of this measurement's own: nothing that is there already is touched.
-async fn new_tenant(fairlane: &Fairlane) -> anyhow::Result<Tenant> {
+pub(super) async fn new_tenant(fairlane: &Fairlane) -> anyhow::Result<Tenant> {
     let slug = format!("bench-{}", Uuid::now_v7().simple());
     let mut tx = fairlane.db().begin().await?;
     store::tenants::add(&mut tx.conn(), &slug, "Bench").await?;
@@ -218,7 +218,7 @@ async fn new_tenant(fairlane: &Fairlane) -> anyhow::Result<Tenant> {
 }
 
 /// Out of the way of other workers, whatever they drain.
-async fn move_to_queue(fairlane: &Fairlane, job: Uuid, queue: &str) -> anyhow::Result<()> {
+pub(super) async fn move_to_queue(fairlane: &Fairlane, job: Uuid, queue: &str) -> anyhow::Result<()> {
     let mut tx = fairlane.db().begin().await?;
     query(sql!("update fairlane_jobs set queue = $2 where id = $1"))
         .bind(job)
@@ -247,13 +247,13 @@ async fn clear(fairlane: &Fairlane, tenant: &Tenant) -> anyhow::Result<()> {
 }
 
 /// The largest memory of this process while it is watched.
-struct Memory {
+pub(super) struct Memory {
     peak: Arc<AtomicU64>,
     watcher: tokio::task::JoinHandle<()>,
 }
 
 impl Memory {
-    fn watch() -> Self {
+    pub(super) fn watch() -> Self {
         let peak = Arc::new(AtomicU64::new(0));
         let seen = peak.clone();
         let watcher = tokio::spawn(async move {
@@ -267,7 +267,7 @@ impl Memory {
         Self { peak, watcher }
     }
 
-    fn peak(self) -> u64 {
+    pub(super) fn peak(self) -> u64 {
         self.watcher.abort();
         self.peak.load(Ordering::Relaxed)
     }

@@ -1,6 +1,7 @@
 //! The verbs a person tries the ERP with: `fairlane erp customer|order|invoice|payment|po|stock ...`.
 
 mod bench_import;
+mod bench_report;
 mod customer;
 mod events;
 mod goods;
@@ -19,6 +20,7 @@ mod payment;
 mod people;
 mod product;
 mod purchase_order;
+mod report;
 mod scanners;
 mod stats;
 mod stock;
@@ -37,6 +39,7 @@ use super::store::people::find_by_email;
 use super::store::reading;
 
 pub use bench_import::BenchImportCommand;
+pub use bench_report::BenchReportCommand;
 pub use import::ImportCommand;
 pub use imports::ImportsCommand;
 pub use notifications::NotificationsCommand;
@@ -101,6 +104,9 @@ enum Noun {
     /// The words of mails
     #[command(subcommand)]
     Template(template::Template),
+    /// Reports: sales, inventory, finance, customers, procurement
+    #[command(subcommand)]
+    Report(report::Report),
 }
 
 impl DomainCommand for ErpCommand {
@@ -134,6 +140,7 @@ impl DomainCommand for ErpCommand {
                 Noun::User(verb) => people::run_user(&verb, &tenant, &env).await?,
                 Noun::Profile(verb) => people::run_profile(&verb, &tenant, &env).await?,
                 Noun::Template(verb) => template::run(&verb, &tenant, &env).await?,
+                Noun::Report(verb) => report::run(&verb, &tenant, &env).await?,
             }
             Ok(ExitCode::SUCCESS)
         })

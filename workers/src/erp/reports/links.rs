@@ -62,7 +62,10 @@ impl LinkKey {
     /// # Errors
     /// Whatever is wrong with a link that nobody signed for this tenant is answered alike; one that is over says so.
     pub fn open(&self, tenant: i64, link: &str, now: DateTime<Utc>) -> Result<i64> {
-        let invalid = || Error::NotFound { what: "link to a report", name: "that was given".into() };
+        let invalid = || Error::Refused {
+            what: "opening the report".into(),
+            why: "the link was not made for this tenant, or is damaged; copy all of it, or ask for another".into(),
+        };
         // People copy the whole address.
         let token = link.trim().rsplit('/').next().unwrap_or_default();
         let [version, owner, report, end, sum] =
@@ -71,7 +74,7 @@ impl LinkKey {
         let (owner, report, end) = (number(owner)?, number(report)?, number(end)?);
         let given = URL_SAFE_NO_PAD.decode(sum).map_err(|_| invalid())?;
         let right = self.sum(owner, report, end)?;
-        let signed = bool::from(right.as_slice().ct_eq(&given));
+        let signed = bool::from(right.as_slice().ct_eq(given.as_slice()));
         if !signed || version != "r1" || owner != tenant {
             return Err(invalid());
         }

@@ -2,6 +2,8 @@
 
 mod delivery;
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Datelike, Utc};
 use fairlane::db::Conn;
 use fairlane::{Error, Result, Tenant, Transaction};
@@ -266,27 +268,28 @@ pub(super) async fn checked(conn: &mut Conn<'_>, tenant: i64, lines: &[NewLine])
             why: format!("it has {} lines, it needs 1 to {MOST_LINES}", lines.len()),
         });
     }
-    let mut checked = Vec::with_capacity(lines.len());
-    for (line_no, line) in (1..).zip(lines) {
-        checked.push(resolved(conn, tenant, line_no, line).await?);
-    }
-    Ok(checked)
+    let skus: Vec<String> = lines.iter().filter_map(|line| line.sku.clone()).collect();
+    let products = products::by_skus(conn, tenant, &skus).await?;
+    (1..).zip(lines).map(|(line_no, line)| resolved(&products, line_no, line)).collect()
 }
 
-async fn resolved(conn: &mut Conn<'_>, tenant: i64, line_no: i64, line: &NewLine) -> Result<OrderLine> {
+fn resolved(products: &HashMap<String, Product>, line_no: i64, line: &NewLine) -> Result<OrderLine> {
     let product = match &line.sku {
-        Some(sku) => Some(products::by_sku(conn, tenant, sku).await?),
+        Some(sku) => {
+            let product = products.get(sku);
+            Some(product.ok_or_else(|| Error::NotFound { what: "product", name: sku.clone() })?)
+        }
         None => None,
     };
-    if let Some(product) = product.as_ref().filter(|product| !product.active) {
+    if let Some(product) = product.filter(|product| !product.active) {
         let (what, why) =
             (format!("an order of product {}", product.sku), "the product is not active".into());
         return Err(Error::Refused { what, why });
     }
     Ok(OrderLine {
         line_no,
-        product_id: product.as_ref().map(|product| product.id),
-        sku: product.map(|product| product.sku),
+        product_id: product.map(|product| product.id),
+        sku: product.map(|product| product.sku.clone()),
         description: one_line(&format!("the description of line {line_no}"), &line.description, 500)?,
         terms: LineTerms {
             quantity: line.quantity,

@@ -41,6 +41,7 @@ pub mod leads;
 pub mod locations;
 pub mod mail_templates;
 pub mod notifications;
+mod order_lines;
 pub mod orders;
 pub mod payments;
 pub mod people;

@@ -10,6 +10,7 @@ use fairlane::{Error, Result};
 use rust_decimal::Decimal;
 use serde::Serialize;
 
+use super::order_lines;
 use crate::erp::money::{Amounts, LineTerms, exact};
 
 /// Where a sales order stands.
@@ -180,34 +181,8 @@ pub async fn insert(conn: &mut Conn<'_>, tenant: i64, new: &NewOrder, lines: &[O
     .fetch_one(conn)
     .await?
     .get("id")?;
-    for line in lines {
-        insert_line(conn, tenant, id, line).await?;
-    }
+    order_lines::insert(conn, tenant, id, lines).await?;
     Ok(id)
-}
-
-async fn insert_line(conn: &mut Conn<'_>, tenant: i64, order: i64, line: &OrderLine) -> Result<()> {
-    query(sql!(
-        "insert into sales_order_lines
-             (tenant_id, order_id, line_no, product_id, sku, description, quantity, unit_price, discount, tax_rate,
-              location_id, batch_id)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
-    ))
-    .bind(tenant)
-    .bind(order)
-    .bind(line.line_no)
-    .bind(line.product_id)
-    .bind(line.sku.as_deref())
-    .bind(line.description.as_str())
-    .bind(line.terms.quantity)
-    .bind(line.terms.unit_price)
-    .bind(line.terms.discount)
-    .bind(line.terms.tax_rate)
-    .bind(line.location_id)
-    .bind(line.batch_id)
-    .execute(conn)
-    .await?;
-    Ok(())
 }
 
 macro_rules! orders {

@@ -5,6 +5,7 @@ use fairlane::db::{Conn, query};
 use fairlane::{Result, sql};
 use serde::Serialize;
 
+use super::order_lines;
 use super::orders::OrderLine;
 use crate::erp::money::Amounts;
 
@@ -65,9 +66,7 @@ pub async fn insert(conn: &mut Conn<'_>, tenant: i64, new: NewReturn, lines: &[O
     .fetch_one(conn)
     .await?
     .get("id")?;
-    for line in lines {
-        insert_line(conn, tenant, id, line).await?;
-    }
+    order_lines::insert_returned(conn, tenant, id, lines).await?;
     Ok(Return {
         id,
         number: new.number,
@@ -77,23 +76,3 @@ pub async fn insert(conn: &mut Conn<'_>, tenant: i64, new: NewReturn, lines: &[O
     })
 }
 
-async fn insert_line(conn: &mut Conn<'_>, tenant: i64, id: i64, line: &OrderLine) -> Result<()> {
-    query(sql!(
-        "insert into sales_return_lines (tenant_id, return_id, line_no, product_id, sku, description, quantity, unit_price,
-             discount, tax_rate)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
-    ))
-    .bind(tenant)
-    .bind(id)
-    .bind(line.line_no)
-    .bind(line.product_id)
-    .bind(line.sku.as_deref())
-    .bind(line.description.as_str())
-    .bind(line.terms.quantity)
-    .bind(line.terms.unit_price)
-    .bind(line.terms.discount)
-    .bind(line.terms.tax_rate)
-    .execute(conn)
-    .await?;
-    Ok(())
-}
