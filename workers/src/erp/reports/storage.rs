@@ -48,7 +48,7 @@ impl ReportFiles {
     pub fn open(folder: &FsPath) -> Result<Self> {
         std::fs::create_dir_all(folder)?;
         let folder = folder.canonicalize()?;
-        let store = LocalFileSystem::new_with_prefix(&folder)?.with_automatic_cleanup(false);
+        let store = LocalFileSystem::new_with_prefix(&folder)?.with_fsync(true);
         Ok(Self { store: Arc::new(store), folder })
     }
 

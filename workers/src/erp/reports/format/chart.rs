@@ -70,10 +70,10 @@ fn upright(chart: &Chart, decimals: u32) -> String {
         let number = bottom + step * at.to_f64().unwrap_or_default();
         let line = y(number);
         let class = if number.abs() < step / 1e6 { "zero" } else { "grid" };
-        let _ = write!(
+        let _ = writeln!(
             svg,
             "<line class=\"{class}\" x1=\"{LEFT}\" y1=\"{line:.1}\" x2=\"{WIDTH}\" y2=\"{line:.1}\"/>\
-             <text class=\"scale\" x=\"{:.1}\" y=\"{:.1}\">{}</text>\n",
+             <text class=\"scale\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
             LEFT - 8.0,
             line + 4.0,
             label(number)
@@ -86,10 +86,10 @@ fn upright(chart: &Chart, decimals: u32) -> String {
         let (from, to) = (y(size.max(0.0)), y(size.min(0.0)));
         let class = if *size < 0.0 { "bar less" } else { "bar" };
         let gap = (room * 0.18).min(14.0);
-        let _ = write!(
+        let _ = writeln!(
             svg,
             "<rect class=\"{class}\" x=\"{:.2}\" y=\"{from:.2}\" width=\"{:.2}\" height=\"{:.2}\" rx=\"{:.1}\">\
-             <title>{}: {}</title></rect>\n",
+             <title>{}: {}</title></rect>",
             left + gap / 2.0,
             (room - gap).max(0.5),
             (to - from).max(0.0),
@@ -98,9 +98,9 @@ fn upright(chart: &Chart, decimals: u32) -> String {
             shown(*number, decimals)
         );
         if at % every == 0 {
-            let _ = write!(
+            let _ = writeln!(
                 svg,
-                "<text class=\"name\" x=\"{:.1}\" y=\"{:.1}\">{}</text>\n",
+                "<text class=\"name\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
                 left + room / 2.0,
                 HEIGHT - 12.0,
                 escape(name)
@@ -120,11 +120,11 @@ fn lying(chart: &Chart, decimals: u32) -> String {
     for (at, (name, number)) in chart.bars.iter().enumerate() {
         let top = ROW * at.to_f64().unwrap_or_default() + 4.0;
         let width = (room * size(*number) / most).max(1.0);
-        let _ = write!(
+        let _ = writeln!(
             svg,
             "<text class=\"side\" x=\"{:.1}\" y=\"{:.1}\">{}</text>\
              <rect class=\"bar\" x=\"{SIDE}\" y=\"{:.1}\" width=\"{width:.2}\" height=\"{:.1}\" rx=\"2\">\
-             <title>{}: {}</title></rect><text class=\"size\" x=\"{:.1}\" y=\"{:.1}\">{}</text>\n",
+             <title>{}: {}</title></rect><text class=\"size\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
             SIDE - 10.0,
             top + 15.0,
             escape(&shortened(name)),
