@@ -2,7 +2,6 @@
 
 use chrono::{Days, Utc};
 use fairlane::backend_test;
-use fairlane::testing::TestDb;
 use fairlane_workers::erp::reports::{Grouping, ReportRequest, ReportType};
 use fairlane_workers::erp::services::invoices::{Billing, bill_order};
 use fairlane_workers::erp::services::payments::{self, NewPayment};

@@ -3,7 +3,6 @@
 use fairlane::backend_test;
 use fairlane::db::query;
 use fairlane::sql;
-use fairlane::testing::TestDb;
 use fairlane_workers::erp::reports::{Grouping, Period, Relative, ReportRequest, ReportType};
 use fairlane_workers::erp::services::orders::{self, Taken};
 use fairlane_workers::erp::services::products::{self, ProductChange};

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use fairlane::backend_test;
-use fairlane::testing::TestDb;
 use fairlane_workers::erp::reports::{Grouping, ReportRequest, ReportType};
 use fairlane_workers::erp::services::orders::{NewLine, Taken};
 use fairlane_workers::erp::services::products::ProductChange;

@@ -5,7 +5,6 @@ use std::path::Path;
 
 use chrono::{DateTime, NaiveDateTime, TimeZone, Utc};
 use fairlane::backend_test;
-use fairlane::testing::TestDb;
 use fairlane_workers::erp::reports::{Grouping, ReportRequest, ReportType};
 use fairlane_workers::erp::services::orders::{NewLine, Taken};
 use fairlane_workers::erp::services::products::ProductChange;

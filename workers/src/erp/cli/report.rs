@@ -70,7 +70,7 @@ pub(super) enum Report {
 
 /// What is asked for.
 #[derive(Debug, Args)]
-pub(super) struct Asked {
+pub(in crate::erp::cli) struct Asked {
     /// What it is about
     #[arg(value_enum)]
     report: ReportType,

@@ -26,7 +26,7 @@ pub async fn request(
     let now = now(conn).await?;
     let report = enter(conn, id, request, user, now, None).await?;
     let job = GenerateReport { report_id: Some(report), request: None };
-    let job = tenant.dispatch(job).in_tx(tx).await?;
+    let job = tenant.dispatch(job).in_tx(&mut *tx).await?;
     reports::set_job(&mut tx.conn(), id, report, job.id).await?;
     named(&mut tx.conn(), id, report).await
 }

@@ -16,7 +16,7 @@ use crate::erp::reports::{Period, Relative};
 use crate::erp::store::profiles;
 
 #[derive(Debug, Subcommand)]
-pub(super) enum ReportSchedule {
+pub(in crate::erp::cli) enum ReportSchedule {
     /// Make a report by itself from now on, or change when that is
     Add(Add),
     /// List the reports that are made by themselves
@@ -29,7 +29,7 @@ pub(super) enum ReportSchedule {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Add {
+pub(in crate::erp::cli) struct Add {
     /// Its name, unique among the tenant's schedules
     name: String,
     #[command(flatten)]
