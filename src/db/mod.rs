@@ -143,6 +143,13 @@ impl Db {
         Tx::read(self).await
     }
 
+    /// A transaction of one tenant that reads one state of the database, however many statements it takes and whatever is
+    /// committed meanwhile: for reports. Keep it no longer than the reading takes: while it is open, PostgreSQL removes no
+    /// dead rows and SQLite's write-ahead log grows. In memory there is one connection; there it is an ordinary transaction.
+    pub async fn snapshot_for(&self, tenant: i64) -> Result<Tx> {
+        Tx::snapshot(self, tenant).await
+    }
+
     /// Ends all connections once they are idle.
     pub async fn close(&self) {
         match &self.kind {

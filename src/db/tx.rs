@@ -8,6 +8,10 @@ use super::warm::{WarmConnection, WarmPool};
 use super::{Conn, Db, DbKind, Link, Pooler};
 use crate::error::{Error, Result};
 
+const BEGIN: &str = "begin";
+/// Every statement sees the rows as they were at the first one.
+const BEGIN_SNAPSHOT: &str = "begin isolation level repeatable read read only";
+
 /// A transaction; dropped without [`Tx::commit`] it leaves nothing behind.
 #[derive(Debug)]
 pub struct Tx {
@@ -24,6 +28,8 @@ enum Session {
     PostgresSingle(WarmConnection),
     Sqlite(SqliteWrite),
     SqliteRead(PoolConnection<Sqlite>),
+    /// Reads one state of the file from its first statement to its end.
+    SqliteSnapshot(Transaction<'static, Sqlite>),
 }
 
 /// The writer, for as long as this transaction has it.
@@ -59,7 +65,7 @@ impl Tx {
     pub(super) async fn begin(db: &Db, tenant: Option<i64>) -> Result<Self> {
         crate::context::refuse_second_writer(db)?;
         let session = match &db.kind {
-            DbKind::Postgres { pool, pooler } => Session::Postgres(begin_apart(pool, *pooler, tenant).await?),
+            DbKind::Postgres { pool, pooler } => Session::Postgres(begin_apart(pool, BEGIN, *pooler, tenant).await?),
             DbKind::Sqlite(sqlite) => Session::Sqlite(SqliteWrite {
                 writer: sqlite.begin().await?,
                 db: sqlite.clone(),
@@ -74,7 +80,7 @@ impl Tx {
         let session = match &db.kind {
             // Unnamed statements need parse and execute on one server connection: a transaction pins it.
             DbKind::Postgres { pool, pooler: Pooler::Transaction } => {
-                Session::Postgres(begin_apart(pool, Pooler::Transaction, None).await?)
+                Session::Postgres(begin_apart(pool, BEGIN, Pooler::Transaction, None).await?)
             }
             DbKind::Postgres { pool, .. } => Session::PostgresSingle(pool.single().await?),
             DbKind::Sqlite(sqlite) => Session::Sqlite(SqliteWrite {
@@ -93,6 +99,24 @@ impl Tx {
         Ok(Self::new(db, session, None))
     }
 
+    pub(super) async fn snapshot(db: &Db, tenant: i64) -> Result<Self> {
+        let session = match &db.kind {
+            DbKind::Postgres { pool, pooler } => {
+                Session::Postgres(begin_apart(pool, BEGIN_SNAPSHOT, *pooler, Some(tenant)).await?)
+            }
+            DbKind::Sqlite(sqlite) => match sqlite.readers().cloned() {
+                Some(readers) => {
+                    // In a task of its own, as in `begin_apart`: a connection with a transaction left open would show its
+                    // next readers the past.
+                    let begin = tokio::spawn(async move { readers.begin().await });
+                    Session::SqliteSnapshot(begin.await.map_err(|why| Error::Unreachable(why.to_string()))??)
+                }
+                None => return Self::begin(db, Some(tenant)).await,
+            },
+        };
+        Ok(Self::new(db, session, Some(tenant)))
+    }
+
     /// The connection, to run statements on.
     pub fn conn(&mut self) -> Conn<'_> {
         let link = match &mut self.session {
@@ -100,6 +124,7 @@ impl Tx {
             Session::PostgresSingle(conn) => Link::Postgres(conn),
             Session::Sqlite(write) => Link::Sqlite(write.writer.connection()),
             Session::SqliteRead(conn) => Link::Sqlite(conn),
+            Session::SqliteSnapshot(tx) => Link::Sqlite(tx),
         };
         Conn {
             link,
@@ -124,6 +149,7 @@ impl Tx {
         match &mut self.session {
             Session::Sqlite(write) => Some(write.writer.connection()),
             Session::SqliteRead(conn) => Some(&mut **conn),
+            Session::SqliteSnapshot(tx) => Some(&mut **tx),
             _ => None,
         }
     }
@@ -135,6 +161,7 @@ impl Tx {
             Session::Postgres(tx) => tx.commit().await?,
             Session::PostgresSingle(conn) => conn.done(),
             Session::SqliteRead(_) => {}
+            Session::SqliteSnapshot(tx) => tx.commit().await?,
             Session::Sqlite(write) => write.commit().await?,
         }
         Ok(())
@@ -150,6 +177,7 @@ impl Tx {
                     write.writer.commit_group().await;
                 }
             }
+            Session::SqliteSnapshot(tx) => tx.rollback().await?,
             Session::PostgresSingle(_) | Session::SqliteRead(_) => {}
         }
         Ok(())
@@ -161,19 +189,21 @@ impl Tx {
 /// here the transaction is complete before it is dropped, and rolled back like any other.
 async fn begin_apart(
     pool: &WarmPool,
+    begin: &'static str,
     pooler: Pooler,
     tenant: Option<i64>,
 ) -> Result<Transaction<'static, Postgres>> {
     let conn = pool.acquire().await?;
-    let begin = Transaction::begin(conn, Some(AssertSqlSafe(begin_statement(pooler, tenant)).into_sql_str()));
+    let statement = begin_statement(begin, pooler, tenant);
+    let begin = Transaction::begin(conn, Some(AssertSqlSafe(statement).into_sql_str()));
     Ok(tokio::spawn(begin).await.map_err(|why| Error::Unreachable(why.to_string()))??)
 }
 
 /// Begin, and what holds for this transaction alone, in one round trip. A tenant's is confined even when the login is a
 /// powerful one; `tenant` is a number, so nothing can be injected. Behind a transaction pooler there is no session to say
 /// once that statements are not to be compiled (`postgres.rs`).
-fn begin_statement(pooler: Pooler, tenant: Option<i64>) -> String {
-    let mut begin = "begin".to_owned();
+fn begin_statement(begin: &'static str, pooler: Pooler, tenant: Option<i64>) -> String {
+    let mut begin = begin.to_owned();
     if pooler == Pooler::Transaction {
         begin.push_str("; set local jit = off");
     }

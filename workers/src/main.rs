@@ -14,6 +14,7 @@ fn main() -> ExitCode {
         .command(erp::cli::BenchImportCommand)
         .command(erp::cli::BenchCampaignCommand)
         .command(erp::cli::BenchValuationCommand)
+        .command(erp::cli::BenchReportCommand)
         .command(erp::cli::ErpCommand)
         .command(erp::cli::StatsCommand)
         .command(erp::cli::NotificationsCommand)

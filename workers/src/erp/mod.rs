@@ -11,6 +11,7 @@ pub mod money;
 pub mod notifications;
 pub mod outbound;
 pub mod push;
+pub mod reports;
 pub mod services;
 pub mod settings;
 pub mod sms;
@@ -30,10 +31,7 @@ use events::{
 use jobs::process_bulk_import::ProcessBulkImport;
 use jobs::process_bulk_import::undo::UndoBulkImport;
 use jobs::scan_expiring_stock::ScanExpiringStock;
-use jobs::{
-    RecalculateInventoryValuation, RecomputeCustomerStatistics, ReleaseDeferred, ScanOverdueInvoices,
-    SendBulkNotifications, SendCampaignChunk, SendMail, SendMessage,
-};
+use jobs::{GenerateReport, RecalculateInventoryValuation, RecomputeCustomerStatistics, ReleaseDeferred, RemoveOldReports, ScanOverdueInvoices, SendBulkNotifications, SendCampaignChunk, SendMail, SendMessage};
 use listeners::{
     CheckStockLevel, CreateCustomerFromLead, GenerateInvoiceFromOrder, NotifyOrderStatus,
     NotifyPurchaseOrderApproval, PostGoodsReceipt, SendInvoiceToCustomer, SendLowStockNotification,
@@ -56,6 +54,8 @@ pub fn registry() -> Registry<Erp> {
         .job::<SendBulkNotifications>()
         .job::<SendCampaignChunk>()
         .job::<ReleaseDeferred>()
+        .job::<GenerateReport>()
+        .job::<RemoveOldReports>()
         .on::<CustomerCreated, UpdateCustomerStatistics>()
         .on::<LeadConverted, CreateCustomerFromLead>()
         .on::<OrderCreated, UpdateCustomerStatistics>()

@@ -9,6 +9,7 @@ use lettre::message::Mailbox;
 use secrecy::SecretString;
 
 pub use channels::{GatewaySettings, PushSettings, SmsSettings, SmsTransport, TwilioSettings, outbound, sealer};
+use super::reports::REPORT_SETTINGS;
 
 /// The sections `mail` and `import`.
 pub const SETTINGS: &[Setting] = &[
@@ -105,6 +106,7 @@ pub fn settings() -> Settings {
         .with(SETTINGS)
         .with(channels::SETTINGS)
         .with(super::campaigns::settings::SETTINGS)
+        .with(REPORT_SETTINGS)
         .check(check)
         .check(channels::check)
 }

@@ -12,6 +12,8 @@ use super::outbound::{Outbound, OutboundSettings};
 use super::push::Pushers;
 use super::settings::{self, ImportSettings, MailSettings, PushSettings, SmsSettings};
 use super::sms::{MemorySms, SmsProvider, provider};
+use super::reports::ReportSettings;
+use super::settings::{ImportSettings, MailSettings};
 
 /// The ERP's state: cloned for every run, so everything in it is cheap to clone.
 #[derive(Debug, Clone)]
@@ -40,6 +42,8 @@ pub struct Erp {
     pub push: Pushers,
     /// The settings of campaigns.
     pub campaigns: CampaignSettings,
+    /// The settings of reports.
+    pub reports: Arc<ReportSettings>,
 }
 
 impl Erp {
@@ -61,6 +65,7 @@ impl Erp {
             push: Pushers::new(&PushSettings::read(config)?, &outbound),
             outbound,
             campaigns: CampaignSettings::read(config)?,
+            reports: Arc::new(ReportSettings::read(config)?),
         })
     }
 
@@ -90,6 +95,7 @@ impl Erp {
             push: Pushers::new(&PushSettings::none(), &outbound),
             outbound,
             campaigns: CampaignSettings::default(),
+            reports: Arc::new(ReportSettings::in_folder(".fairlane/reports")),
         }
     }
 

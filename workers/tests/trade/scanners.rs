@@ -110,7 +110,7 @@ backend_test!(migrations: lines;
         assert_eq!(schedules(&acme).await.len(), 0);
         zone(&acme, "Europe/Berlin").await;
         let made = schedules(&acme).await;
-        assert_eq!(made.iter().map(|row| row.kind.as_str()).collect::<Vec<_>>(), ["erp.scan_overdue_invoices", "erp.scan_expiring_stock"]);
+        assert_eq!(made.iter().map(|row| row.kind.as_str()).collect::<Vec<_>>(), ["erp.scan_overdue_invoices", "erp.scan_expiring_stock", "erp.remove_old_reports"]);
         assert!(made.iter().all(|row| row.timezone == "Europe/Berlin" && row.payload == serde_json::json!({})));
         switch(&acme, Some("scan-overdue-invoices"), false).await.unwrap();
         t.execute("update fairlane_schedules set cron = '15 7 * * *' where name = 'scan-expiring-stock'").await;

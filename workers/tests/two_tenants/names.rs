@@ -47,6 +47,12 @@ pub(crate) struct Names {
     pub(crate) import_id: i64,
     /// A valuation of the stock.
     pub(crate) run_id: i64,
+    /// A report that is made.
+    pub(crate) report_id: i64,
+    /// A report that waits.
+    pub(crate) waiting_report_id: i64,
+    /// A link to the one that is made.
+    pub(crate) report_link: String,
     /// What a notification is told under.
     pub(crate) notice: String,
     /// The user's copy of it.
@@ -112,6 +118,9 @@ impl Names {
             movement_id: id(25),
             import_id: id(26),
             run_id: id(30),
+            report_id: id(30),
+            waiting_report_id: id(31),
+            report_link: "r1.1.1.1.AAAA".into(),
             notice: "news:nobodys".into(),
             notification: "00000000-0000-7000-8000-00000000dead".into(),
             delivery_id: id(28),
@@ -166,6 +175,9 @@ impl Names {
             (self.movement_id.to_string(), "movement-id"),
             (self.import_id.to_string(), "import-id"),
             (self.run_id.to_string(), "run-id"),
+            (self.report_id.to_string(), "report-id"),
+            (self.waiting_report_id.to_string(), "waiting-report-id"),
+            (self.report_link.clone(), "report-link"),
             (self.notice.clone(), "notice"),
             (self.notification.clone(), "notification"),
             (self.delivery_id.to_string(), "delivery-id"),

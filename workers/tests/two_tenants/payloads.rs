@@ -17,6 +17,8 @@ use fairlane_workers::erp::jobs::{RecomputeCustomerStatistics, ScanOverdueInvoic
 use fairlane_workers::erp::jobs::{ReleaseDeferred, SendBulkNotifications, SendCampaignChunk};
 use fairlane_workers::erp::jobs::{
     RecalculateInventoryValuation, RecomputeCustomerStatistics, ScanOverdueInvoices, SendMail,
+use fairlane_workers::erp::jobs::{
+    GenerateReport, RecomputeCustomerStatistics, RemoveOldReports, ScanOverdueInvoices, SendMail,
 };
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
@@ -111,6 +113,8 @@ pub(crate) const JOBS: &[HostileJob] = &[
     job!(RecomputeCustomerStatistics, |names| RecomputeCustomerStatistics { customer_id: names.customer_id }),
     job!(ScanOverdueInvoices, |names| ScanOverdueInvoices {}),
     job!(ScanExpiringStock, |names| ScanExpiringStock {}),
+    job!(GenerateReport, |names| GenerateReport { report_id: Some(names.report_id), request: None }),
+    job!(RemoveOldReports, |names| RemoveOldReports {}),
     job!(SendMail, |names| SendMail { delivery_id: names.delivery_id }),
     job!(SendMessage, |names| SendMessage { delivery_id: names.hook_delivery_id }),
     job!(SendBulkNotifications, |names| SendBulkNotifications { campaign_id: names.campaign_id }),

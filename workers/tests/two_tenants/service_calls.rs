@@ -7,6 +7,7 @@ use fairlane_workers::erp::notifications::{
     AnnouncementNotification, Audience, Letter, notify, notify_audience, post, via, why,
 };
 use fairlane_workers::erp::services::campaigns::{CampaignAudience, NewCampaign};
+use fairlane_workers::erp::reports::{ReportRequest, ReportType};
 use fairlane_workers::erp::services::customers::{CustomerChange, MadeBy, NewCustomer};
 use fairlane_workers::erp::services::deliveries::Resolution;
 use fairlane_workers::erp::services::mail_templates::TemplateChange;
@@ -15,11 +16,12 @@ use fairlane_workers::erp::services::products::ProductChange;
 use fairlane_workers::erp::services::profiles::ProfileChange;
 use fairlane_workers::erp::services::purchase_orders::{NewOrder, NewPurchaseLine};
 use fairlane_workers::erp::services::receipts::{Arrival, ArrivedLine};
+use fairlane_workers::erp::services::returns::Returned;
 use fairlane_workers::erp::services::valuation::NewRun;
 use fairlane_workers::erp::services::vendors::{NewVendor, VendorChange};
 use fairlane_workers::erp::services::{
     campaigns, customers, deliveries, invoices, leads, locations, mail_templates, orders, payments, products,
-    profiles, purchase_orders, receipts, scanners, statistics, timing, users, valuation, vendors,
+    profiles, purchase_orders, receipts, reports, returns, scanners, statistics, timing, users, valuation, vendors,
 };
 
 use super::calls::{Call, call};
@@ -127,6 +129,40 @@ pub(crate) const CALLS: &[Call] = &[
     call!("orders::create", "customer", Missing, |tx, of, own, given| async {
         orders::create(tx, of, &given.customer, &[line(own)]).await
     }),
+    call!("orders::create_taken", "customer", Missing, |tx, of, own, given| async {
+        orders::create_taken(tx, of, &given.customer, &[line(own)], &orders::Taken::default()).await
+    }),
+    call!("returns::enter", "customer", Missing, |tx, of, own, given| returns::enter(
+        tx,
+        of,
+        Returned { customer: given.customer.clone(), lines: vec![line(own)], ..Returned::default() }
+    )),
+    call!("returns::enter", "order", Missing, |tx, of, own, given| returns::enter(
+        tx,
+        of,
+        Returned {
+            customer: own.customer.clone(),
+            order: Some(given.approved.clone()),
+            lines: vec![line(own)],
+            ..Returned::default()
+        }
+    )),
+    call!("returns::enter", "product", Missing, |tx, of, own, given| returns::enter(
+        tx,
+        of,
+        Returned { customer: own.customer.clone(), lines: vec![line(given)], ..Returned::default() }
+    )),
+    call!("reports::request", "user", Missing, |tx, of, own, given| async {
+        let day = Utc::now().date_naive();
+        let request = ReportRequest::new(ReportType::Sales, day, day);
+        reports::request(tx, of, &request, Some(given.user)).await
+    }),
+    call!("reports::named", "report", Missing, |tx, of, own, given| async {
+        let id = of.id().await?;
+        reports::named(&mut tx.conn(), id, given.report_id).await
+    }),
+    call!("reports::cancel", "report", Missing, |tx, of, own, given| reports::cancel(tx, of, given.waiting_report_id)),
+    call!("reports::delete", "report", Missing, |tx, of, own, given| reports::delete(tx, of, given.report_id)),
     call!("orders::create", "product", Missing, |tx, of, own, given| async {
         orders::create(tx, of, &own.customer, &[line(given)]).await
     }),

@@ -21,6 +21,7 @@ pub(crate) fn commands() -> Vec<(&'static str, Box<dyn DomainCommand>)> {
         ("BenchImportCommand", Box::new(erp::cli::BenchImportCommand)),
         ("BenchCampaignCommand", Box::new(erp::cli::BenchCampaignCommand)),
         ("BenchValuationCommand", Box::new(erp::cli::BenchValuationCommand)),
+        ("BenchReportCommand", Box::new(erp::cli::BenchReportCommand)),
         ("ErpCommand", Box::new(erp::cli::ErpCommand)),
         ("StatsCommand", Box::new(erp::cli::StatsCommand)),
         ("NotificationsCommand", Box::new(erp::cli::NotificationsCommand)),
@@ -80,6 +81,7 @@ impl World {
             .env("FAIRLANE_DATABASE_URL", &self.t.url)
             .env("FAIRLANE_IMPORT_FOLDER", "files")
             .env("FAIRLANE_OUTBOUND_SECRET_KEY", "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=")
+            .env("FAIRLANE_REPORTS_FOLDER", "reports")
             .stdin(std::process::Stdio::null())
             .stdout(std::process::Stdio::piped())
             .stderr(std::process::Stdio::piped());

@@ -17,6 +17,8 @@ use fairlane_workers::erp::notifications::{AnnouncementNotification, notify};
 use fairlane_workers::erp::outbound::seal::Sealer;
 use fairlane_workers::erp::outbound::{Outbound, OutboundSettings};
 use fairlane_workers::erp::services::campaigns::NewCampaign;
+use fairlane_workers::erp::reports::links::LinkKey;
+use fairlane_workers::erp::reports::{FileFormat, ReportRequest, ReportSettings, ReportType};
 use fairlane_workers::erp::services::customers::NewCustomer;
 use fairlane_workers::erp::services::devices::Subscription;
 use fairlane_workers::erp::services::mail_templates::{self, TemplateChange};
@@ -26,17 +28,19 @@ use fairlane_workers::erp::services::products::ProductChange;
 use fairlane_workers::erp::services::profiles::ProfileChange;
 use fairlane_workers::erp::services::purchase_orders::{NewOrder, NewPurchaseLine};
 use fairlane_workers::erp::services::receipts::{Arrival, ArrivedLine};
+use fairlane_workers::erp::services::returns::Returned;
 use fairlane_workers::erp::services::stock::{self, MovementKind, NamedLot, NewMovement, Source};
 use fairlane_workers::erp::services::valuation::NewRun;
 use fairlane_workers::erp::services::vendors::NewVendor;
 use fairlane_workers::erp::services::webhooks::Keeper;
 use fairlane_workers::erp::services::{
-    campaigns, customers, devices, invoices, leads, locations, orders, payments, products, profiles, purchase_orders,
-    receipts, timing, users, valuation, vendors, webhooks,
+    campaigns, customers, devices, invoices, leads, locations, orders, payments, products, profiles, purchase_orders, receipts, reports, returns, timing, users, valuation, vendors, webhooks,
 };
 use fairlane_workers::erp::settings::ImportSettings;
+use fairlane_workers::erp::store;
 use fairlane_workers::erp::store::preferences::suppress;
 use fairlane_workers::erp::valuation::Scope;
+use fairlane_workers::erp::store::reports::NewReport;
 use fairlane_workers::erp::{Erp, registry};
 use rust_decimal::Decimal;
 use tempfile::TempDir;
@@ -162,9 +166,15 @@ fn settings(folder: &Path) -> ImportSettings {
     settings
 }
 
+/// The folder of reports is beside that of files.
+fn report_settings(settings: &ImportSettings) -> ReportSettings {
+    ReportSettings::in_folder(settings.folder.with_file_name("reports"))
+}
+
 async fn work(t: &TestDb, settings: &ImportSettings) {
     let mut state = Erp::fake();
     state.import = Arc::new(settings.clone());
+    state.reports = Arc::new(report_settings(settings));
     let options = WorkerOptions {
         poll: Duration::from_millis(20),
         backoff: Backoff::List(vec![Duration::from_millis(5)]),
@@ -223,6 +233,7 @@ impl<'t> Building<'t> {
         self.purchases(side, &mut names).await;
         names.import_id = self.import(side, more).await;
         names.run_id = self.value(side, &names).await;
+        (names.report_id, names.report_link) = self.report(side, &names).await;
         self.tell(side, mark, &names).await;
         self.reach(side, mark, more, &mut names).await;
         self.campaigns(side, mark, more, &mut names).await;
@@ -304,6 +315,8 @@ impl<'t> Building<'t> {
         orders::fulfil(&mut tx, of, delivered, Some(names.user)).await.unwrap();
         let billed = orders::create(&mut tx, of, &names.customer, &[line(names)]).await.unwrap().id;
         orders::approve(&mut tx, of, billed, None).await.unwrap();
+        let back = Returned { customer: names.customer.clone(), lines: vec![line(names)], ..Returned::default() };
+        returns::enter(&mut tx, of, back).await.unwrap();
         // The invoice of this one is looked up when the worker has made it.
         names.invoice_id = billed;
         tx.commit().await.unwrap();
@@ -452,6 +465,18 @@ impl<'t> Building<'t> {
         tx.commit().await.unwrap();
     }
 
+    /// A report, and a link to it.
+    async fn report(&self, side: &Side, names: &Names) -> (i64, String) {
+        let day = chrono::Utc::now().date_naive();
+        let request = ReportRequest { format: FileFormat::Json, ..ReportRequest::new(ReportType::Sales, day, day) };
+        let mut tx = side.tenant.begin().await.unwrap();
+        let report = reports::request(&mut tx, &side.tenant, &request, Some(names.user)).await.unwrap().id;
+        tx.commit().await.unwrap();
+        let key = LinkKey::load(&report_settings(&settings(&self.folder))).unwrap();
+        let until = chrono::Utc::now() + chrono::Duration::days(1);
+        (report, key.sign(side.id, report, until).unwrap())
+    }
+
     /// An import with a good row and a bad one.
     async fn import(&self, side: &Side, more: &str) -> i64 {
         let path = self.file(&format!("{}{more}.csv", side.tenant.slug()), more, side);
@@ -506,6 +531,19 @@ impl<'t> Building<'t> {
         leads::convert(&mut tx, of, lead, None).await.unwrap();
         names.converted_lead_id = lead;
         webhooks::enable(&mut tx, of, names.endpoint_id).await.unwrap();
+        // Nobody makes it: it has no job.
+        let day = chrono::Utc::now().date_naive();
+        let waiting = NewReport {
+            user_id: Some(names.user),
+            report_type: "sales",
+            parameters: serde_json::json!({}),
+            from: day,
+            to: day,
+            zone: "UTC".into(),
+            format: "json",
+            job_id: None,
+        };
+        names.waiting_report_id = store::reports::insert(&mut tx.conn(), side.id, &waiting).await.unwrap();
         tx.commit().await.unwrap();
     }
 

@@ -209,7 +209,7 @@ fn submission(path: &Path) -> Submission<'_> {
 }
 
 /// A tenant of this measurement's own: nothing that is there already is touched.
-async fn new_tenant(fairlane: &Fairlane) -> anyhow::Result<Tenant> {
+pub(super) async fn new_tenant(fairlane: &Fairlane) -> anyhow::Result<Tenant> {
     let slug = format!("bench-{}", Uuid::now_v7().simple());
     let mut tx = fairlane.db().begin().await?;
     store::tenants::add(&mut tx.conn(), &slug, "Bench").await?;
@@ -218,7 +218,7 @@ async fn new_tenant(fairlane: &Fairlane) -> anyhow::Result<Tenant> {
 }
 
 /// Out of the way of other workers, whatever they drain.
-async fn move_to_queue(fairlane: &Fairlane, job: Uuid, queue: &str) -> anyhow::Result<()> {
+pub(super) async fn move_to_queue(fairlane: &Fairlane, job: Uuid, queue: &str) -> anyhow::Result<()> {
     let mut tx = fairlane.db().begin().await?;
     query(sql!("update fairlane_jobs set queue = $2 where id = $1"))
         .bind(job)

@@ -6,6 +6,7 @@ mod callback;
 mod campaign;
 mod campaign_follow;
 mod bench_valuation;
+mod bench_report;
 mod customer;
 mod events;
 mod goods;
@@ -24,6 +25,7 @@ mod payment;
 mod people;
 mod product;
 mod purchase_order;
+mod report;
 mod scanners;
 mod stats;
 mod stock;
@@ -48,6 +50,7 @@ use super::store::reading;
 pub use bench_campaign::BenchCampaignCommand;
 pub use bench_import::BenchImportCommand;
 pub use bench_valuation::BenchValuationCommand;
+pub use bench_report::BenchReportCommand;
 pub use import::ImportCommand;
 pub use imports::ImportsCommand;
 pub use notifications::NotificationsCommand;
@@ -121,6 +124,9 @@ enum Noun {
     /// What providers report later about messages and mails
     #[command(subcommand)]
     Callback(callback::Callback),
+    /// Reports: sales, inventory, finance, customers, procurement
+    #[command(subcommand)]
+    Report(report::Report),
 }
 
 impl DomainCommand for ErpCommand {
@@ -157,6 +163,7 @@ impl DomainCommand for ErpCommand {
                 Noun::Template(verb) => template::run(&verb, &tenant, &env).await?,
                 Noun::Webhook(verb) => webhook::run(&verb, &tenant, &env).await?,
                 Noun::Callback(verb) => callback::run(&verb, &tenant, &env).await?,
+                Noun::Report(verb) => report::run(&verb, &tenant, &env).await?,
             }
             Ok(ExitCode::SUCCESS)
         })

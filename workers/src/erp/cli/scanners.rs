@@ -25,7 +25,7 @@ pub(super) enum Scanners {
 
 #[derive(Debug, Args)]
 pub(super) struct Which {
-    /// Only this one: scan-overdue-invoices or scan-expiring-stock
+    /// Only this one: scan-overdue-invoices, scan-expiring-stock or remove-old-reports
     name: Option<String>,
 }
 

@@ -47,6 +47,9 @@ pub const PROCUREMENT: &str = "procurement";
 /// Who sees orders, and is told about them.
 pub const SALES_VIEW: &str = "sales.view";
 
+/// Who sees reports, and is told when those are made that nobody asked for.
+pub const REPORTS_VIEW: &str = "reports.view";
+
 /// How much a notification matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

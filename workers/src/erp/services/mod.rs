@@ -18,6 +18,8 @@ pub mod products;
 pub mod profiles;
 pub mod purchase_orders;
 pub mod receipts;
+pub mod reports;
+pub mod returns;
 pub mod scanners;
 pub mod statistics;
 pub mod stock;

@@ -2,7 +2,9 @@
 
 mod delivery;
 
-use chrono::Datelike;
+use std::collections::HashMap;
+
+use chrono::{DateTime, Datelike, Utc};
 use fairlane::db::Conn;
 use fairlane::{Error, Result, Tenant, Transaction};
 use rust_decimal::Decimal;
@@ -36,12 +38,32 @@ pub struct NewLine {
     pub tax_rate: Decimal,
 }
 
+/// What is known of an order that was taken somewhere else, or goes somewhere else.
+#[derive(Debug, Clone, Default)]
+pub struct Taken {
+    /// When it was taken; now without it.
+    pub at: Option<DateTime<Utc>>,
+    /// The country it goes to, as people write it; else its customer's address says it.
+    pub country: Option<String>,
+}
+
 /// Enters an order as a draft, in the tenant's currency, and tells of it.
 pub async fn create(
     tx: &mut Transaction,
     tenant: &Tenant,
     customer: &str,
     lines: &[NewLine],
+) -> Result<Order> {
+    create_taken(tx, tenant, customer, lines, &Taken::default()).await
+}
+
+/// As [`create`], for an order that was taken before: on paper, in a shop, in another system.
+pub async fn create_taken(
+    tx: &mut Transaction,
+    tenant: &Tenant,
+    customer: &str,
+    lines: &[NewLine],
+    taken: &Taken,
 ) -> Result<Order> {
     let id = tenant.id().await?;
     let conn = &mut tx.conn();
@@ -56,7 +78,10 @@ pub async fn create(
     let lines = checked(conn, id, lines).await?;
     let amounts = amounts(&lines, profile.decimals)?;
     let sum = Amounts::sum("the order", profile.decimals, &amounts)?;
-    let year = profile.day(now(conn).await?).year().to_string();
+    let now = now(conn).await?;
+    let at = past("an order", taken.at, now)?;
+    let country = country("the order", taken.country.as_deref())?;
+    let year = profile.day(at.unwrap_or(now)).year().to_string();
     let number = sequences::format("SO", &year, sequences::next(conn, id, "sales_order", &year).await?);
     let new = NewOrder {
         number,
@@ -64,6 +89,8 @@ pub async fn create(
         currency: profile.currency,
         decimals: profile.decimals,
         amounts: sum,
+        ordered_at: at,
+        country,
     };
     let order = orders::insert(conn, id, &new, &lines).await?;
     let order = existing(conn, id, order).await?;
@@ -80,6 +107,25 @@ pub async fn create(
     };
     tenant.publish(event).in_tx(tx).await?;
     Ok(order)
+}
+
+/// A time that is not in the future: a day is for clocks that disagree, more is a year mistyped.
+pub(super) fn past(
+    what: &str,
+    at: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+) -> Result<Option<DateTime<Utc>>> {
+    match at {
+        Some(at) if at > now + chrono::Duration::days(1) => {
+            Err(Error::Invalid { what: format!("{what} of {}", at.to_rfc3339()), why: "that is in the future".into() })
+        }
+        at => Ok(at),
+    }
+}
+
+/// A country as people write it.
+pub(super) fn country(what: &str, given: Option<&str>) -> Result<Option<String>> {
+    given.map(|name| one_line(&format!("the country of {what}"), name, 100)).transpose()
 }
 
 /// A line for a product of the catalogue, with its name and its price; no discount, no tax.
@@ -215,34 +261,35 @@ fn not_possible(what: &str, order: &Order) -> Error {
     Error::Refused { what: format!("{what} order {}", order.number), why: why.into() }
 }
 
-async fn checked(conn: &mut Conn<'_>, tenant: i64, lines: &[NewLine]) -> Result<Vec<OrderLine>> {
+pub(super) async fn checked(conn: &mut Conn<'_>, tenant: i64, lines: &[NewLine]) -> Result<Vec<OrderLine>> {
     if lines.is_empty() || lines.len() > MOST_LINES {
         return Err(Error::Invalid {
-            what: "the order".into(),
+            what: "the list of lines".into(),
             why: format!("it has {} lines, it needs 1 to {MOST_LINES}", lines.len()),
         });
     }
-    let mut checked = Vec::with_capacity(lines.len());
-    for (line_no, line) in (1..).zip(lines) {
-        checked.push(resolved(conn, tenant, line_no, line).await?);
-    }
-    Ok(checked)
+    let skus: Vec<String> = lines.iter().filter_map(|line| line.sku.clone()).collect();
+    let products = products::by_skus(conn, tenant, &skus).await?;
+    (1..).zip(lines).map(|(line_no, line)| resolved(&products, line_no, line)).collect()
 }
 
-async fn resolved(conn: &mut Conn<'_>, tenant: i64, line_no: i64, line: &NewLine) -> Result<OrderLine> {
+fn resolved(products: &HashMap<String, Product>, line_no: i64, line: &NewLine) -> Result<OrderLine> {
     let product = match &line.sku {
-        Some(sku) => Some(products::by_sku(conn, tenant, sku).await?),
+        Some(sku) => {
+            let product = products.get(sku);
+            Some(product.ok_or_else(|| Error::NotFound { what: "product", name: sku.clone() })?)
+        }
         None => None,
     };
-    if let Some(product) = product.as_ref().filter(|product| !product.active) {
+    if let Some(product) = product.filter(|product| !product.active) {
         let (what, why) =
             (format!("an order of product {}", product.sku), "the product is not active".into());
         return Err(Error::Refused { what, why });
     }
     Ok(OrderLine {
         line_no,
-        product_id: product.as_ref().map(|product| product.id),
-        sku: product.map(|product| product.sku),
+        product_id: product.map(|product| product.id),
+        sku: product.map(|product| product.sku.clone()),
         description: one_line(&format!("the description of line {line_no}"), &line.description, 500)?,
         terms: LineTerms {
             quantity: line.quantity,

@@ -9,7 +9,7 @@ use fairlane::{Error, Job, Result, Tenant, Transaction, cron};
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::erp::jobs::ScanOverdueInvoices;
+use crate::erp::jobs::{RemoveOldReports, ScanOverdueInvoices};
 use crate::erp::store::{now, profiles};
 
 /// A scanner.
@@ -26,7 +26,7 @@ pub struct Scanner {
 }
 
 /// All scanners.
-pub const SCANNERS: [Scanner; 2] = [
+pub const SCANNERS: [Scanner; 3] = [
     Scanner {
         name: "scan-overdue-invoices",
         kind: ScanOverdueInvoices::KIND,
@@ -38,6 +38,12 @@ pub const SCANNERS: [Scanner; 2] = [
         kind: "erp.scan_expiring_stock",
         cron: "30 5 * * *",
         finds: "batches that expire in 90, 30 and 7 days, or today",
+    },
+    Scanner {
+        name: "remove-old-reports",
+        kind: RemoveOldReports::KIND,
+        cron: "15 4 * * *",
+        finds: "files of reports that were kept long enough",
     },
 ];
 

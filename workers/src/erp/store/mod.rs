@@ -22,6 +22,8 @@
 //! | [`stock`] | `stock_ledgers`, `stock_movements`, `stock_levels`, `stock_reservations` |
 //! | [`alerts`] | `stock_alerts` |
 //! | [`valuation`] | what the stock is worth, and the log of valuing it |
+//! | [`returns`] | `sales_returns`, `sales_return_lines` |
+//! | [`reports`], [`report_rows`] | `reports`; what reports are made of |
 //! | [`sequences`] | `number_sequences` |
 //! | [`notifications`] | `notification_messages`, `notifications` |
 //! | [`deliveries`], [`delivery_lists`] | `notification_deliveries` |
@@ -53,6 +55,7 @@ pub mod leads;
 pub mod locations;
 pub mod mail_templates;
 pub mod notifications;
+mod order_lines;
 pub mod orders;
 pub mod payments;
 pub mod people;
@@ -63,6 +66,9 @@ pub mod profiles;
 pub mod purchase_orders;
 pub mod receipts;
 pub mod reminders;
+pub mod report_rows;
+pub mod reports;
+pub mod returns;
 pub mod sequences;
 pub mod statistics;
 pub mod stock;

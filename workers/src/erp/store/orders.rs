@@ -10,6 +10,7 @@ use fairlane::{Error, Result};
 use rust_decimal::Decimal;
 use serde::Serialize;
 
+use super::order_lines;
 use crate::erp::money::{Amounts, LineTerms, exact};
 
 /// Where a sales order stands.
@@ -154,13 +155,18 @@ pub struct NewOrder {
     pub decimals: u32,
     /// What it comes to.
     pub amounts: Amounts,
+    /// When it was taken; now without it.
+    pub ordered_at: Option<DateTime<Utc>>,
+    /// The country it goes to, where that is known.
+    pub country: Option<String>,
 }
 
 /// Adds an order with its lines; returns its number inside the database.
 pub async fn insert(conn: &mut Conn<'_>, tenant: i64, new: &NewOrder, lines: &[OrderLine]) -> Result<i64> {
     let id = query(sql!(
-        "insert into sales_orders (tenant_id, number, customer_id, currency, decimals, net, tax, total, ordered_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, {now}) returning id"
+        "insert into sales_orders (tenant_id, number, customer_id, currency, decimals, net, tax, total, ordered_at,
+             country)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, coalesce($9, {now}), $10) returning id"
     ))
     .bind(tenant)
     .bind(new.number.as_str())
@@ -170,37 +176,13 @@ pub async fn insert(conn: &mut Conn<'_>, tenant: i64, new: &NewOrder, lines: &[O
     .bind(new.amounts.net)
     .bind(new.amounts.tax)
     .bind(new.amounts.total)
+    .bind(new.ordered_at)
+    .bind(new.country.as_deref())
     .fetch_one(conn)
     .await?
     .get("id")?;
-    for line in lines {
-        insert_line(conn, tenant, id, line).await?;
-    }
+    order_lines::insert(conn, tenant, id, lines).await?;
     Ok(id)
-}
-
-async fn insert_line(conn: &mut Conn<'_>, tenant: i64, order: i64, line: &OrderLine) -> Result<()> {
-    query(sql!(
-        "insert into sales_order_lines
-             (tenant_id, order_id, line_no, product_id, sku, description, quantity, unit_price, discount, tax_rate,
-              location_id, batch_id)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
-    ))
-    .bind(tenant)
-    .bind(order)
-    .bind(line.line_no)
-    .bind(line.product_id)
-    .bind(line.sku.as_deref())
-    .bind(line.description.as_str())
-    .bind(line.terms.quantity)
-    .bind(line.terms.unit_price)
-    .bind(line.terms.discount)
-    .bind(line.terms.tax_rate)
-    .bind(line.location_id)
-    .bind(line.batch_id)
-    .execute(conn)
-    .await?;
-    Ok(())
 }
 
 macro_rules! orders {

@@ -1,5 +1,7 @@
 //! Products: what orders need of them, and the catalogue.
 
+use std::collections::HashMap;
+
 use fairlane::db::{Conn, Query, Row, Sql, query};
 use fairlane::sql;
 use fairlane::{Error, Result};
@@ -39,6 +41,28 @@ pub async fn by_sku(conn: &mut Conn<'_>, tenant: i64, sku: &str) -> Result<Produ
         price: row.get("price")?,
         active: row.get("active")?,
     })
+}
+
+/// The products with these codes, by code: those there are.
+pub async fn by_skus(conn: &mut Conn<'_>, tenant: i64, skus: &[String]) -> Result<HashMap<String, Product>> {
+    let rows = query(sql!(
+        "select id, sku, name, price, active from products where tenant_id = $1 and sku {in:$2}"
+    ))
+    .bind(tenant)
+    .bind(skus)
+    .fetch_all(conn)
+    .await?;
+    let read = |row: &Row| {
+        let product = Product {
+            id: row.get("id")?,
+            sku: row.get("sku")?,
+            name: row.get("name")?,
+            price: row.get("price")?,
+            active: row.get("active")?,
+        };
+        Ok((product.sku.clone(), product))
+    };
+    rows.iter().map(read).collect()
 }
 
 /// A product of the catalogue with everything people enter.
@@ -226,6 +250,8 @@ pub async fn referring(conn: &mut Conn<'_>, tenant: i64, id: i64) -> Result<Vec<
                 select 1 from purchase_order_lines where tenant_id = $1 and product_id = $2)
             union all select 'goods receipts', exists (
                 select 1 from goods_receipt_lines where tenant_id = $1 and product_id = $2)
+            union all select 'returns', exists (
+                select 1 from sales_return_lines where tenant_id = $1 and product_id = $2)
             union all select 'stock movements', exists (
                 select 1 from stock_movements where tenant_id = $1 and product_id = $2)
          ) w where w.there"

@@ -46,6 +46,7 @@ pub(super) const CHANGES: ChangeSql = change_sql!(
         ("stock movements", by_product!("stock_ledgers")),
         ("order lines", by_product!("sales_order_lines")),
         ("invoice lines", by_product!("invoice_lines")),
+        ("lines of returns", by_product!("sales_return_lines")),
         ("purchase order lines", by_product!("purchase_order_lines")),
         ("goods receipt lines", by_product!("goods_receipt_lines")),
         ("batches", by_product!("batches")),

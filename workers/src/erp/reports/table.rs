@@ -1,0 +1,374 @@
+//! The rows of a report: spooled into a file while they are read, so that totals are known before the first row is
+//! written and memory does not grow with them.
+//!
+//! A total is the sum of the cells that passed by, and nothing else: it can't differ from what is printed above it. One
+//! empty cell makes the total empty, because the sum of what is known is not the sum.
+
+use std::fs::File;
+use std::io::{BufReader, BufWriter};
+use std::path::Path;
+
+use chrono::NaiveDate;
+use rust_decimal::Decimal;
+use tempfile::NamedTempFile;
+
+use super::error::{ReportError, Result};
+use crate::erp::money::round_half_up;
+
+/// What the cells of a column are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Words.
+    Text,
+    /// A count.
+    Integer,
+    /// How many or how much of a product.
+    Quantity,
+    /// An amount in the report's currency.
+    Money,
+    /// A share of a hundred.
+    Percent,
+    /// A calendar day.
+    Date,
+}
+
+impl Kind {
+    /// The word in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Integer => "integer",
+            Self::Quantity => "quantity",
+            Self::Money => "money",
+            Self::Percent => "percent",
+            Self::Date => "date",
+        }
+    }
+
+    /// Whether its cells are numbers.
+    pub fn is_number(self) -> bool {
+        !matches!(self, Self::Text | Self::Date)
+    }
+}
+
+/// What stands below a column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Total {
+    /// Nothing: its numbers can't be added.
+    None,
+    /// The sum of its cells.
+    Sum,
+    /// One total over another: in percent, or as it is.
+    Ratio(&'static str, &'static str),
+}
+
+/// A column of a report, or of a part of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Column {
+    /// Its name for programs.
+    pub name: &'static str,
+    /// Its name for people.
+    pub title: &'static str,
+    /// What its cells are.
+    pub kind: Kind,
+    /// What stands below it.
+    pub total: Total,
+}
+
+impl Column {
+    /// A column without a total.
+    pub const fn new(name: &'static str, title: &'static str, kind: Kind) -> Self {
+        Self { name, title, kind, total: Total::None }
+    }
+
+    /// With the sum of its cells below it.
+    pub const fn sum(mut self) -> Self {
+        self.total = Total::Sum;
+        self
+    }
+
+    /// With the sum below it where its numbers can be added.
+    pub const fn sum_if(self, additive: bool) -> Self {
+        if additive { self.sum() } else { self }
+    }
+
+    /// With the ratio of two other totals below it.
+    pub const fn ratio(mut self, of: &'static str, over: &'static str) -> Self {
+        self.total = Total::Ratio(of, over);
+        self
+    }
+}
+
+/// A value of a report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cell {
+    /// It is not known.
+    Empty,
+    /// Words.
+    Text(String),
+    /// A count.
+    Integer(i64),
+    /// A number.
+    Number(Decimal),
+    /// A calendar day.
+    Date(NaiveDate),
+}
+
+impl Cell {
+    /// Words, or nothing.
+    pub fn text(text: Option<impl Into<String>>) -> Self {
+        text.map_or(Self::Empty, |text| Self::Text(text.into()))
+    }
+
+    /// A number, or nothing.
+    pub fn number(number: Option<Decimal>) -> Self {
+        number.map_or(Self::Empty, Self::Number)
+    }
+
+    /// A day, or nothing.
+    pub fn date(day: Option<NaiveDate>) -> Self {
+        day.map_or(Self::Empty, Self::Date)
+    }
+
+    /// The number in it.
+    pub fn as_number(&self) -> Option<Decimal> {
+        match self {
+            Self::Integer(number) => Some(Decimal::from(*number)),
+            Self::Number(number) => Some(*number),
+            _ => None,
+        }
+    }
+
+    /// As programs read it; none where it is not known. Amounts have the currency's decimals, and more where they have more:
+    /// nothing is rounded here.
+    pub fn plain(&self, kind: Kind, decimals: u32) -> Option<String> {
+        Some(match self {
+            Self::Empty => return None,
+            Self::Text(text) => text.clone(),
+            Self::Integer(number) => number.to_string(),
+            Self::Date(day) => day.to_string(),
+            Self::Number(number) => {
+                let mut number = number.normalize();
+                let least = match kind {
+                    Kind::Money => decimals,
+                    Kind::Percent => 2,
+                    _ => 0,
+                };
+                if number.scale() < least {
+                    number.rescale(least);
+                }
+                number.to_string()
+            }
+        })
+    }
+
+    fn spooled(&self) -> String {
+        match self {
+            Self::Empty => String::new(),
+            Self::Text(text) => format!("t{text}"),
+            Self::Integer(number) => format!("i{number}"),
+            Self::Number(number) => format!("n{number}"),
+            Self::Date(day) => format!("d{day}"),
+        }
+    }
+
+    fn from_spool(text: &str) -> Result<Self> {
+        let damaged = || ReportError::Io(std::io::Error::other(format!("the spooled cell {text:?} is damaged")));
+        let Some((tag, rest)) = text.split_at_checked(1) else { return Ok(Self::Empty) };
+        Ok(match tag {
+            "t" => Self::Text(rest.to_owned()),
+            "i" => Self::Integer(rest.parse().map_err(|_| damaged())?),
+            "n" => Self::Number(rest.parse().map_err(|_| damaged())?),
+            "d" => Self::Date(rest.parse().map_err(|_| damaged())?),
+            _ => return Err(damaged()),
+        })
+    }
+}
+
+/// One number over another as a percentage, rounded once to two decimals; nothing over nothing is not known.
+pub(super) fn percent(of: Option<Decimal>, over: Option<Decimal>) -> Option<Decimal> {
+    let hundredfold = of?.checked_mul(Decimal::ONE_HUNDRED)?;
+    hundredfold.checked_div(over?).map(|share| round_half_up(share, 2))
+}
+
+/// One number over another, rounded once; nothing over nothing is not known.
+pub(super) fn quotient(of: Option<Decimal>, over: Option<Decimal>, decimals: u32) -> Option<Decimal> {
+    of?.checked_div(over?).map(|share| round_half_up(share, decimals))
+}
+
+/// The sum of a column so far.
+#[derive(Debug, Clone, Copy)]
+enum Sum {
+    Known(Decimal),
+    /// A cell was empty.
+    Unknown,
+}
+
+/// Takes the rows of a report.
+pub struct Spool {
+    columns: Vec<Column>,
+    decimals: u32,
+    file: NamedTempFile,
+    writer: csv::Writer<BufWriter<File>>,
+    rows: u64,
+    sums: Vec<Sum>,
+}
+
+impl std::fmt::Debug for Spool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Spool").field("rows", &self.rows).finish_non_exhaustive()
+    }
+}
+
+impl Spool {
+    /// A spool for these columns, in a file of this folder.
+    pub fn new(folder: &Path, columns: Vec<Column>, decimals: u32) -> Result<Self> {
+        let file = NamedTempFile::new_in(folder)?;
+        let writer = csv::WriterBuilder::new().has_headers(false).from_writer(BufWriter::new(file.reopen()?));
+        let sums = vec![Sum::Known(Decimal::ZERO); columns.len()];
+        Ok(Self { columns, decimals, file, writer, rows: 0, sums })
+    }
+
+    /// Takes a row: a cell for each column.
+    pub fn push(&mut self, cells: &[Cell]) -> Result<()> {
+        if cells.len() != self.columns.len() {
+            let why = format!("a row has {} cells for {} columns", cells.len(), self.columns.len());
+            return Err(ReportError::refused("damaged_row", why));
+        }
+        for ((column, sum), cell) in self.columns.iter().zip(&mut self.sums).zip(cells) {
+            if column.total != Total::Sum {
+                continue;
+            }
+            *sum = match (*sum, cell.as_number()) {
+                (Sum::Known(sum), Some(number)) => {
+                    Sum::Known(sum.checked_add(number).ok_or_else(ReportError::too_large)?)
+                }
+                _ => Sum::Unknown,
+            };
+        }
+        // A record of one empty field is written as two quotes, so that no row is lost.
+        self.writer.write_record(cells.iter().map(Cell::spooled))?;
+        self.rows += 1;
+        Ok(())
+    }
+
+    /// The rows are all there.
+    pub fn finish(mut self) -> Result<Spooled> {
+        self.writer.flush()?;
+        let totals = self.columns.iter().zip(&self.sums).map(|(column, sum)| self.total(column, sum)).collect();
+        Ok(Spooled { columns: self.columns, decimals: self.decimals, file: self.file, rows: self.rows, totals })
+    }
+
+    fn total(&self, column: &Column, sum: &Sum) -> Cell {
+        match column.total {
+            Total::None => Cell::Empty,
+            Total::Sum => match sum {
+                Sum::Known(sum) if column.kind == Kind::Integer => {
+                    i64::try_from(sum.normalize()).map_or(Cell::Number(*sum), Cell::Integer)
+                }
+                Sum::Known(sum) => Cell::Number(*sum),
+                Sum::Unknown => Cell::Empty,
+            },
+            Total::Ratio(of, over) => {
+                let (of, over) = (self.sum_of(of), self.sum_of(over));
+                Cell::number(match column.kind {
+                    Kind::Percent => percent(of, over),
+                    _ => quotient(of, over, self.decimals),
+                })
+            }
+        }
+    }
+
+    fn sum_of(&self, name: &str) -> Option<Decimal> {
+        let at = self.columns.iter().position(|column| column.name == name && column.total == Total::Sum)?;
+        match self.sums.get(at)? {
+            Sum::Known(sum) => Some(*sum),
+            Sum::Unknown => None,
+        }
+    }
+}
+
+/// All rows of a report, with their totals.
+#[derive(Debug)]
+pub struct Spooled {
+    /// Its columns.
+    pub columns: Vec<Column>,
+    /// The decimals of its currency.
+    pub decimals: u32,
+    /// How many rows it has.
+    pub rows: u64,
+    /// What stands below each column.
+    pub totals: Vec<Cell>,
+    file: NamedTempFile,
+}
+
+impl Spooled {
+    /// The rows, one by one, from the first.
+    pub fn read(&self) -> Result<impl Iterator<Item = Result<Vec<Cell>>> + use<>> {
+        let file = BufReader::new(File::open(self.file.path())?);
+        let reader = csv::ReaderBuilder::new().has_headers(false).from_reader(file);
+        Ok(reader.into_records().map(|record| record?.iter().map(Cell::from_spool).collect()))
+    }
+
+    /// The total of a column.
+    pub fn total(&self, name: &str) -> Option<&Cell> {
+        let at = self.columns.iter().position(|column| column.name == name)?;
+        self.totals.get(at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const COLUMNS: [Column; 4] = [
+        Column::new("name", "Name", Kind::Text),
+        Column::new("net", "Net", Kind::Money).sum(),
+        Column::new("cost", "Cost", Kind::Money).sum(),
+        Column::new("share", "Share", Kind::Percent).ratio("cost", "net"),
+    ];
+
+    fn spooled(rows: &[Vec<Cell>]) -> Spooled {
+        let folder = tempfile::tempdir().unwrap();
+        let mut spool = Spool::new(folder.path(), COLUMNS.to_vec(), 2).unwrap();
+        rows.iter().for_each(|row| spool.push(row).unwrap());
+        let spooled = spool.finish().unwrap();
+        let back: Vec<Vec<Cell>> = spooled.read().unwrap().map(Result::unwrap).collect();
+        assert_eq!(back, rows);
+        spooled
+    }
+
+    #[test]
+    fn an_empty_cell_makes_the_total_empty_and_ratios_are_those_of_the_totals() {
+        let row = |net: i64, cost: Option<i64>| {
+            let money = |cents| Cell::Number(Decimal::new(cents, 2));
+            vec![Cell::Text("=1\n\"x\"".into()), money(net), cost.map_or(Cell::Empty, money), Cell::Empty]
+        };
+        let known = spooled(&[row(300, Some(100)), row(400, Some(100))]);
+        assert_eq!(known.totals[2].plain(Kind::Money, 2).unwrap(), "2.00");
+        assert_eq!(known.totals[3].plain(Kind::Percent, 2).unwrap(), "28.57");
+        let unknown = spooled(&[row(300, Some(100)), row(400, None)]);
+        assert_eq!(unknown.totals[1..], [Cell::Number(Decimal::new(700, 2)), Cell::Empty, Cell::Empty]);
+    }
+
+    #[test]
+    fn amounts_have_the_currencys_decimals_and_more_where_they_have_more() {
+        let shown = |number: &str| Cell::Number(number.parse().unwrap()).plain(Kind::Money, 2).unwrap();
+        assert_eq!([shown("1"), shown("1.2350"), shown("-0.5"), shown("0")], ["1.00", "1.235", "-0.50", "0.00"]);
+    }
+
+    proptest! {
+        #[test]
+        fn totals_are_the_sum_of_the_rows(
+            rows in prop::collection::vec((".{0,6}", -10_000_000i64..10_000_000, 0u32..6, 0i64..1000), 0..40)
+        ) {
+            let rows: Vec<Vec<Cell>> = rows.into_iter().map(|(name, net, scale, cost)| vec![
+                Cell::Text(name), Cell::Number(Decimal::new(net, scale)), Cell::Number(Decimal::new(cost, 2)), Cell::Empty,
+            ]).collect();
+            let sum: Decimal = rows.iter().filter_map(|row| row[1].as_number()).sum();
+            prop_assert_eq!(spooled(&rows).totals[1].as_number(), Some(sum));
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! What was billed, paid and is owed; who bought; what was bought; what goods had cost.
+
+use chrono::{Days, Utc};
+use fairlane::backend_test;
+use fairlane_workers::erp::reports::{Grouping, ReportRequest, ReportType};
+use fairlane_workers::erp::services::invoices::{Billing, bill_order};
+use fairlane_workers::erp::services::payments::{self, NewPayment};
+use fairlane_workers::erp::services::products::{self, ProductChange};
+use fairlane_workers::erp::services::purchase_orders::{self, NewOrder, NewPurchaseLine};
+use fairlane_workers::erp::services::receipts::{self, Arrival, ArrivedLine};
+use fairlane_workers::erp::services::stock::{MovementKind, NewMovement, Source, record_all};
+use fairlane_workers::erp::services::vendors::{self, NewVendor};
+use fairlane_workers::erp::services::{locations, orders};
+use rust_decimal::Decimal;
+
+use crate::desk::{Desk, day, dec, line, sales, time};
+use crate::support::shop::lines;
+
+async fn bill(desk: &Desk, order: i64) -> String {
+    let id = desk.acme.id().await.unwrap();
+    let mut tx = desk.acme.begin().await.unwrap();
+    let billing = bill_order(&mut tx.conn(), id, order).await.unwrap();
+    tx.commit().await.unwrap();
+    let Billing::Billed(invoice) = billing else { panic!("not billed") };
+    invoice.number
+}
+
+async fn pay(desk: &Desk, invoice: &str, method: &str, amount: &str, at: &str) {
+    let mut tx = desk.acme.begin().await.unwrap();
+    let new = NewPayment {
+        invoice: invoice.into(),
+        reference: format!("{invoice}-{method}-{amount}"),
+        method: method.into(),
+        amount: dec(amount),
+        received_at: Some(time(at)),
+        user: None,
+    };
+    payments::receive(&mut tx, &desk.acme, new).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+fn taxed(price: &str, rate: &str) -> fairlane_workers::erp::services::orders::NewLine {
+    let mut line = line(None, "1", price);
+    line.tax_rate = dec(rate);
+    line
+}
+
+backend_test!(migrations: lines;
+    async fn what_is_billed_paid_and_owed_is_told_by_month_age_tax_and_method(t: TestDb) {
+        let desk = Desk::new(t, "UTC").await;
+        desk.customer("C-1", "Ana").await;
+        let first = desk.sell("C-1", "2026-01-05T10:00:00Z", None, &[taxed("100", "19"), taxed("10", "7")]).await;
+        let second = desk.sell("C-1", "2026-02-05T10:00:00Z", None, &[taxed("50", "19")]).await;
+        let (first, second) = (bill(&desk, first).await, bill(&desk, second).await);
+        desk.t.execute("update invoices set issued_on = '2026-01-05', due_on = '2026-02-04' where total > '100'").await;
+        desk.t.execute("update invoices set issued_on = '2026-02-05', due_on = '2026-03-07' where issued_on > '2026-01-05'").await;
+        pay(&desk, &first, "transfer", "100", "2026-01-31T23:30:00Z").await;
+        pay(&desk, &first, "card", "5", "2026-02-10T10:00:00Z").await;
+        pay(&desk, &first, "card", "-1", "2026-02-11T10:00:00Z").await;
+        pay(&desk, &second, "card", "59.50", "2026-04-01T10:00:00Z").await;
+        let request = ReportRequest::new(ReportType::Financial, day("2026-01-01"), day("2026-03-31"));
+        let report = desk.json(&request).await;
+        let of = |row: usize, name: &str| report["rows"][row][name].as_str().unwrap().to_owned();
+        assert_eq!((of(0, "month"), of(0, "net"), of(0, "tax"), of(0, "total")),
+            ("2026-01".into(), "110.00".into(), "19.70".into(), "129.70".into()));
+        assert_eq!((of(0, "paid"), of(1, "paid"), of(1, "refunded")), ("100.00".into(), "5.00".into(), "-1.00".into()));
+        assert_eq!((report["totals"]["total"].as_str(), report["totals"]["gross_profit"].as_str()), (Some("189.20"), Some("160.00")));
+        assert_eq!(report["summary"]["outstanding"], "85.20", "the card came later");
+        let ages: Vec<_> = report["sections"]["receivables"].as_array().unwrap().iter()
+            .map(|row| row["amount"].as_str().unwrap()).collect();
+        assert_eq!(ages, ["0.00", "59.50", "25.70", "0.00", "0.00"]);
+        assert_eq!(report["sections"]["taxes"][1], serde_json::json!({ "rate": "19.00", "net": "150.00", "tax": "28.50" }));
+        assert_eq!(report["sections"]["payments"][0], serde_json::json!({ "method": "card", "payments": 2, "amount": "4.00" }));
+        // The last hour of January in UTC is February in Berlin.
+        let berlin = desk.json(&ReportRequest { zone: Some("Europe/Berlin".into()), ..request.clone() }).await;
+        assert_eq!((berlin["rows"][0]["paid"].as_str(), berlin["rows"][1]["paid"].as_str()), (Some("0.00"), Some("105.00")));
+        let customers = ReportRequest { report: ReportType::Customer, ..request };
+        let customers = desk.json(&customers).await;
+        let ana = &customers["rows"][0];
+        for (name, value) in [("ordered", "160.00"), ("average_order", "80.00"), ("spent", "104.00"), ("outstanding", "85.20"),
+            ("overdue", "85.20"), ("first_order", "2026-01-05"), ("last_order", "2026-02-05"), ("last_payment", "2026-02-10"), ("state", "new")] {
+            assert_eq!(ana[name], value, "{name}: {ana}");
+        }
+        assert_eq!((&ana["orders"], &ana["days_since"]), (&2.into(), &54.into()));
+    }
+);
+
+/// A product with a cost, in a place, and a vendor of it.
+async fn goods(desk: &Desk) -> i64 {
+    let mut tx = desk.acme.begin().await.unwrap();
+    let main = locations::create(&mut tx, &desk.acme, "MAIN", "Main store", "internal", None).await.unwrap();
+    let change = ProductChange {
+        name: Some("Tiles".into()), standard_cost: Some(Some(dec("4"))), reorder_level: Some(Some(dec("50"))), ..ProductChange::default()
+    };
+    let product = products::create(&mut tx, &desk.acme, "T-1", &change, None).await.unwrap().id;
+    let receipt = NewMovement::new(MovementKind::Receipt, product, main.id, dec("40"), Source::new("manual", "first"))
+        .unit_cost(dec("4")).effective_at(time("2026-01-10T10:00:00Z"));
+    record_all(&mut tx, &desk.acme, &[receipt]).await.unwrap();
+    vendors::create(&mut tx, &desk.acme, NewVendor { code: "V-1".into(), name: "Vera".into(), ..NewVendor::default() }).await.unwrap();
+    tx.commit().await.unwrap();
+    product
+}
+
+backend_test!(migrations: lines;
+    async fn cost_and_margin_are_empty_until_all_of_it_is_delivered_and_valued(t: TestDb) {
+        let desk = Desk::new(t, "UTC").await;
+        desk.customer("C-1", "Ana").await;
+        goods(&desk).await;
+        let order = desk.sell("C-1", "2026-02-05T10:00:00Z", None, &[line(Some("T-1"), "2", "10"), line(None, "1", "5")]).await;
+        let request = sales("2026-02-01", "2026-02-28", Grouping::Product);
+        let before = desk.json(&request).await;
+        assert_eq!((&before["rows"][0]["cost"], &before["totals"]["margin"]), (&serde_json::Value::Null, &serde_json::Value::Null));
+        assert!(before["notes"].to_string().contains("Cost and margin are empty"));
+        desk.t.fairlane.clone().with(&fairlane_workers::erp::registry()).announce().await.unwrap();
+        let mut tx = desk.acme.begin().await.unwrap();
+        orders::fulfil(&mut tx, &desk.acme, order, None).await.unwrap();
+        tx.commit().await.unwrap();
+        desk.work(&["high", "default"]).await;
+        desk.t.execute("insert into movement_valuations (tenant_id, scope, movement_id, product_id, quantity, value)
+            select tenant_id, 'product', id, product_id, quantity, case kind when 'sale' then '-8' else '160' end
+            from stock_movements").await;
+        let after = desk.json(&request).await;
+        let tiles = &after["rows"][0];
+        assert_eq!((&tiles["cost"], &tiles["margin"], &tiles["margin_percent"]), (&"8.00".into(), &"12.00".into(), &"60.00".into()));
+        assert_eq!((&after["totals"]["cost"], &after["totals"]["margin"]), (&"8.00".into(), &"17.00".into()), "{after}");
+        let until = Utc::now().date_naive() + Days::new(1);
+        let stock = desk.json(&ReportRequest::new(ReportType::Inventory, day("2026-02-01"), until)).await;
+        let row = &stock["rows"][0];
+        for (name, value) in [("opening", "40"), ("in", "0"), ("out", "-2"), ("closing", "38"), ("closing_value", "152.00"),
+            ("opening_value", "160.00"), ("average_cost", "4.00"), ("available", "38"), ("age_older", "38")] {
+            assert_eq!(row[name], value, "{name}: {row}");
+        }
+        assert_eq!(stock["summary"]["below_reorder_level"], 1);
+        desk.give_back("C-1", "2026-02-07T10:00:00Z", vec![line(Some("T-1"), "1", "10")]).await;
+        assert_eq!(desk.json(&request).await["totals"]["cost"], serde_json::Value::Null, "what came back may be worth nothing");
+    }
+);
+
+backend_test!(migrations: lines;
+    async fn purchase_orders_are_told_with_what_has_arrived_and_how_late(t: TestDb) {
+        let desk = Desk::new(t, "UTC").await;
+        goods(&desk).await;
+        let today = Utc::now().date_naive();
+        let mut tx = desk.acme.begin().await.unwrap();
+        let mut made = Vec::new();
+        for (quantity, cost) in [("10", "5"), ("6", "3.5")] {
+            let line = NewPurchaseLine { sku: "T-1".into(), quantity: dec(quantity), unit_cost: dec(cost) };
+            let new = NewOrder {
+                vendor: "V-1".into(), lines: vec![line], expected_on: today.checked_add_days(Days::new(3)), ..NewOrder::default()
+            };
+            let order = purchase_orders::create(&mut tx, &desk.acme, new).await.unwrap().id;
+            purchase_orders::submit(&mut tx, &desk.acme, order).await.unwrap();
+            purchase_orders::approve(&mut tx, &desk.acme, order, None).await.unwrap();
+            made.push(order);
+        }
+        for (order, quantity) in [(made[0], "10"), (made[1], "4")] {
+            let line = ArrivedLine { order_line_no: 1, quantity: dec(quantity), lot: None, expires_on: None };
+            let arrival = Arrival { purchase_order: order, lines: vec![line], ..Arrival::default() };
+            receipts::receive(&mut tx, &desk.acme, arrival).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+        let request = ReportRequest::new(ReportType::Procurement, today, today);
+        let report = desk.json(&request).await;
+        let (done, open) = (&report["rows"][0], &report["rows"][1]);
+        assert_eq!((&done["status"], &done["days_promised"], &done["days_taken"], &done["days_late"]),
+            (&"received".into(), &3.into(), &0.into(), &0.into()));
+        assert_eq!((&done["price_variance"], &open["price_variance"]), (&"10.00".into(), &"-3.00".into()));
+        assert_eq!((&open["open"], &open["open_value"], &open["days_taken"]), (&"2".into(), &"7.00".into(), &serde_json::Value::Null));
+        assert_eq!((&report["totals"]["ordered_value"], &report["totals"]["received_value"]), (&"71.00".into(), &"64.00".into()));
+        assert_eq!((&report["summary"]["on_time_percent"], &report["summary"]["open_orders"]), (&"100.00".into(), &1.into()));
+        let sum: Decimal = ["ordered", "received"].iter().map(|name| dec(report["totals"][name].as_str().unwrap())).sum();
+        assert_eq!(sum, dec("30"));
+    }
+);

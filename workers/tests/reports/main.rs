@@ -1,0 +1,16 @@
+//! Reports: their figures against independent ones, their days, files, links, jobs and verbs, on both databases.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod books;
+mod days;
+mod desk;
+mod files;
+mod jobs;
+mod kills;
+mod northwind;
+mod online_retail;
+mod verbs;
