@@ -12,6 +12,7 @@ pub mod services;
 pub mod settings;
 mod state;
 pub mod store;
+pub mod sync;
 
 use fairlane::Registry;
 use fairlane::store::migrate::MigrationLine;
@@ -32,6 +33,7 @@ use listeners::{
     UpdateInventoryOnSale,
 };
 pub use state::Erp;
+use sync::SyncExternalData;
 
 /// The domain on one page.
 pub fn registry() -> Registry<Erp> {
@@ -42,6 +44,7 @@ pub fn registry() -> Registry<Erp> {
         .job::<ScanOverdueInvoices>()
         .job::<ScanExpiringStock>()
         .job::<SendMail>()
+        .job::<SyncExternalData>()
         .on::<CustomerCreated, UpdateCustomerStatistics>()
         .on::<LeadConverted, CreateCustomerFromLead>()
         .on::<OrderCreated, UpdateCustomerStatistics>()

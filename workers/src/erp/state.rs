@@ -7,6 +7,7 @@ use fairlane::config::{Config, ConfigError};
 
 use super::mail::{Mailbox, Mailer, MemoryMailer, mailer};
 use super::settings::{ImportSettings, MailSettings};
+use super::sync::SyncRuntime;
 
 /// The ERP's state: cloned for every run, so everything in it is cheap to clone.
 #[derive(Debug, Clone)]
@@ -23,6 +24,8 @@ pub struct Erp {
     pub mail_purchase_orders: bool,
     /// The settings of imports.
     pub import: Arc<ImportSettings>,
+    /// What exchanging with other systems needs.
+    pub sync: Arc<SyncRuntime>,
 }
 
 impl Erp {
@@ -36,6 +39,7 @@ impl Erp {
             unsubscribe_url: mail.unsubscribe_url,
             mail_purchase_orders: mail.purchase_orders,
             import: Arc::new(ImportSettings::read(config)?),
+            sync: Arc::new(SyncRuntime::read(config)?),
         })
     }
 
@@ -58,6 +62,7 @@ impl Erp {
             unsubscribe_url: String::new(),
             mail_purchase_orders: false,
             import: Arc::new(import),
+            sync: Arc::new(SyncRuntime::fake()),
         }
     }
 

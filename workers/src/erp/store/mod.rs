@@ -26,6 +26,7 @@
 //! | [`deliveries`], [`delivery_lists`] | `notification_deliveries` |
 //! | [`preferences`] | `notification_preferences`, `mail_suppressions` |
 //! | [`mail_templates`] | `mail_templates` |
+//! | [`sync`] | `sync_connections`, `external_refs`, `sync_logs` and more |
 
 pub mod alerts;
 pub mod batches;
@@ -51,6 +52,7 @@ pub mod reminders;
 pub mod sequences;
 pub mod statistics;
 pub mod stock;
+pub mod sync;
 pub mod vendors;
 
 use chrono::{DateTime, Utc};
