@@ -22,6 +22,7 @@ mod purchase_order;
 mod scanners;
 mod stats;
 mod stock;
+mod sync;
 mod template;
 mod user_mail;
 mod vendor;
@@ -101,6 +102,9 @@ enum Noun {
     /// The words of mails
     #[command(subcommand)]
     Template(template::Template),
+    /// Exchange with shops and other systems
+    #[command(subcommand)]
+    Sync(sync::Sync),
 }
 
 impl DomainCommand for ErpCommand {
@@ -134,6 +138,7 @@ impl DomainCommand for ErpCommand {
                 Noun::User(verb) => people::run_user(&verb, &tenant, &env).await?,
                 Noun::Profile(verb) => people::run_profile(&verb, &tenant, &env).await?,
                 Noun::Template(verb) => template::run(&verb, &tenant, &env).await?,
+                Noun::Sync(verb) => return sync::run(&verb, &tenant, &env).await,
             }
             Ok(ExitCode::SUCCESS)
         })

@@ -33,18 +33,9 @@ pub struct SyncExternalData {
     pub run: i64,
 }
 
-const WAITS: &[Duration] = &[
-    Duration::from_secs(5),
-    Duration::from_secs(30),
-    Duration::from_secs(120),
-    Duration::from_secs(600),
-    Duration::from_secs(1800),
-];
-
 impl Job for SyncExternalData {
     const KIND: &'static str = "erp.sync_external_data";
-    const POLICY: Policy =
-        Policy::LOW.attempts(10).timeout(Duration::from_secs(600)).backoff(WAITS).long();
+    const POLICY: Policy = Policy::LOW.attempts(10).timeout(Duration::from_secs(600)).long();
     type State = Erp;
 
     async fn run(self, ctx: Context<Erp>) -> JobResult {

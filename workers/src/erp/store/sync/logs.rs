@@ -215,6 +215,19 @@ pub async fn fail(conn: &mut Conn<'_>, tenant: i64, id: i64, code: &str, why: &s
     Ok(failed == 1)
 }
 
+/// Whether there are runs whose job is gone.
+pub async fn has_orphans(conn: &mut Conn<'_>, tenant: i64) -> Result<bool> {
+    let row = query(sql!(
+        "select exists (select 1 from sync_logs
+            where tenant_id = $1 and status in ('pending', 'processing') and job_id is not null
+                and not exists (select 1 from fairlane_jobs j where j.tenant_id = $1 and j.id = sync_logs.job_id)) as there"
+    ))
+    .bind(tenant)
+    .fetch_one(conn)
+    .await?;
+    row.get("there")
+}
+
 /// Ends the runs whose job is gone: it was cancelled in the queue, or removed.
 pub async fn settle_orphans(conn: &mut Conn<'_>, tenant: i64) -> Result<u64> {
     query(sql!(
