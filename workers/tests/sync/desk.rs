@@ -55,12 +55,11 @@ impl<'t> Desk<'t> {
         t.fairlane.clone().with(&registry()).announce().await.unwrap();
         let vault = Vault::new(&SecretString::from(KEY.to_owned())).unwrap();
         let runtime = SyncRuntime { vault, ..SyncRuntime::fake() };
-        for statement in [
-            "insert into locations (tenant_id, code, name) select id, 'MAIN', 'Main' from fairlane_tenants",
-            "insert into roles (tenant_id, name) select id, 'sync' from fairlane_tenants",
-        ] {
-            t.execute(statement).await;
-        }
+        t.execute(
+            "insert into locations (tenant_id, code, name) select id, 'MAIN', 'Main' from fairlane_tenants
+             where true on conflict do nothing",
+        )
+        .await;
         Self { t, acme: t.fairlane.tenant("acme"), runtime }
     }
 

@@ -116,7 +116,7 @@ backend_test!(migrations: lines;
         assert_eq!(desk.count(counts).await, 3);
         desk.run(&connection, (Entity::Inventory, Direction::Pull, true)).await;
         assert_eq!(desk.count(counts).await, 3);
-        // Up and down again: two more counts.
+        // Up, then a state from before that.
         for stock in [50, 1] {
             shop.change(1, |item| item.stock = stock);
             // The time of a change has whole seconds there.

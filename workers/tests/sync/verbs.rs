@@ -21,7 +21,7 @@ backend_test!(migrations: lines;
         let shop = ShopServer::open(12, 3);
         std::fs::write(site.folder.path().join("description.json"), DESCRIPTION).unwrap();
         let add = format!("erp sync connection add shop --dialect generic --url {} --description description.json \
-            --policy products.price=manual --allow-address 127.0.0.1 -t acme", shop.url("/generic"));
+            --policy products.price=manual --page-size 50 --allow-address 127.0.0.1 -t acme", shop.url("/generic"));
         let (code, out, err) = fairlane(&site, &add);
         assert_eq!(code, 0, "{out}{err}");
         let (code, _, err) = fairlane(&site, &add);

@@ -20,6 +20,7 @@ mod support;
 
 mod bare;
 mod calls;
+mod exchange;
 mod files;
 mod listed;
 mod names;

@@ -55,6 +55,11 @@ pub(crate) struct Names {
     pub(crate) token: String,
     /// An address that takes no mail.
     pub(crate) suppressed: String,
+    /// Another system that data is exchanged with.
+    pub(crate) connection: String,
+    pub(crate) connection_id: i64,
+    pub(crate) sync_run: i64,
+    pub(crate) conflict_id: i64,
 }
 
 impl Names {
@@ -103,6 +108,10 @@ impl Names {
             delivery_id: id(28),
             token: "00000000000000000000000000000000".into(),
             suppressed: "nobody@gone.example.com".into(),
+            connection: name(30),
+            connection_id: id(31),
+            sync_run: id(32),
+            conflict_id: id(33),
         }
     }
 
@@ -149,6 +158,10 @@ impl Names {
             (self.delivery_id.to_string(), "delivery-id"),
             (self.token.clone(), "token"),
             (self.suppressed.clone(), "suppressed"),
+            (self.connection.clone(), "connection"),
+            (self.connection_id.to_string(), "connection-id"),
+            (self.sync_run.to_string(), "sync-run"),
+            (self.conflict_id.to_string(), "conflict-id"),
         ]
     }
 

@@ -13,6 +13,8 @@ use fairlane_workers::erp::jobs::process_bulk_import::ProcessBulkImport;
 use fairlane_workers::erp::jobs::process_bulk_import::undo::UndoBulkImport;
 use fairlane_workers::erp::jobs::scan_expiring_stock::ScanExpiringStock;
 use fairlane_workers::erp::jobs::{RecomputeCustomerStatistics, ScanOverdueInvoices, SendMail};
+use fairlane_workers::erp::sync::SyncExternalData;
+use fairlane_workers::erp::sync::connection::{Direction, Entity};
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -105,6 +107,13 @@ pub(crate) const JOBS: &[HostileJob] = &[
     job!(UndoBulkImport, |names| UndoBulkImport {
         import_id: names.import_id,
         import_type: "products".into()
+    }),
+    job!(SyncExternalData, |names| SyncExternalData {
+        connection_id: names.connection_id,
+        entity: Entity::Products,
+        direction: Direction::Pull,
+        full: false,
+        run: names.sync_run,
     }),
 ];
 

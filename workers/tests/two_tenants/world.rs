@@ -208,6 +208,7 @@ impl<'t> Building<'t> {
             payment: format!("PAY-{more}1"),
             notice: format!("news:{more}1"),
             suppressed: format!("{mark}gone{more}@example.com").to_lowercase(),
+            connection: format!("shop-{more}1"),
             ..Names::default()
         };
         self.base(side, mark, &mut names).await;
@@ -216,6 +217,7 @@ impl<'t> Building<'t> {
         self.purchases(side, &mut names).await;
         names.import_id = self.import(side, more).await;
         self.tell(side, mark, &names).await;
+        super::exchange::exchange(side, mark, &mut names).await;
         names
     }
 

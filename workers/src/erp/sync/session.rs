@@ -182,7 +182,11 @@ impl<'a> Session<'a> {
     /// The other system could not be understood: that counts as a failure of its own.
     pub async fn failed(&mut self, stop: Stop) -> Stop {
         let (Stop::Retry(_, why) | Stop::GiveUp(_, why)) = &stop else { return stop };
-        let noted = self.gate(|gate, now, terms| drop(gate.failed(now, terms, why))).await;
+        let noted = self
+            .gate(|gate, now, terms| {
+                gate.failed(now, terms, why);
+            })
+            .await;
         match noted {
             Ok(()) => stop,
             Err(error) => error.into(),

@@ -137,7 +137,7 @@ impl Speaker<'_> {
                 _ => Map::new(),
             };
             let blank = |value: &Value| value.as_str().is_some_and(|text| self.spec.blank.iter().any(|one| one == text));
-            fields.retain(|_, value| !blank(value));
+            fields.retain(|_, value| !blank(&*value));
             fields.insert("parent".into(), parent.clone());
             Record::read(self.spec, &Value::Object(fields))
         };
