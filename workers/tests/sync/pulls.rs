@@ -161,23 +161,37 @@ backend_test!(migrations: lines;
     async fn what_is_gone_there_is_made_inactive_here_unless_too_much_is_gone(t: TestDb) {
         let desk = Desk::new(&t).await;
         let shop = ShopServer::open(25, 0);
-        let connection = desk.connect(&shop, Dialect::Woocommerce, |_| {}).await;
+        let connection = desk.connect(&shop, Dialect::Shopify, |_| {}).await;
         let full = (Entity::Products, Direction::Pull, true);
         desk.run(&connection, full).await;
-        let active = if t.url.starts_with("postgres") {
-            "select count(*) as n from products where active"
-        } else {
-            "select count(*) as n from products where active = 1"
-        };
-        shop.stock().items.retain(|item| item.id > 2);
+        let active = sql!("select sku as t from products where active order by sku");
+        let gone: Vec<_> = shop.stock().items.drain(..2).collect();
         let log = desk.run(&connection, full).await;
         assert_eq!(summary(&log), "completed records 23 new 0 changed 0 same 23 refused 0 disputed 0 gone 2");
-        assert_eq!(desk.count(active).await, 23);
-        shop.stock().items.truncate(5);
+        assert_eq!(desk.texts(active).await.len(), 23);
+        let more: Vec<_> = shop.stock().items.drain(5..).collect();
         let log = desk.run(&connection, full).await;
         assert_eq!((log.status.as_str(), log.counts.deleted), ("completed", 0));
         assert!(log.error_message.unwrap().contains("18 of 23 records are missing"));
-        assert_eq!(desk.count(active).await, 23, "a list cut short takes nothing away");
+        assert_eq!(desk.texts(active).await.len(), 23, "a list cut short takes nothing away");
+        shop.stock().items.extend(more.into_iter().chain(gone));
+        let log = desk.run(&connection, full).await;
+        assert_eq!((log.counts.created, log.counts.changed), (0, 2), "{}", summary(&log));
+        assert_eq!(desk.texts(active).await.len(), 25, "what comes back is active again");
+    }
+);
+
+backend_test!(migrations: lines;
+    async fn of_numbered_pages_a_record_is_gone_when_two_full_runs_have_not_met_it(t: TestDb) {
+        let desk = Desk::new(&t).await;
+        let shop = ShopServer::open(25, 0);
+        let connection = desk.connect(&shop, Dialect::Woocommerce, |_| {}).await;
+        let full = (Entity::Products, Direction::Pull, true);
+        desk.run(&connection, full).await;
+        shop.stock().items.remove(3);
+        assert_eq!(desk.run(&connection, full).await.counts.deleted, 0);
+        assert_eq!(desk.run(&connection, full).await.counts.deleted, 1);
+        assert_eq!(desk.run(&connection, full).await.counts.deleted, 0);
     }
 );
 

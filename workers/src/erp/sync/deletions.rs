@@ -4,6 +4,7 @@
 use fairlane::{Error, Transaction};
 
 use super::connection::Entity;
+use super::pages::Paging;
 use super::pull::{Position, Pull};
 use super::session::Stop;
 use crate::erp::services::customers::{self, CustomerChange};
@@ -24,8 +25,17 @@ pub(super) async fn sweep(pull: &mut Pull<'_>, cursor: &mut Cursor, mut position
     let mut allowed = position.sweeping;
     loop {
         let mut tx = pull.ctx.begin().await?;
+        // Numbered pages move when a record goes while they are read, and one is skipped: that one is there the next time.
+        let before = match pull.spec.paging {
+            Paging::Page { .. } | Paging::Offset { .. } => refs::run_before(&mut tx.conn(), pull.of, pull.run).await?,
+            _ => pull.run,
+        };
+        if position.nameless {
+            position.remark = Some("a record without an id was met: none was made inactive".into());
+            return Ok(position);
+        }
         if !allowed {
-            let (known, missing) = refs::missing_share(&mut tx.conn(), pull.of, pull.run).await?;
+            let (known, missing) = refs::missing_share(&mut tx.conn(), pull.of, before).await?;
             let most = i64::from(pull.session.connection.settings.max_deletions_percent);
             if missing > ALWAYS && missing * 100 > known * most {
                 position.remark = Some(refused(known, missing, most, &pull.session.connection.name));
@@ -34,7 +44,7 @@ pub(super) async fn sweep(pull: &mut Pull<'_>, cursor: &mut Cursor, mut position
             allowed = true;
             position.sweeping = true;
         }
-        let missing = refs::missing(&mut tx.conn(), pull.of, pull.run, CHUNK).await?;
+        let missing = refs::missing(&mut tx.conn(), pull.of, before, CHUNK).await?;
         if missing.is_empty() {
             return Ok(position);
         }

@@ -64,7 +64,7 @@ pub async fn set(
     let before = connections::by_name(&mut tx.conn(), id, &changed.name).await?;
     if let Some(secret) = secret {
         changed.sealed = Some(runtime.vault.seal(secret, secret_place(id, changed.id))?);
-    } else if before.base_url != changed.base_url && before.sealed.is_some() && !same_host(&before, &changed) {
+    } else if before.sealed.is_some() && !same_host(&before, &changed) {
         // Whoever may change the address shall not get the secret by it.
         return Err(Error::Refused {
             what: format!("changing connection {}", changed.name),
@@ -78,8 +78,9 @@ pub async fn set(
 }
 
 fn same_host(before: &Connection, after: &Connection) -> bool {
-    let origin = |connection: &Connection| super::http::base_url(&connection.base_url).map(|url| url.origin()).ok();
-    origin(before) == origin(after)
+    let origin = |address: &str| super::http::base_url(address).map(|url| url.origin()).ok();
+    let token = |connection: &Connection| connection.settings.token_url.as_deref().and_then(origin);
+    origin(&before.base_url) == origin(&after.base_url) && token(before) == token(after)
 }
 
 fn check_secret(connection: &Connection, there: bool) -> Result<()> {

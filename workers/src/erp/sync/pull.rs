@@ -40,6 +40,8 @@ pub struct Position {
     pub etag: Option<String>,
     /// What is to be said at the end.
     pub remark: Option<String>,
+    /// Whether there was a record without an id: then nobody knows what is missing.
+    pub nameless: bool,
     /// Records so far.
     pub records: u64,
 }
@@ -124,6 +126,7 @@ impl Pull<'_> {
         let mut after = position;
         after.watch.note(&page.ids, next.as_ref(), self.session.connection.settings.max_pages)?;
         after.records += page.records.len() as u64;
+        after.nameless |= page.records.iter().any(|record| matches!(record, Err((id, _)) if id.is_empty()));
         if is_first {
             after.began = answer.date();
             after.etag = next.is_none().then(|| mark(&request.url, &answer)).flatten();

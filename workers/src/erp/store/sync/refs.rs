@@ -144,10 +144,25 @@ pub async fn mark_seen(conn: &mut Conn<'_>, of: Of, external_ids: &[String], run
     Ok(())
 }
 
-/// How many are known, and how many of them a full run has not met.
+/// The full run before this one that has met anything; 0 where there was none.
+pub async fn run_before(conn: &mut Conn<'_>, of: Of, run: i64) -> Result<i64> {
+    let row = query(sql!(
+        "select coalesce(max(seen_run), 0) as run from external_refs
+         where tenant_id = $1 and connection_id = $2 and entity = $3 and seen_run < $4"
+    ))
+    .bind(of.tenant)
+    .bind(of.connection)
+    .bind(of.entity.as_str())
+    .bind(run)
+    .fetch_one(conn)
+    .await?;
+    row.get("run")
+}
+
+/// How many are known, and how many of them no full run has met since this one.
 pub async fn missing_share(conn: &mut Conn<'_>, of: Of, run: i64) -> Result<(i64, i64)> {
     let row = query(sql!(
-        "select count(*) as known, coalesce(sum(case when coalesce(seen_run, 0) <> $4 then 1 else 0 end), 0) as missing
+        "select count(*) as known, coalesce(sum(case when coalesce(seen_run, 0) < $4 then 1 else 0 end), 0) as missing
          from external_refs
          where tenant_id = $1 and connection_id = $2 and entity = $3 and deleted_at is null"
     ))
@@ -160,12 +175,12 @@ pub async fn missing_share(conn: &mut Conn<'_>, of: Of, run: i64) -> Result<(i64
     Ok((row.get("known")?, row.get("missing")?))
 }
 
-/// Some that a full run has not met: their ids there and here.
+/// Some that no full run has met since this one: their ids there and here.
 pub async fn missing(conn: &mut Conn<'_>, of: Of, run: i64, limit: i64) -> Result<Vec<(String, Option<i64>)>> {
     let rows = query(sql!(
         "select external_id, internal_id from external_refs
          where tenant_id = $1 and connection_id = $2 and entity = $3 and deleted_at is null
-             and coalesce(seen_run, 0) <> $4
+             and coalesce(seen_run, 0) < $4
          order by external_id limit $5"
     ))
     .bind(of.tenant)

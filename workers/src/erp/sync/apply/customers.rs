@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::super::conflict::merge;
 use super::super::connection::{Connection, Policy};
 use super::super::record::{Fields, Record};
-use super::{Outcome, Taken, Taking, agreed, is_newer, refuse_taken, same_fields};
+use super::{Outcome, Taken, Taking, agreed, is_back, is_newer, refuse_taken, same_fields};
 use crate::erp::services::customers::{self, Customer, CustomerChange, NewCustomer};
 use crate::erp::store::customers::{by_code, by_id};
 use crate::erp::store::sync::pushes::customer_with_email;
@@ -68,7 +68,11 @@ pub(super) async fn take(
     // A link made by an order has seen nothing of the customer yet.
     let base = known.map(|known| &known.base).filter(|base| !base.is_empty());
     let merged = merge(base, &ours, &theirs, newer, policy);
-    let after = customers::update(tx, taking.tenant, &before.code, &change(&merged.take), None).await?;
+    let mut wanted = change(&merged.take);
+    if is_back(record, known) {
+        wanted.active = Some(true);
+    }
+    let after = customers::update(tx, taking.tenant, &before.code, &wanted, None).await?;
     let disputed = taking.dispute(tx, record, &merged).await?;
     let link = agreed(record, known, after.id, after.version, &merged);
     let taken = if after.version == before.version { Taken::Same(link) } else { Taken::Changed(link) };

@@ -75,12 +75,15 @@ pub(super) async fn take(
 ) -> Result<Counts> {
     let mut counts = Counts { pages: 1, records: count(records.len()), ..Counts::default() };
     let mut readable = Vec::with_capacity(records.len());
+    // Who cannot be read is there all the same.
+    let mut seen = Vec::with_capacity(records.len());
     for record in records {
         match record {
             Ok(record) => readable.push(record),
             Err((external_id, why)) => {
                 counts.refused += 1;
                 refuse(tx, taking, &external_id, "unreadable", why).await?;
+                seen.push(external_id);
             }
         }
     }
@@ -110,7 +113,8 @@ pub(super) async fn take(
     }
     logs::forgive(&mut tx.conn(), taking.of, &done).await?;
     if taking.is_full {
-        refs::mark_seen(&mut tx.conn(), taking.of, &ids, taking.run).await?;
+        seen.extend(ids);
+        refs::mark_seen(&mut tx.conn(), taking.of, &seen, taking.run).await?;
     }
     Ok(counts)
 }
@@ -241,6 +245,12 @@ async fn is_newer(tx: &mut Transaction, taking: Taking<'_>, record: &Record, int
         (Some(theirs), Some(ours)) => theirs > ours,
         _ => true,
     })
+}
+
+/// Whether a record that was missing is there again, so that what was made inactive for that is active again.
+fn is_back(record: &Record, known: Option<&Ref>) -> bool {
+    known.is_some_and(|known| known.deleted_at.is_some())
+        && record.fields.get("active") != Some(&serde_json::Value::Bool(false))
 }
 
 /// The fields of ours that a record has too.

@@ -8,7 +8,7 @@ use super::super::conflict::merge;
 use super::super::connection::Policy;
 use super::super::paths;
 use super::super::record::{Fields, Record};
-use super::{Outcome, Taken, Taking, agreed, is_newer, refuse_taken, same_fields};
+use super::{Outcome, Taken, Taking, agreed, is_back, is_newer, refuse_taken, same_fields};
 use crate::erp::services::products::{self, CatalogueProduct, ProductChange};
 use crate::erp::store::products::find;
 use crate::erp::store::sync::pushes::product_code;
@@ -80,7 +80,11 @@ pub(super) async fn take(
     let newer = is_newer(tx, taking, record, before.id).await?;
     let policy = |group: &str| -> Policy { taking.connection.policy(taking.of.entity, group) };
     let merged = merge(known.map(|known| &known.base), &ours, &theirs, newer, policy);
-    let after = products::update(tx, taking.tenant, &before.code, None, &change(&merged.take), None).await?;
+    let mut wanted = change(&merged.take);
+    if is_back(record, known) {
+        wanted.active = Some(true);
+    }
+    let after = products::update(tx, taking.tenant, &before.code, None, &wanted, None).await?;
     let disputed = taking.dispute(tx, record, &merged).await?;
     let link = agreed(record, known, after.id, after.version, &merged);
     let taken = if after.version == before.version { Taken::Same(link) } else { Taken::Changed(link) };
