@@ -62,6 +62,10 @@ pub(super) async fn take(
     let mut theirs = record.fields.clone();
     theirs.remove("code");
     theirs.retain(|field, value| !value.is_null() || !["name", "active"].contains(&field.as_str()));
+    let is_back = is_back(record, known);
+    if is_back {
+        theirs.remove("active");
+    }
     let ours = same_fields(fields(&before), record);
     let newer = is_newer(tx, taking, record, before.id).await?;
     let policy = |group: &str| -> Policy { taking.connection.policy(taking.of.entity, group) };
@@ -69,7 +73,7 @@ pub(super) async fn take(
     let base = known.map(|known| &known.base).filter(|base| !base.is_empty());
     let merged = merge(base, &ours, &theirs, newer, policy);
     let mut wanted = change(&merged.take);
-    if is_back(record, known) {
+    if is_back {
         wanted.active = Some(true);
     }
     let after = customers::update(tx, taking.tenant, &before.code, &wanted, None).await?;

@@ -76,12 +76,16 @@ pub(super) async fn take(
     // A code is for ever; and a name cannot be taken away.
     theirs.remove("sku");
     theirs.retain(|field, value| !value.is_null() || !["name", "active"].contains(&field.as_str()));
+    let is_back = is_back(record, known);
+    if is_back {
+        theirs.remove("active");
+    }
     let ours = same_fields(fields(&before), record);
     let newer = is_newer(tx, taking, record, before.id).await?;
     let policy = |group: &str| -> Policy { taking.connection.policy(taking.of.entity, group) };
     let merged = merge(known.map(|known| &known.base), &ours, &theirs, newer, policy);
     let mut wanted = change(&merged.take);
-    if is_back(record, known) {
+    if is_back {
         wanted.active = Some(true);
     }
     let after = products::update(tx, taking.tenant, &before.code, None, &wanted, None).await?;
