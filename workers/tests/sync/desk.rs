@@ -173,7 +173,8 @@ impl<'t> Desk<'t> {
     }
 
     pub(crate) async fn log(&self, run: i64) -> SyncLog {
-        let mut tx = self.t.db.read().await.unwrap();
+        let observer = self.t.observer().await.unwrap();
+        let mut tx = observer.read().await.unwrap();
         logs::find(&mut tx.conn(), self.acme.id().await.unwrap(), run).await.unwrap()
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
 use super::breaker::after;
 
@@ -41,14 +41,10 @@ pub fn take(
     }
 }
 
-/// The bucket after the other system has said how many requests it holds already.
-pub fn at_least(next_at: Option<DateTime<Utc>>, now: DateTime<Utc>, used: f64, rate: Rate) -> DateTime<Utc> {
-    let filled = now + TimeDelta::from_std(rate.interval().mul_f64(used.clamp(0.0, 1e6))).unwrap_or_default();
-    next_at.map_or(filled, |at| at.max(filled))
-}
-
 #[cfg(test)]
 mod tests {
+    use chrono::TimeDelta;
+
     use super::*;
 
     #[test]
@@ -76,13 +72,5 @@ mod tests {
         let once = take(long_ago, now, rate).unwrap();
         let twice = take(Some(once), now, rate).unwrap();
         assert_eq!(take(Some(twice), now, rate), Err(Duration::from_secs(1)));
-    }
-
-    #[test]
-    fn what_others_have_used_counts() {
-        let rate = Rate { per_second: 2.0, burst: 40 };
-        let now = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
-        let next = at_least(None, now, 40.0, rate);
-        assert_eq!(take(Some(next), now, rate), Err(Duration::from_millis(500)));
     }
 }
