@@ -139,6 +139,19 @@ impl<'t> Desk<'t> {
         Worker::new(&self.t.fairlane).serve(registry(), state).options(options)
     }
 
+    /// A worker beside what is done meanwhile; stopped when that is done.
+    pub(crate) async fn beside(&self, done: impl Future<Output = ()>) {
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let worker = self.worker().run_until(async {
+            let _ = stopped.await;
+        });
+        let (worked, ()) = tokio::join!(worker, async {
+            done.await;
+            let _ = stop.send(());
+        });
+        worked.unwrap();
+    }
+
     /// Works until no run is left, whatever they wait for.
     pub(crate) async fn work(&self) {
         let observer = self.t.observer().await.unwrap();
@@ -158,7 +171,7 @@ impl<'t> Desk<'t> {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
-        self.worker().run_until(done).await.unwrap();
+        self.beside(done).await;
     }
 
     /// A run, worked off.

@@ -136,7 +136,7 @@ backend_test!(migrations: lines;
             assert_eq!(shop.hits(), hits, "nothing goes out while it is open");
             shop.faults(|faults| faults.down = false);
         };
-        desk.worker().run_until(observed).await.unwrap();
+        desk.beside(observed).await;
         desk.work().await;
         assert_eq!(desk.log(run).await.status, "completed");
         assert_eq!(desk.count("select count(*) as n from sync_gates where state = 'closed' and failures = 0").await, 1);
@@ -170,16 +170,7 @@ backend_test!(migrations: lines;
         for entity in [Entity::Products, Entity::Customers] {
             desk.ask(&connection, (entity, Direction::Pull, false)).await;
         }
-        let other = desk.worker();
-        let stopped = tokio::sync::Notify::new();
-        let (one, two) = tokio::join!(
-            async {
-                desk.work().await;
-                stopped.notify_one();
-            },
-            other.run_until(stopped.notified())
-        );
-        let ((), _) = (one, two.unwrap());
+        desk.beside(desk.work()).await;
         assert_eq!(desk.products().await, shop.products());
         assert_eq!(desk.count("select count(*) as n from customers").await, 60);
         let stock = shop.stock();
