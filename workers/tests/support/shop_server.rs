@@ -269,7 +269,11 @@ async fn answer(State(stock): State<Arc<Mutex<Stock>>>, request: Request) -> Res
         path: asked.path,
         query: asked.query,
         key: asked.header.get("idempotency-key").cloned(),
-        authorization: asked.header.get("authorization").or(asked.header.get("x-shopify-access-token")).cloned(),
+        authorization: asked
+            .header
+            .get("authorization")
+            .or(asked.header.get("x-shopify-access-token"))
+            .cloned(),
         status: response.status().as_u16(),
         at: std::time::Instant::now(),
     });
@@ -324,7 +328,10 @@ impl Stock {
             _ => respond(404, &[], &json!({"error": "nothing here"})),
         };
         if every(self.faults.every_cut) && asked.method == "GET" {
-            return Response::builder().status(200).body(Body::from("{\"data\": [{\"id\": 1, \"sku\"")).unwrap();
+            return Response::builder()
+                .status(200)
+                .body(Body::from("{\"data\": [{\"id\": 1, \"sku\""))
+                .unwrap();
         }
         if self.faults.padding > 0 {
             let blanks = " ".repeat(self.faults.padding);
@@ -354,9 +361,15 @@ impl Stock {
     }
 
     /// The records of an entity that were changed since, in the words of a dialect.
-    fn records(&self, entity: &str, since: Option<&String>, render: fn(&Self, &Record<'_>) -> Value) -> Vec<Value> {
+    fn records(
+        &self,
+        entity: &str,
+        since: Option<&String>,
+        render: fn(&Self, &Record<'_>) -> Value,
+    ) -> Vec<Value> {
         let since = since.map(|text| {
-            let zoned = if text.ends_with('Z') { text.clone() } else { format!("{}Z", text.replace(' ', "T")) };
+            let zoned =
+                if text.ends_with('Z') { text.clone() } else { format!("{}Z", text.replace(' ', "T")) };
             zoned.parse::<DateTime<Utc>>().unwrap()
         });
         let is_new = |at: DateTime<Utc>| since.is_none_or(|since| at >= since);
@@ -384,18 +397,23 @@ impl Stock {
         let begin = if self.faults.overlapping && from > 0 { from - 1 } else { from };
         let end = (from + size).min(all.len());
         let page = all.get(begin.min(end)..end).unwrap_or_default().to_vec();
-        let next = if self.faults.circle && end >= all.len() { Some(0) } else { (end < all.len()).then_some(end) };
+        let next =
+            if self.faults.circle && end >= all.len() { Some(0) } else { (end < all.len()).then_some(end) };
         (page, next)
     }
 
     fn generic(&self, asked: &Asked) -> Response {
         let entity = asked.path.trim_start_matches("/generic/");
         let all = self.records(entity, asked.query.get("since"), plain);
-        let from = asked.query.get("cursor").map_or(0, |cursor| cursor.trim_start_matches('c').parse().unwrap());
+        let from =
+            asked.query.get("cursor").map_or(0, |cursor| cursor.trim_start_matches('c').parse().unwrap());
         let size = asked.query.get("limit").map_or(100, |size| size.parse().unwrap());
         let (page, next) = self.page(&all, from, size);
         let body = json!({"data": page, "meta": {"next": next.map(|next| format!("c{next}"))}});
-        let etag = format!("\"{}\"", body.to_string().len() as u64 + self.items.iter().map(|i| i.stock as u64).sum::<u64>());
+        let etag = format!(
+            "\"{}\"",
+            body.to_string().len() as u64 + self.items.iter().map(|i| i.stock as u64).sum::<u64>()
+        );
         if asked.header.get("if-none-match") == Some(&etag) {
             return respond(304, &[], &Value::Null);
         }
@@ -414,7 +432,11 @@ impl Stock {
             let host = asked.header.get("host").cloned().unwrap_or_default();
             let here = format!("http://{host}{}", asked.path);
             let base = self.faults.next_at.clone().unwrap_or(here);
-            let since = asked.query.get("updated_at_min").map(|at| format!("&updated_at_min={at}")).unwrap_or_default();
+            let since = asked
+                .query
+                .get("updated_at_min")
+                .map(|at| format!("&updated_at_min={at}"))
+                .unwrap_or_default();
             let link = format!("<{base}?page_info={next}&limit={size}{since}>; rel=\"next\"");
             headers.push(("link", link));
         }
@@ -453,7 +475,10 @@ impl Stock {
             return respond(200, &[], &json!({"jsonrpc": "2.0", "id": 1, "result": true}));
         }
         let domain = args[5][0].as_array().unwrap();
-        let since = domain.iter().find(|test| test[0] == "write_date").map(|test| test[2].as_str().unwrap().to_owned());
+        let since = domain
+            .iter()
+            .find(|test| test[0] == "write_date")
+            .map(|test| test[2].as_str().unwrap().to_owned());
         let all = self.records(entity, since.as_ref(), odoo_words);
         let number = |name: &str| usize::try_from(args[6][name].as_u64().unwrap()).unwrap();
         let (page, _) = self.page(&all, number("offset"), number("limit"));
@@ -484,7 +509,8 @@ impl Stock {
             return json!({"inventory_level": body});
         }
         let fields = if body["variant"].is_object() { &body["variant"] } else { body };
-        let id = asked.path.trim_end_matches(".json").rsplit('/').next().and_then(|id| id.parse::<u64>().ok());
+        let id =
+            asked.path.trim_end_matches(".json").rsplit('/').next().and_then(|id| id.parse::<u64>().ok());
         let id = id.map_or_else(|| self.items.iter().map(|item| item.id).max().unwrap_or(0) + 1, item_id);
         let text = |name: &str| fields[name].as_str().map(str::to_owned);
         if !self.items.iter().any(|item| item.id == id) {
@@ -523,8 +549,10 @@ fn rfc(at: DateTime<Utc>) -> String {
 
 fn plain(_: &Stock, record: &Record<'_>) -> Value {
     match record {
-        Record::Product(item) => json!({"id": item.id, "sku": item.sku, "title": item.name, "price": item.price,
-            "changed": rfc(item.updated_at)}),
+        Record::Product(item) => {
+            json!({"id": item.id, "sku": item.sku, "title": item.name, "price": item.price,
+            "changed": rfc(item.updated_at)})
+        }
         Record::Level(item) => json!({"id": item.id, "sku": item.sku, "place": "MAIN", "count": item.stock,
             "changed": rfc(item.updated_at)}),
         Record::Customer(person) => json!({"id": person.id, "name": person.name, "email": person.email,
@@ -541,8 +569,10 @@ fn shopify_words(_: &Stock, record: &Record<'_>) -> Value {
             "product_type": "Tiles", "updated_at": rfc(item.updated_at),
             "variants": [{"id": 700_000 + item.id, "title": "Default Title", "sku": item.sku, "price": item.price,
                 "barcode": null, "inventory_item_id": 900_000 + item.id, "updated_at": rfc(item.updated_at)}]}),
-        Record::Level(item) => json!({"inventory_item_id": 900_000 + item.id, "location_id": 77, "available": item.stock,
-            "updated_at": rfc(item.updated_at)}),
+        Record::Level(item) => {
+            json!({"inventory_item_id": 900_000 + item.id, "location_id": 77, "available": item.stock,
+            "updated_at": rfc(item.updated_at)})
+        }
         Record::Customer(person) => json!({"id": person.id, "first_name": person.name, "last_name": null,
             "email": person.email, "phone": null, "updated_at": rfc(person.updated_at)}),
         Record::Order(order) => json!({"id": order.id, "email": null, "currency": "EUR",
@@ -556,9 +586,11 @@ fn shopify_words(_: &Stock, record: &Record<'_>) -> Value {
 fn woo_words(_: &Stock, record: &Record<'_>) -> Value {
     let at = |at: DateTime<Utc>| at.format("%Y-%m-%dT%H:%M:%S").to_string();
     match record {
-        Record::Product(item) | Record::Level(item) => json!({"id": item.id, "sku": item.sku, "name": item.name,
+        Record::Product(item) | Record::Level(item) => {
+            json!({"id": item.id, "sku": item.sku, "name": item.name,
             "regular_price": item.price, "status": "publish", "categories": [{"id": 1, "name": "Tiles"}],
-            "stock_quantity": item.stock, "date_modified_gmt": at(item.updated_at)}),
+            "stock_quantity": item.stock, "date_modified_gmt": at(item.updated_at)})
+        }
         Record::Customer(person) => json!({"id": person.id, "first_name": person.name, "last_name": "",
             "email": person.email, "billing": {"phone": ""}, "date_modified_gmt": at(person.updated_at)}),
         Record::Order(order) => json!({"id": order.id, "customer_id": order.customer, "currency": "EUR",
@@ -576,8 +608,10 @@ fn odoo_words(_: &Stock, record: &Record<'_>) -> Value {
             "active": true, "write_date": at(item.updated_at)}),
         Record::Level(item) => json!({"id": 400_000 + item.id, "product_id": [item.id, item.name],
             "location_id": [8, "WH/Stock"], "quantity": item.stock as f64, "write_date": at(item.updated_at)}),
-        Record::Customer(person) => json!({"id": person.id, "ref": false, "name": person.name, "email": person.email,
-            "phone": false, "active": true, "write_date": at(person.updated_at)}),
+        Record::Customer(person) => {
+            json!({"id": person.id, "ref": false, "name": person.name, "email": person.email,
+            "phone": false, "active": true, "write_date": at(person.updated_at)})
+        }
         Record::Order(_) => Value::Null,
     }
 }

@@ -1,7 +1,6 @@
 //! Both sides have changed something: who wins is said by group of fields, and a person can decide.
 
 use chrono::Utc;
-use fairlane::testing::TestDb;
 use fairlane::{backend_test, sql};
 use fairlane_workers::erp::services::products::{self, ProductChange};
 use fairlane_workers::erp::sync::connection::{Connection, Dialect, Direction, Entity, Policy};

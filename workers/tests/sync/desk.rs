@@ -100,7 +100,8 @@ impl<'t> Desk<'t> {
                 locations: [("77", "MAIN"), ("8", "MAIN"), ("default", "MAIN")]
                     .map(|(theirs, ours)| (theirs.to_owned(), ours.to_owned()))
                     .into(),
-                description: (dialect == Dialect::Generic).then(|| serde_json::from_str(DESCRIPTION).unwrap()),
+                description: (dialect == Dialect::Generic)
+                    .then(|| serde_json::from_str(DESCRIPTION).unwrap()),
                 ..ConnectionSettings::default()
             },
             active: true,
@@ -159,10 +160,12 @@ impl<'t> Desk<'t> {
             let deadline = Instant::now() + Duration::from_secs(60);
             loop {
                 let mut tx = observer.read().await.unwrap();
-                let left = query(sql!("select count(*) as n from fairlane_jobs where kind = 'erp.sync_external_data'"))
-                    .fetch_one(&mut tx.conn())
-                    .await
-                    .unwrap();
+                let left = query(sql!(
+                    "select count(*) as n from fairlane_jobs where kind = 'erp.sync_external_data'"
+                ))
+                .fetch_one(&mut tx.conn())
+                .await
+                .unwrap();
                 drop(tx);
                 if left.get::<i64>("n").unwrap() == 0 {
                     return;
@@ -216,13 +219,16 @@ pub(crate) async fn products(t: &TestDb) -> Vec<String> {
         .fetch_all(&mut tx.conn())
         .await
         .unwrap();
-    rows.iter()
+    let mut lines: Vec<String> = rows
+        .iter()
         .map(|row| {
             let price: rust_decimal::Decimal = row.get("price").unwrap();
             let (sku, name): (String, String) = (row.get("sku").unwrap(), row.get("name").unwrap());
             format!("{sku}|{name}|{}", price.normalize())
         })
-        .collect()
+        .collect();
+    lines.sort();
+    lines
 }
 
 /// What became of a run, in one line.
@@ -242,5 +248,7 @@ pub(crate) fn summary(log: &SyncLog) -> String {
     )
 }
 
-pub(crate) const CREATED: &str = "select count(*) as n from fairlane_events where name = 'catalog.product.created'";
-pub(crate) const UPDATED: &str = "select count(*) as n from fairlane_events where name = 'catalog.product.updated'";
+pub(crate) const CREATED: &str =
+    "select count(*) as n from fairlane_events where name = 'catalog.product.created'";
+pub(crate) const UPDATED: &str =
+    "select count(*) as n from fairlane_events where name = 'catalog.product.updated'";

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use chrono::Utc;
-use fairlane::testing::TestDb;
 use fairlane::{backend_test, sql};
 use fairlane_workers::erp::sync::connection::{Dialect, Direction, Entity};
 

@@ -1,14 +1,14 @@
 //! Taking over: every dialect, every entity, and nothing where nothing has changed.
 
 use chrono::Utc;
-use fairlane::testing::TestDb;
 use fairlane::{backend_test, sql};
 use fairlane_workers::erp::sync::connection::{Dialect, Direction, Entity};
 
 use crate::desk::{CREATED, Desk, UPDATED, lines, summary};
 use crate::shop_server::ShopServer;
 
-const LEVELS: &str = "select coalesce(cast(sum(cast(on_hand as numeric)) as bigint), 0) as n from stock_levels";
+const LEVELS: &str =
+    "select coalesce(cast(sum(cast(on_hand as numeric)) as bigint), 0) as n from stock_levels";
 
 backend_test!(migrations: lines;
     async fn every_dialect_ends_with_what_the_shop_has(t: TestDb) {

@@ -1,6 +1,5 @@
 //! Telling: each version of a thing once, and what was told does not come back as a change.
 
-use fairlane::testing::TestDb;
 use fairlane::{backend_test, sql};
 use fairlane_workers::erp::services::products::{self, ProductChange};
 use fairlane_workers::erp::services::stock::{MovementKind, NewMovement, Source, record};

@@ -4,7 +4,6 @@ use std::process::Stdio;
 
 use fairlane::backend_test;
 use fairlane::db::{Dialect as Kind, Sql, query};
-use fairlane::testing::TestDb;
 
 use crate::desk::{KEY, lines};
 use crate::shop_server::ShopServer;
@@ -32,7 +31,8 @@ async fn everything(site: &Site) -> String {
     for row in query(columns).fetch_all(conn).await.unwrap() {
         let name: String = row.get("name").unwrap();
         let (table, column) = name.split_once('.').unwrap();
-        let text: &'static str = Box::leak(format!("select cast(\"{column}\" as text) as t from \"{table}\"").into_boxed_str());
+        let text: &'static str =
+            Box::leak(format!("select cast(\"{column}\" as text) as t from \"{table}\"").into_boxed_str());
         for row in query(Sql { postgres: text, sqlite: text }).fetch_all(conn).await.unwrap() {
             all.push_str(&row.get::<Option<String>>("t").unwrap().unwrap_or_default());
             all.push('\n');

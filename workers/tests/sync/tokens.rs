@@ -1,7 +1,6 @@
 //! Logins: a token that ends on the way is fetched anew, once for all workers; one that is never good ends the run.
 
 use fairlane::backend_test;
-use fairlane::testing::TestDb;
 use fairlane_workers::erp::sync::connection::{Auth, Connection, Dialect, Direction, Entity};
 
 use crate::desk::{Desk, lines, summary};

@@ -1,7 +1,6 @@
 //! The verbs a person types, with the shipped binary.
 
 use fairlane::backend_test;
-use fairlane::testing::TestDb;
 use serde_json::Value;
 
 use crate::desk::{DESCRIPTION, KEY, lines};
@@ -10,7 +9,8 @@ use crate::support::processes::Site;
 
 /// Exit code, output and errors.
 fn fairlane(site: &Site, args: &str) -> (i32, String, String) {
-    let output = site.fairlane(&args.split(' ').collect::<Vec<_>>()).env("FAIRLANE_SYNC_KEY", KEY).output().unwrap();
+    let output =
+        site.fairlane(&args.split(' ').collect::<Vec<_>>()).env("FAIRLANE_SYNC_KEY", KEY).output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
 }

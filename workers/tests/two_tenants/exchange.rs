@@ -18,7 +18,10 @@ pub(crate) async fn exchange(side: &Side, mark: &str, names: &mut Names) {
         id: 0,
         name: names.connection.clone(),
         dialect: Dialect::Shopify,
-        base_url: format!("https://{}.invalid/", if mark.is_empty() { "shop".into() } else { mark.to_lowercase() }),
+        base_url: format!(
+            "https://{}.invalid/",
+            if mark.is_empty() { "shop".into() } else { mark.to_lowercase() }
+        ),
         auth: Auth::None,
         sealed: None,
         settings: ConnectionSettings::default(),
@@ -51,8 +54,9 @@ pub(crate) async fn exchange(side: &Side, mark: &str, names: &mut Names) {
             format!("'inventory', {}, {}, 1, '{mark}-{}'", names.product_id, names.location_id, added.id),
         ),
     ] {
-        let insert =
-            format!("insert into {table} (tenant_id, connection_id, {columns}) select tenant_id, id, {values} {one}");
+        let insert = format!(
+            "insert into {table} (tenant_id, connection_id, {columns}) select tenant_id, id, {values} {one}"
+        );
         fairlane::db::query(text(insert)).execute(&mut tx.conn()).await.unwrap();
     }
     let conflict = format!("select id from sync_conflicts where connection_id = {}", added.id);

@@ -65,7 +65,8 @@ impl FromStr for Network {
             what: format!("the allowed address \"{}\"", text.escape_debug()),
             why: "it must be an address or a network such as 10.1.0.0/16".into(),
         };
-        let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
+        let (address, bits) =
+            text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
         let address: IpAddr = address.trim().parse().map_err(|_| invalid())?;
         let most = if address.is_ipv4() { 32 } else { 128 };
         let bits = bits.map_or(Ok(most), |bits| bits.trim().parse::<u8>().map_err(|_| invalid()))?;
@@ -215,16 +216,42 @@ mod tests {
     #[test]
     fn addresses_inside_are_refused_in_all_their_forms() {
         let inside = [
-            "127.0.0.1", "127.8.8.8", "0.0.0.0", "10.0.0.1", "172.16.0.1", "172.31.255.255", "192.168.1.1", "100.64.0.1",
-            "169.254.169.254", "198.18.0.1", "224.0.0.1", "255.255.255.255", "192.0.2.1", "::", "::1", "fe80::1", "fc00::1",
-            "fd00:ec2::254", "ff02::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "::127.0.0.1", "64:ff9b::7f00:1",
-            "2002:7f00:1::", "2001:db8::1", "2001::1", "fec0::1", "3fff::1",
+            "127.0.0.1",
+            "127.8.8.8",
+            "0.0.0.0",
+            "10.0.0.1",
+            "172.16.0.1",
+            "172.31.255.255",
+            "192.168.1.1",
+            "100.64.0.1",
+            "169.254.169.254",
+            "198.18.0.1",
+            "224.0.0.1",
+            "255.255.255.255",
+            "192.0.2.1",
+            "::",
+            "::1",
+            "fe80::1",
+            "fc00::1",
+            "fd00:ec2::254",
+            "ff02::1",
+            "::ffff:127.0.0.1",
+            "::ffff:10.0.0.1",
+            "::127.0.0.1",
+            "64:ff9b::7f00:1",
+            "2002:7f00:1::",
+            "2001:db8::1",
+            "2001::1",
+            "fec0::1",
+            "3fff::1",
         ];
         let guard = guard(&[]);
         for address in inside {
             assert!(!permits(&guard, address), "{address}");
         }
-        for address in ["8.8.8.8", "172.32.0.1", "100.128.0.1", "2606:4700::1111", "::ffff:8.8.8.8", "2001:4860::8888"] {
+        for address in
+            ["8.8.8.8", "172.32.0.1", "100.128.0.1", "2606:4700::1111", "::ffff:8.8.8.8", "2001:4860::8888"]
+        {
             assert!(permits(&guard, address), "{address}");
         }
     }
@@ -232,7 +259,11 @@ mod tests {
     #[test]
     fn what_is_allowed_is_allowed_and_nothing_beside_it() {
         let guard = guard(&["127.0.0.2", "10.1.0.0/16", "169.254.0.0/16", "fd00::/8"]);
-        assert!(permits(&guard, "127.0.0.2") && permits(&guard, "::ffff:127.0.0.2") && permits(&guard, "10.1.9.9"));
+        assert!(
+            permits(&guard, "127.0.0.2")
+                && permits(&guard, "::ffff:127.0.0.2")
+                && permits(&guard, "10.1.9.9")
+        );
         assert!(permits(&guard, "fd12::1"));
         assert!(!permits(&guard, "127.0.0.1") && !permits(&guard, "10.2.0.1"));
         assert!(!permits(&guard, "169.254.169.254") && !permits(&guard, "fd00:ec2::254"), "metadata never");

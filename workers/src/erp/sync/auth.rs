@@ -19,7 +19,12 @@ const SIGNATURE: &str = "x-fairlane-signature";
 ///
 /// # Errors
 /// When a name or a secret cannot stand in a header.
-pub fn sign(request: &mut Outgoing, connection: &Connection, secret: &SecretString, now: DateTime<Utc>) -> Result<()> {
+pub fn sign(
+    request: &mut Outgoing,
+    connection: &Connection,
+    secret: &SecretString,
+    now: DateTime<Utc>,
+) -> Result<()> {
     // Odoo's login is in the body.
     if connection.dialect == Dialect::Odoo {
         return Ok(());
@@ -33,7 +38,8 @@ pub fn sign(request: &mut Outgoing, connection: &Connection, secret: &SecretStri
         },
         Auth::Oauth2 => set(request, AUTHORIZATION.as_str(), &format!("Bearer {}", secret.expose_secret())),
         Auth::Basic => {
-            let login = format!("{}:{}", settings.username.as_deref().unwrap_or_default(), secret.expose_secret());
+            let login =
+                format!("{}:{}", settings.username.as_deref().unwrap_or_default(), secret.expose_secret());
             set(request, AUTHORIZATION.as_str(), &format!("Basic {}", STANDARD.encode(login)))
         }
         Auth::Hmac => {

@@ -254,7 +254,10 @@ impl Connection {
         };
         let settings = &self.settings;
         if url.scheme() == "http" && self.auth != Auth::None && settings.allow_addresses.is_empty() {
-            return invalid("the connection's address", "http would send the secret in the clear; use https".into());
+            return invalid(
+                "the connection's address",
+                "http would send the secret in the clear; use https".into(),
+            );
         }
         if self.auth == Auth::Oauth2 {
             let Some(token_url) = &settings.token_url else {
@@ -264,20 +267,32 @@ impl Connection {
                 return invalid("the token's address", why.to_string());
             }
             if token_url.starts_with("http:") && settings.allow_addresses.is_empty() {
-                return invalid("the token's address", "http would send the secret in the clear; use https".into());
+                return invalid(
+                    "the token's address",
+                    "http would send the secret in the clear; use https".into(),
+                );
             }
         }
         if matches!(self.auth, Auth::Basic | Auth::Oauth2) && settings.username.is_none() {
             return invalid("the connection", format!("{} needs --username", self.auth));
         }
         if self.dialect == Dialect::Odoo && (settings.database.is_none() || odoo_user(settings).is_none()) {
-            return invalid("the connection", "odoo needs --database and the user's number as --username".into());
+            return invalid(
+                "the connection",
+                "odoo needs --database and the user's number as --username".into(),
+            );
         }
         if !(settings.per_second > 0.0 && settings.per_second <= 10_000.0) || settings.burst == 0 {
-            return invalid("the rate", "it must be above 0 and at most 10,000 a second, the burst at least 1".into());
+            return invalid(
+                "the rate",
+                "it must be above 0 and at most 10,000 a second, the burst at least 1".into(),
+            );
         }
         if settings.max_deletions_percent > 100 || settings.timeout_seconds == 0 || settings.max_pages == 0 {
-            return invalid("the limits", "a share is at most 100 %, a time and a number of pages at least 1".into());
+            return invalid(
+                "the limits",
+                "a share is at most 100 %, a time and a number of pages at least 1".into(),
+            );
         }
         for name in settings.policies.keys() {
             let (entity, _) = name.split_once('.').unwrap_or((name, ""));
@@ -331,7 +346,8 @@ mod tests {
     fn the_policy_of_a_group_goes_before_that_of_its_entity() {
         let mut connection = connection();
         connection.settings.policies =
-            [("products".to_owned(), Policy::Manual), ("products.price".to_owned(), Policy::LocalWins)].into();
+            [("products".to_owned(), Policy::Manual), ("products.price".to_owned(), Policy::LocalWins)]
+                .into();
         assert_eq!(connection.policy(Entity::Products, "price"), Policy::LocalWins);
         assert_eq!(connection.policy(Entity::Products, "catalogue"), Policy::Manual);
         assert_eq!(connection.policy(Entity::Customers, "contact"), Policy::RemoteWins);

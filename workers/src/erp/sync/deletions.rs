@@ -21,13 +21,17 @@ const CHUNK: i64 = 200;
 const ALWAYS: i64 = 1;
 
 /// Makes inactive what a full run has not met.
-pub(super) async fn sweep(pull: &mut Pull<'_>, cursor: &mut Cursor, mut position: Position) -> Result<Position, Stop> {
+pub(super) async fn sweep(
+    pull: &mut Pull<'_>,
+    cursor: &mut Cursor,
+    mut position: Position,
+) -> Result<Position, Stop> {
     let mut allowed = position.sweeping;
     loop {
         let mut tx = pull.ctx.begin().await?;
         // Numbered pages move when a record goes while they are read, and one is skipped: that one is there the next time.
         let before = match pull.spec.paging {
-            Paging::Page { .. } | Paging::Offset { .. } => refs::run_before(&mut tx.conn(), pull.of, pull.run).await?,
+            Paging::Page { .. } | Paging::Offset { .. } => position.run_before,
             _ => pull.run,
         };
         if position.nameless {

@@ -46,7 +46,8 @@ impl Gate {
     /// # Errors
     /// The wait.
     pub fn admit(&mut self, now: DateTime<Utc>, rate: Rate, terms: &Terms) -> Result<(), Wait> {
-        if let Some(wait) = self.blocked_until.and_then(|until| until.signed_duration_since(now).to_std().ok())
+        if let Some(wait) =
+            self.blocked_until.and_then(|until| until.signed_duration_since(now).to_std().ok())
             && !wait.is_zero()
         {
             return Err(Wait::Asked(wait));

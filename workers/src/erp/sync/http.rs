@@ -85,7 +85,9 @@ pub enum HttpError {
         why: String,
     },
     /// More than the connection takes.
-    #[error("the answer is larger than {limit} bytes; raise --max-bytes, or ask for smaller pages: --page-size")]
+    #[error(
+        "the answer is larger than {limit} bytes; raise --max-bytes, or ask for smaller pages: --page-size"
+    )]
     TooLarge {
         /// The limit.
         limit: u64,
@@ -142,7 +144,8 @@ impl Endpoint {
         let mut base = self.base.as_str().trim_end_matches('/').to_owned();
         base.push('/');
         base.push_str(path.trim_start_matches('/'));
-        let url = Url::parse(&base).map_err(|why| forbidden(&format!("the path {path}"), &why.to_string()))?;
+        let url =
+            Url::parse(&base).map_err(|why| forbidden(&format!("the path {path}"), &why.to_string()))?;
         self.same_origin("the path", url)
     }
 
@@ -211,9 +214,10 @@ impl Endpoint {
     fn check_literal(&self, url: &Url) -> Result<(), HttpError> {
         let host = url.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
         match host.parse::<IpAddr>() {
-            Ok(address) if !self.guard.permits(address) => {
-                Err(forbidden(&format!("the address {address}"), "it is private or local; allow it: --allow-address"))
-            }
+            Ok(address) if !self.guard.permits(address) => Err(forbidden(
+                &format!("the address {address}"),
+                "it is private or local; allow it: --allow-address",
+            )),
             _ => Ok(()),
         }
     }
@@ -240,7 +244,8 @@ impl Endpoint {
 /// # Errors
 /// When it is none of the web's, or holds a login.
 pub fn base_url(text: &str) -> Result<Url, HttpError> {
-    let url = Url::parse(text.trim()).map_err(|why| forbidden(&format!("the address {text}"), &why.to_string()))?;
+    let url =
+        Url::parse(text.trim()).map_err(|why| forbidden(&format!("the address {text}"), &why.to_string()))?;
     if !["http", "https"].contains(&url.scheme()) || url.host_str().is_none() {
         return Err(forbidden(&format!("the address {text}"), "it must begin with https:// or http://"));
     }
@@ -289,8 +294,18 @@ mod tests {
     #[tokio::test]
     async fn addresses_inside_are_refused_in_odd_spellings_too() {
         for host in [
-            "127.0.0.1", "0x7f.1", "2130706433", "0177.0.0.1", "127.1", "[::1]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]",
-            "169.254.169.254", "10.0.0.7", "0", "127.0.0.1.",
+            "127.0.0.1",
+            "0x7f.1",
+            "2130706433",
+            "0177.0.0.1",
+            "127.1",
+            "[::1]",
+            "[::ffff:127.0.0.1]",
+            "[::ffff:7f00:1]",
+            "169.254.169.254",
+            "10.0.0.7",
+            "0",
+            "127.0.0.1.",
         ] {
             let endpoint = endpoint(&format!("http://{host}:9/"));
             let error = endpoint.send(Outgoing::get(endpoint.base().clone())).await.unwrap_err();
@@ -306,8 +321,13 @@ mod tests {
         assert_eq!(follow("/api/p?page=2").unwrap(), "https://shop.example/api/p?page=2");
         assert_eq!(follow("https://shop.example:443/x").unwrap(), "https://shop.example/x");
         for elsewhere in [
-            "http://shop.example/x", "https://shop.example:8443/x", "https://shop.example.evil.example/", "//evil.example/",
-            "https://a:b@shop.example/", "file:///etc/passwd", "https://evil.example@169.254.169.254/",
+            "http://shop.example/x",
+            "https://shop.example:8443/x",
+            "https://shop.example.evil.example/",
+            "//evil.example/",
+            "https://a:b@shop.example/",
+            "file:///etc/passwd",
+            "https://evil.example@169.254.169.254/",
         ] {
             assert!(follow(elsewhere).is_err(), "{elsewhere}");
         }
@@ -315,7 +335,9 @@ mod tests {
 
     #[test]
     fn an_address_without_the_web_or_with_a_login_is_none() {
-        for address in ["ftp://shop.example", "shop.example", "https://u:p@shop.example", "", "javascript:alert(1)"] {
+        for address in
+            ["ftp://shop.example", "shop.example", "https://u:p@shop.example", "", "javascript:alert(1)"]
+        {
             assert!(base_url(address).is_err(), "{address}");
         }
     }

@@ -112,7 +112,12 @@ pub struct Tried {
 ///
 /// # Errors
 /// When there is no answer that can be read.
-pub async fn try_out(tenant: i64, runtime: &SyncRuntime, connection: &Connection, entity: Entity) -> Result<Tried> {
+pub async fn try_out(
+    tenant: i64,
+    runtime: &SyncRuntime,
+    connection: &Connection,
+    entity: Entity,
+) -> Result<Tried> {
     let told = |why: &dyn std::fmt::Display| Error::Refused {
         what: format!("asking {}", connection.name),
         why: why.to_string(),
@@ -127,7 +132,8 @@ pub async fn try_out(tenant: i64, runtime: &SyncRuntime, connection: &Connection
         let server = token::endpoint(connection, runtime).map_err(failed)?;
         let request = token::request(connection, &secret).map_err(failed)?;
         let answer = server.send(request).await.map_err(failed)?;
-        let read = token::read(&answer).ok_or_else(|| told(&format!("no token: status {}", answer.status)))?;
+        let read =
+            token::read(&answer).ok_or_else(|| told(&format!("no token: status {}", answer.status)))?;
         access = read.0;
     }
     let speaker = Speaker { connection, endpoint: &endpoint, spec, secret: &secret };

@@ -96,7 +96,12 @@ impl Paging {
     ///
     /// # Errors
     /// When it leads to another host, or backwards.
-    pub fn next(&self, at: &Place, given: &Given<'_>, endpoint: &Endpoint) -> Result<Option<Place>, PagingError> {
+    pub fn next(
+        &self,
+        at: &Place,
+        given: &Given<'_>,
+        endpoint: &Endpoint,
+    ) -> Result<Option<Place>, PagingError> {
         let count = given.ids.len() as u64;
         let is_last = count == 0 || given.page_size.is_some_and(|size| count < size);
         Ok(match self {
@@ -113,7 +118,8 @@ impl Paging {
             },
             Self::Page { total_header, .. } => {
                 let page = if let Place::Page(page) = at { *page } else { 1 };
-                let pages = total_header.as_deref().and_then(|name| given.answer.header(name)?.trim().parse().ok());
+                let pages =
+                    total_header.as_deref().and_then(|name| given.answer.header(name)?.trim().parse().ok());
                 let over = pages.map_or(is_last, |pages: u64| page >= pages || count == 0);
                 (!over).then_some(Place::Page(page + 1))
             }
@@ -277,7 +283,8 @@ mod tests {
     #[test]
     fn a_list_without_end_is_cut() {
         let mut watch = Watch::default();
-        let seen = (1..10).find(|page: &u64| watch.note(&[], Some(&Place::Cursor(page.to_string())), 5).is_err());
+        let seen =
+            (1..10).find(|page: &u64| watch.note(&[], Some(&Place::Cursor(page.to_string())), 5).is_err());
         assert_eq!(seen, Some(5));
         assert!(Watch::default().note(&[], None, 1).is_ok());
     }

@@ -21,7 +21,7 @@ use crate::erp::Erp;
 use crate::erp::store::now;
 use crate::erp::store::sync::cursors::{self, Cursor};
 use crate::erp::store::sync::logs::{self, Counts};
-use crate::erp::store::sync::{Of, connections};
+use crate::erp::store::sync::{Of, connections, refs};
 
 /// Where a run goes on.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -40,6 +40,8 @@ pub struct Position {
     pub etag: Option<String>,
     /// What is to be said at the end.
     pub remark: Option<String>,
+    /// The full run before this one.
+    pub run_before: i64,
     /// Whether there was a record without an id: then nobody knows what is missing.
     pub nameless: bool,
     /// Records so far.
@@ -61,11 +63,7 @@ pub(super) struct Pull<'a> {
 impl Pull<'_> {
     /// Goes on with the run to its end.
     pub(super) async fn run(&mut self) -> Result<JobResult, Stop> {
-        let mut cursor = self.cursor().await?;
-        let mut position = match &cursor.under_way {
-            Some((run, position)) if *run == self.run => position.clone(),
-            _ => Position::default(),
-        };
+        let (mut cursor, mut position) = self.begin().await?;
         while !position.read {
             position = self.page(&mut cursor, position).await?;
             self.progressed = true;
@@ -79,9 +77,18 @@ impl Pull<'_> {
         Ok(self.finish(cursor, position).await)
     }
 
-    async fn cursor(&self) -> Result<Cursor, Stop> {
+    /// Where it goes on, or begins.
+    async fn begin(&self) -> Result<(Cursor, Position), Stop> {
         let mut tx = self.ctx.begin().await?;
-        Ok(cursors::find(&mut tx.conn(), self.of).await?)
+        let cursor = cursors::find(&mut tx.conn(), self.of).await?;
+        if let Some((run, position)) = &cursor.under_way
+            && *run == self.run
+        {
+            let position = position.clone();
+            return Ok((cursor, position));
+        }
+        let run_before = refs::run_before(&mut tx.conn(), self.of, self.run).await?;
+        Ok((cursor, Position { run_before, ..Position::default() }))
     }
 
     /// Who asks in the system's language.
@@ -173,7 +180,8 @@ impl Pull<'_> {
         cursor.under_way = Some((self.run, after.clone()));
         let conn = &mut tx.conn();
         cursors::save(conn, self.of, cursor).await?;
-        logs::add(conn, self.of.tenant, self.run, &Counts { requests: self.session.requests, ..counts }).await?;
+        logs::add(conn, self.of.tenant, self.run, &Counts { requests: self.session.requests, ..counts })
+            .await?;
         tx.checkpoint(after)?;
         tx.progress(after.records, None);
         tx.commit().await?;
@@ -183,7 +191,8 @@ impl Pull<'_> {
 
     /// Changes up to the run's beginning are known now, and it is done: one commit.
     async fn finish(&mut self, cursor: Cursor, position: Position) -> JobResult {
-        let overlap = i64::try_from(self.session.connection.settings.overlap_seconds).unwrap_or(i64::MAX / 1000);
+        let overlap =
+            i64::try_from(self.session.connection.settings.overlap_seconds).unwrap_or(i64::MAX / 1000);
         let overlap = TimeDelta::try_seconds(overlap).unwrap_or_default();
         let mut tx = self.ctx.begin().await?;
         let since = position.began.and_then(|began| began.checked_sub_signed(overlap));
@@ -216,7 +225,8 @@ pub(super) async fn run(job: &super::job::SyncExternalData, ctx: &Context<Erp>) 
         true => connection.description().map_err(Stop::from),
         false => Err(off()),
     };
-    let opened = description.and_then(|all| Ok((all.entity(job.entity)?.clone(), Session::open(ctx, &connection)?)));
+    let opened =
+        description.and_then(|all| Ok((all.entity(job.entity)?.clone(), Session::open(ctx, &connection)?)));
     let (spec, session) = match opened {
         Ok(opened) => opened,
         Err(stop) => return Err(stop.decide(false, wait)),

@@ -32,7 +32,9 @@ pub struct Record {
 /// The fields an entity may have.
 pub fn fields_of(entity: Entity) -> &'static [&'static str] {
     match entity {
-        Entity::Products => &["sku", "name", "category", "unit", "barcode", "price", "standard_cost", "active"],
+        Entity::Products => {
+            &["sku", "name", "category", "unit", "barcode", "price", "standard_cost", "active"]
+        }
         Entity::Customers => &["code", "name", "email", "phone", "active"],
         Entity::Inventory => &["item", "sku", "location", "quantity"],
         Entity::Orders => {
@@ -220,12 +222,16 @@ mod tests {
         let description = Description::of(Dialect::Woocommerce, None).unwrap();
         let spec = description.entity(Entity::Products).unwrap();
         let read = |item: Value| Record::read(spec, &item).unwrap();
-        let one = read(json!({"id": 7, "sku": "A", "name": "Blue  tiles ", "regular_price": "1.50", "status": "publish"}));
+        let one = read(
+            json!({"id": 7, "sku": "A", "name": "Blue  tiles ", "regular_price": "1.50", "status": "publish"}),
+        );
         let other = read(
             json!({"status": "draft", "regular_price": 1.5, "name": "Blue tiles", "sku": "A", "id": "7", "extra": [1]}),
         );
         assert_eq!(one.content_hash(), other.content_hash());
-        let changed = read(json!({"id": 7, "sku": "A", "name": "Blue tiles", "regular_price": "1.51", "status": "publish"}));
+        let changed = read(
+            json!({"id": 7, "sku": "A", "name": "Blue tiles", "regular_price": "1.51", "status": "publish"}),
+        );
         assert_ne!(one.content_hash(), changed.content_hash());
     }
 
@@ -233,7 +239,8 @@ mod tests {
     fn what_is_no_value_is_refused_with_the_records_id() {
         let description = Description::of(Dialect::Woocommerce, None).unwrap();
         let spec = description.entity(Entity::Products).unwrap();
-        let (id, why) = Record::read(spec, &json!({"id": 7, "sku": "A", "regular_price": "ten"})).unwrap_err();
+        let (id, why) =
+            Record::read(spec, &json!({"id": 7, "sku": "A", "regular_price": "ten"})).unwrap_err();
         assert!(id == "7" && why.contains("price is no number"), "{why}");
         assert!(Record::read(spec, &json!({"sku": "A"})).is_err());
         assert!(Record::read(spec, &json!("text")).is_err());
@@ -241,7 +248,8 @@ mod tests {
 
     #[test]
     fn times_are_read_with_and_without_a_zone() {
-        for text in ["2026-02-09T13:00:00+01:00", "2026-02-09T12:00:00", "2026-02-09 12:00:00", "1770638400"] {
+        for text in ["2026-02-09T13:00:00+01:00", "2026-02-09T12:00:00", "2026-02-09 12:00:00", "1770638400"]
+        {
             assert_eq!(time(text).unwrap().to_rfc3339(), "2026-02-09T12:00:00+00:00", "{text}");
         }
         assert_eq!(time("yesterday"), None);

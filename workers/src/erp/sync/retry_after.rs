@@ -21,8 +21,12 @@ pub fn parse(value: &str, now: DateTime<Utc>) -> Option<Duration> {
 
 /// A date of HTTP in one of its three forms.
 pub fn http_date(value: &str) -> Option<DateTime<Utc>> {
-    const FORMS: [&str; 3] = ["%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"];
-    FORMS.iter().find_map(|form| NaiveDateTime::parse_from_str(value.trim(), form).ok()).map(|at| at.and_utc())
+    const FORMS: [&str; 3] =
+        ["%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"];
+    FORMS
+        .iter()
+        .find_map(|form| NaiveDateTime::parse_from_str(value.trim(), form).ok())
+        .map(|at| at.and_utc())
 }
 
 #[cfg(test)]

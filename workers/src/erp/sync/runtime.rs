@@ -67,7 +67,8 @@ impl SyncRuntime {
         let settings = &connection.settings;
         let guard = Guard::new(settings.allow_addresses.clone(), self.lookup.clone());
         let total = connection.timeout();
-        let limits = Limits { connect: total.min(Duration::from_secs(10)), total, max_bytes: settings.max_bytes };
+        let limits =
+            Limits { connect: total.min(Duration::from_secs(10)), total, max_bytes: settings.max_bytes };
         Endpoint::new(base, guard, limits)
     }
 

@@ -57,9 +57,9 @@ impl Vault {
             _ => STANDARD.decode(text).ok(),
         };
         let bytes = bytes.unwrap_or_default();
-        let key: [u8; 32] = bytes
-            .try_into()
-            .map_err(|_| "it must be 32 bytes in base64 or hexadecimal; make one: openssl rand -base64 32".to_owned())?;
+        let key: [u8; 32] = bytes.try_into().map_err(|_| {
+            "it must be 32 bytes in base64 or hexadecimal; make one: openssl rand -base64 32".to_owned()
+        })?;
         Ok(Self { cipher: Some(XChaCha20Poly1305::new(&Key::from(key))) })
     }
 
@@ -84,13 +84,16 @@ impl Vault {
     /// Without the key it was sealed with, or when it was changed or moved.
     pub fn open(&self, sealed: &str, place: Place<'_>) -> Result<SecretString> {
         let what = || format!("the secret in {}.{} of row {}", place.table, place.column, place.row);
-        let refused = || Error::Refused {
+        let refused = || {
+            Error::Refused {
             what: format!("opening {}", what()),
             why: "sync.key is not the key it was sealed with, or it was tampered with; enter it anew: fairlane erp sync \
                   connection set NAME --secret-file FILE"
                 .into(),
+        }
         };
-        let bytes = sealed.strip_prefix(FORM).and_then(|text| STANDARD.decode(text).ok()).ok_or_else(refused)?;
+        let bytes =
+            sealed.strip_prefix(FORM).and_then(|text| STANDARD.decode(text).ok()).ok_or_else(refused)?;
         let (nonce, sealed) = bytes.split_at_checked(NONCE).ok_or_else(refused)?;
         let nonce: [u8; NONCE] = nonce.try_into().map_err(|_| refused())?;
         let words = place.words();
@@ -110,8 +113,10 @@ impl Vault {
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digits: Vec<u8> =
-        text.chars().map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok())).collect::<Option<_>>()?;
+    let digits: Vec<u8> = text
+        .chars()
+        .map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
+        .collect::<Option<_>>()?;
     Some(digits.chunks(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect())
 }
 
@@ -153,6 +158,12 @@ mod tests {
         let error = key("hunter2hunter2").unwrap_err();
         assert!(error.contains("32 bytes") && !error.contains("hunter2"), "{error}");
         let without = key("").unwrap();
-        assert!(without.seal(&SecretString::from("x".to_owned()), HERE).unwrap_err().to_string().contains("SYNC_KEY"));
+        assert!(
+            without
+                .seal(&SecretString::from("x".to_owned()), HERE)
+                .unwrap_err()
+                .to_string()
+                .contains("SYNC_KEY")
+        );
     }
 }

@@ -14,8 +14,8 @@ use super::pages::PagingError;
 use super::runtime::{SyncRuntime, token_place};
 use super::token::{self, Turn};
 use crate::erp::Erp;
-use crate::erp::store::sync::gates;
 use crate::erp::store::now;
+use crate::erp::store::sync::gates;
 
 /// Why a run does not go on now.
 #[derive(Debug)]
@@ -36,7 +36,9 @@ impl From<Error> for Stop {
     fn from(error: Error) -> Self {
         match error {
             // Somebody has to change something first: a key, a connection.
-            Error::Refused { .. } | Error::Invalid { .. } => Self::GiveUp("connection_unusable", error.to_string()),
+            Error::Refused { .. } | Error::Invalid { .. } => {
+                Self::GiveUp("connection_unusable", error.to_string())
+            }
             error => Self::Database(error),
         }
     }
@@ -142,7 +144,9 @@ impl<'a> Session<'a> {
             self.requests += 1;
             let answer = match self.endpoint.send(signed).await {
                 Ok(answer) => answer,
-                Err(error @ (HttpError::Forbidden { .. } | HttpError::TooLarge { .. })) => return Err(error.into()),
+                Err(error @ (HttpError::Forbidden { .. } | HttpError::TooLarge { .. })) => {
+                    return Err(error.into());
+                }
                 Err(error) => return Err(self.failed(error.into()).await),
             };
             match answer.status {

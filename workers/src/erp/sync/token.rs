@@ -121,14 +121,17 @@ fn form(fields: &[(&str, &str)]) -> String {
 pub(super) fn read(answer: &Answer) -> Option<(SecretString, Option<Duration>)> {
     let body: Value = serde_json::from_slice(&answer.body).ok()?;
     let token = body.get("access_token")?.as_str().filter(|token| !token.is_empty())?;
-    let lifetime = body.get("expires_in").and_then(|value| {
-        value.as_u64().or_else(|| value.as_str()?.parse().ok()).map(Duration::from_secs)
-    });
+    let lifetime = body
+        .get("expires_in")
+        .and_then(|value| value.as_u64().or_else(|| value.as_str()?.parse().ok()).map(Duration::from_secs));
     Some((SecretString::from(token.to_owned()), lifetime))
 }
 
 /// Where tokens are asked for: another address than the connection's, under the same guard.
-pub(super) fn endpoint(connection: &Connection, like: &super::runtime::SyncRuntime) -> Result<Endpoint, HttpError> {
+pub(super) fn endpoint(
+    connection: &Connection,
+    like: &super::runtime::SyncRuntime,
+) -> Result<Endpoint, HttpError> {
     like.endpoint(connection, connection.settings.token_url.as_deref().unwrap_or_default())
 }
 
@@ -160,7 +163,11 @@ mod tests {
         assert_eq!(token.turn(at(1)), Turn::Fetch);
         token.fetched("two".into(), None, at(2));
         token.refused(1);
-        assert_eq!(token.turn(at(3)), Turn::Use("two".into()), "the first one's refusal says nothing about the second");
+        assert_eq!(
+            token.turn(at(3)),
+            Turn::Use("two".into()),
+            "the first one's refusal says nothing about the second"
+        );
     }
 
     #[test]

@@ -68,7 +68,11 @@ pub(super) async fn run(verb: &BreakerVerb, tenant: &Tenant, env: &CommandEnv) -
             reset_breaker(&mut tx, tenant, connection).await?;
             tx.commit().await?;
             let lines = [format!("{connection} is asked again at once")];
-            env.output.result(&json!({ "connection": connection, "state": "closed" }), Some(connection), &lines)?;
+            env.output.result(
+                &json!({ "connection": connection, "state": "closed" }),
+                Some(connection),
+                &lines,
+            )?;
             Ok(())
         }
     }

@@ -77,7 +77,8 @@ pub(super) async fn run(verb: &ConflictVerb, tenant: &Tenant, env: &CommandEnv) 
             let mut tx = tenant.begin().await?;
             let conflict = resolve(&mut tx, tenant, *id, whose).await?;
             tx.commit().await?;
-            let word = if whose == Whose::Local { "ours stays; the next push tells it" } else { "theirs was taken" };
+            let word =
+                if whose == Whose::Local { "ours stays; the next push tells it" } else { "theirs was taken" };
             let lines = [format!("{} of record {}: {word}", conflict.field, conflict.external_id)];
             env.output.result(&conflict, Some(&id.to_string()), &lines)?;
         }

@@ -26,7 +26,19 @@ pub(in super::super) enum LogVerb {
 
 impl Record for SyncLog {
     const COLUMNS: &'static [&'static str] = &[
-        "ID", "CONNECTION", "WHAT", "WAY", "STATUS", "RECORDS", "NEW", "CHANGED", "SAME", "REFUSED", "DISPUTED", "GONE", "AT",
+        "ID",
+        "CONNECTION",
+        "WHAT",
+        "WAY",
+        "STATUS",
+        "RECORDS",
+        "NEW",
+        "CHANGED",
+        "SAME",
+        "REFUSED",
+        "DISPUTED",
+        "GONE",
+        "AT",
     ];
 
     fn cells(&self) -> Vec<String> {
@@ -67,7 +79,10 @@ pub(super) async fn run(verb: &LogVerb, tenant: &Tenant, env: &CommandEnv) -> an
     match verb {
         LogVerb::List { limit } => {
             let rows = logs::list(&mut tx.conn(), id, limit.limit.into()).await?;
-            env.output.page(&Page::from(rows), "nothing was exchanged yet; fairlane erp sync run CONNECTION starts it")?;
+            env.output.page(
+                &Page::from(rows),
+                "nothing was exchanged yet; fairlane erp sync run CONNECTION starts it",
+            )?;
         }
         LogVerb::Show { id: run, limit } => {
             let log = logs::find(&mut tx.conn(), id, *run).await?;
@@ -116,7 +131,10 @@ pub(super) fn ending(log: &SyncLog, tenant: &Tenant) -> Vec<String> {
         lines.push(format!("because: {message}"));
     }
     if counts.disputed > 0 {
-        lines.push(format!("{} fields are in dispute: fairlane erp sync conflicts list -t {slug}", counts.disputed));
+        lines.push(format!(
+            "{} fields are in dispute: fairlane erp sync conflicts list -t {slug}",
+            counts.disputed
+        ));
     }
     if counts.refused > 0 {
         lines.push(format!("why records were refused: fairlane erp sync log show {} -t {slug}", log.id));

@@ -16,7 +16,7 @@ use crate::erp::sync::dialects::Description;
 const LONGEST_SECRET: u64 = 16 << 10;
 
 #[derive(Debug, Clone, Default, Args)]
-pub(super) struct Options {
+pub(in super::super) struct Options {
     /// How requests say who sends them: none, bearer, basic, hmac, oauth2
     #[arg(long)]
     auth: Option<Auth>,
@@ -108,7 +108,8 @@ impl Options {
         settings.max_deletions_percent = self.max_deletions.unwrap_or(settings.max_deletions_percent);
         if !self.allow_address.is_empty() {
             let named = self.allow_address.iter().filter(|address| *address != "none");
-            settings.allow_addresses = named.map(|address| address.parse()).collect::<Result<Vec<Network>, Error>>()?;
+            settings.allow_addresses =
+                named.map(|address| address.parse()).collect::<Result<Vec<Network>, Error>>()?;
         }
         for pair in &self.policy {
             let (fields, policy) = split(pair, "products.price=local_wins")?;
@@ -131,7 +132,9 @@ impl Options {
         let mut text = String::new();
         let read = match path.as_os_str() == "-" {
             true => std::io::stdin().take(LONGEST_SECRET).read_to_string(&mut text),
-            false => std::fs::File::open(path).and_then(|file| file.take(LONGEST_SECRET).read_to_string(&mut text)),
+            false => {
+                std::fs::File::open(path).and_then(|file| file.take(LONGEST_SECRET).read_to_string(&mut text))
+            }
         };
         read.map_err(|why| cannot_read(path, &why.to_string()))?;
         let secret = text.trim();
@@ -144,7 +147,9 @@ impl Options {
 
 fn split<'p>(pair: &'p str, example: &str) -> Result<(&'p str, &'p str), Failure> {
     let parts = pair.split_once('=').filter(|(name, value)| !name.is_empty() && !value.is_empty());
-    parts.ok_or_else(|| Failure::usage(format!("\"{pair}\" is no pair")).hint(format!("for example: {example}")))
+    parts.ok_or_else(|| {
+        Failure::usage(format!("\"{pair}\" is no pair")).hint(format!("for example: {example}"))
+    })
 }
 
 fn description(path: &Path) -> anyhow::Result<Description> {

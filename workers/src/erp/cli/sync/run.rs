@@ -10,8 +10,8 @@ use serde::Serialize;
 
 use super::log::{ending, settle};
 use crate::erp::cli::reading;
-use crate::erp::store::sync::logs::{self, SyncLog};
 use crate::erp::store::sync::connections;
+use crate::erp::store::sync::logs::{self, SyncLog};
 use crate::erp::sync::connection::{Direction, Entity};
 use crate::erp::sync::job::{Requested, request};
 
@@ -97,7 +97,10 @@ fn describe(queued: &Queued, tenant: &Tenant) -> String {
     let Queued { entity, direction, requested } = queued;
     match (requested.run, requested.duplicate) {
         (Some(run), false) => {
-            format!("{direction} {entity}: run {run}; follow it: fairlane erp sync log show {run} -t {}", tenant.slug())
+            format!(
+                "{direction} {entity}: run {run}; follow it: fairlane erp sync log show {run} -t {}",
+                tenant.slug()
+            )
         }
         (Some(run), true) => format!("{direction} {entity}: run {run} waits or runs already"),
         (None, _) => format!("{direction} {entity}: a job waits or runs already"),

@@ -139,11 +139,12 @@ pub async fn set_job(conn: &mut Conn<'_>, tenant: i64, id: i64, job: Uuid) -> Re
 
 /// The run of a job.
 pub async fn of_job(conn: &mut Conn<'_>, tenant: i64, job: Uuid) -> Result<Option<i64>> {
-    let row = query(sql!("select id from sync_logs where tenant_id = $1 and job_id = $2 order by id desc limit 1"))
-        .bind(tenant)
-        .bind(job)
-        .fetch_optional(conn)
-        .await?;
+    let row =
+        query(sql!("select id from sync_logs where tenant_id = $1 and job_id = $2 order by id desc limit 1"))
+            .bind(tenant)
+            .bind(job)
+            .fetch_optional(conn)
+            .await?;
     row.map(|row| row.get("id")).transpose()
 }
 

@@ -140,7 +140,13 @@ pub async fn next(conn: &mut Conn<'_>, of: Of, after: i64) -> Result<Option<Pend
 }
 
 /// Notes what became of it: `sent`, `failed`, or `superseded` when there is nothing to tell any more.
-pub async fn mark(conn: &mut Conn<'_>, tenant: i64, id: i64, status: &str, error: Option<&str>) -> Result<()> {
+pub async fn mark(
+    conn: &mut Conn<'_>,
+    tenant: i64,
+    id: i64,
+    status: &str,
+    error: Option<&str>,
+) -> Result<()> {
     query(sql!(
         "update sync_pushes set status = $3, error = $4, sent_at = case when $3 = 'sent' then {now} else sent_at end
          where tenant_id = $1 and id = $2"

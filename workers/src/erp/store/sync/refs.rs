@@ -176,7 +176,12 @@ pub async fn missing_share(conn: &mut Conn<'_>, of: Of, run: i64) -> Result<(i64
 }
 
 /// Some that no full run has met since this one: their ids there and here.
-pub async fn missing(conn: &mut Conn<'_>, of: Of, run: i64, limit: i64) -> Result<Vec<(String, Option<i64>)>> {
+pub async fn missing(
+    conn: &mut Conn<'_>,
+    of: Of,
+    run: i64,
+    limit: i64,
+) -> Result<Vec<(String, Option<i64>)>> {
     let rows = query(sql!(
         "select external_id, internal_id from external_refs
          where tenant_id = $1 and connection_id = $2 and entity = $3 and deleted_at is null

@@ -110,13 +110,8 @@ pub(super) async fn create(
     let text = |field: &str| record.text(field).map(str::to_owned);
     let code = text("code").unwrap_or_else(|| code(taking.connection, external_id));
     let name = text("name").or_else(|| text("email")).unwrap_or_else(|| code.clone());
-    let new = NewCustomer {
-        code,
-        name,
-        email: text("email"),
-        phone: text("phone"),
-        ..NewCustomer::default()
-    };
+    let new =
+        NewCustomer { code, name, email: text("email"), phone: text("phone"), ..NewCustomer::default() };
     let made = customers::create(tx, taking.tenant, new).await?;
     match record.fields.get("active") {
         Some(Value::Bool(false)) => customers::deactivate(tx, taking.tenant, &made.code, None).await,

@@ -48,7 +48,8 @@ pub(super) async fn take(
         match recorded {
             Ok(_) => {
                 counts.changed += 1;
-                refs::save(&mut tx.conn(), taking.of, &link(record), taking.is_full.then_some(taking.run)).await?;
+                refs::save(&mut tx.conn(), taking.of, &link(record), taking.is_full.then_some(taking.run))
+                    .await?;
                 done.push(record.external_id.clone());
             }
             Err(error) => {
@@ -89,13 +90,17 @@ async fn movement(tx: &mut Transaction, taking: Taking<'_>, record: &Record) -> 
         error => error,
     })?;
     // The time belongs to it: a quantity that goes up and down again is three counts, not two.
-    let when = record.updated_at.map_or_else(|| format!("run {}", taking.run), |at| at.timestamp_micros().to_string());
+    let when = record
+        .updated_at
+        .map_or_else(|| format!("run {}", taking.run), |at| at.timestamp_micros().to_string());
     let hash: String = record.content_hash().chars().take(8).collect();
     let cause = format!("{}:{}:{when}:{hash}", taking.connection.id, record.external_id);
     let source = Source::new("sync", cause);
-    let mut count = NewMovement::new(MovementKind::Count, product, location.id, quantity.max(Decimal::ZERO), source);
+    let mut count =
+        NewMovement::new(MovementKind::Count, product, location.id, quantity.max(Decimal::ZERO), source);
     if quantity < Decimal::ZERO {
-        count.reason = Some(format!("{quantity} at {}: more was sold than was there", taking.connection.name));
+        count.reason =
+            Some(format!("{quantity} at {}: more was sold than was there", taking.connection.name));
     }
     Ok(Some(count))
 }

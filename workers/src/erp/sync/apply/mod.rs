@@ -122,7 +122,8 @@ pub(super) async fn take(
 /// The same content as before, or an older copy of what is known: pages overlap, and so do runs.
 fn is_known(known: Option<&Ref>, record: &Record) -> bool {
     let Some(known) = known else { return false };
-    let is_older = matches!((record.updated_at, known.remote_updated_at), (Some(new), Some(old)) if new < old);
+    let is_older =
+        matches!((record.updated_at, known.remote_updated_at), (Some(new), Some(old)) if new < old);
     known.deleted_at.is_none() && (is_older || known.content_hash == record.content_hash())
 }
 
@@ -152,7 +153,12 @@ async fn take_one(
     Ok(outcome)
 }
 
-async fn note(tx: &mut Transaction, taking: Taking<'_>, outcome: Outcome, counts: &mut Counts) -> Result<Ref> {
+async fn note(
+    tx: &mut Transaction,
+    taking: Taking<'_>,
+    outcome: Outcome,
+    counts: &mut Counts,
+) -> Result<Ref> {
     counts.disputed += outcome.disputed;
     let known = match outcome.taken {
         Taken::Created(known) => {
@@ -190,7 +196,8 @@ async fn refuse(
 
 /// Whether only this record is to blame.
 fn is_of_the_record(error: &Error) -> bool {
-    matches!(error, Error::Refused { .. } | Error::Invalid { .. } | Error::NotFound { .. }) || is_refusal(error)
+    matches!(error, Error::Refused { .. } | Error::Invalid { .. } | Error::NotFound { .. })
+        || is_refusal(error)
 }
 
 fn reason(error: &Error) -> String {
@@ -232,14 +239,22 @@ async fn refuse_taken(tx: &mut Transaction, of: Of, internal_id: i64, what: &str
     match refs::of_internal(&mut tx.conn(), of, internal_id).await? {
         Some(other) => Err(Error::Refused {
             what: format!("taking over {what}"),
-            why: format!("it is record {} of the other system already; one of the two needs a code of its own", other.external_id),
+            why: format!(
+                "it is record {} of the other system already; one of the two needs a code of its own",
+                other.external_id
+            ),
         }),
         None => Ok(()),
     }
 }
 
 /// Whether theirs is newer than ours.
-async fn is_newer(tx: &mut Transaction, taking: Taking<'_>, record: &Record, internal_id: i64) -> Result<bool> {
+async fn is_newer(
+    tx: &mut Transaction,
+    taking: Taking<'_>,
+    record: &Record,
+    internal_id: i64,
+) -> Result<bool> {
     let ours = pushes::changed_at(&mut tx.conn(), taking.of.tenant, taking.of.entity, internal_id).await?;
     Ok(match (record.updated_at, ours) {
         (Some(theirs), Some(ours)) => theirs > ours,

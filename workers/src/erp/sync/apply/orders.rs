@@ -67,7 +67,9 @@ async fn change(
     }
     // An order that people work on is not rewritten under their hands.
     let values = (json!(before.number), json!({"fields": record.fields, "lines": record.lines}));
-    let new = conflicts::open(&mut tx.conn(), taking.of, &record.external_id, "order", (&values.0, &values.1)).await?;
+    let new =
+        conflicts::open(&mut tx.conn(), taking.of, &record.external_id, "order", (&values.0, &values.1))
+            .await?;
     Ok(Outcome { taken: Taken::Same(link), disputed: i64::from(new) })
 }
 
@@ -142,7 +144,8 @@ async fn order_line(tx: &mut Transaction, tenant: i64, line: &Fields) -> Result<
         },
         None => None,
     };
-    let missing = |what: &str| Error::Invalid { what: "a line of the order".into(), why: format!("it has no {what}") };
+    let missing =
+        |what: &str| Error::Invalid { what: "a line of the order".into(), why: format!("it has no {what}") };
     let number = |field: &str| decimal_in(line, field);
     Ok(NewLine {
         description: text_in(line, "description")

@@ -17,7 +17,9 @@ use crate::erp::store::sync::refs::Ref;
 /// Our product in the words of a record.
 pub(in super::super) fn fields(product: &CatalogueProduct) -> Fields {
     let text = |text: &Option<String>| text.clone().map_or(Value::Null, Value::String);
-    let number = |number: &Option<Decimal>| number.map_or(Value::Null, |number| Value::String(number.normalize().to_string()));
+    let number = |number: &Option<Decimal>| {
+        number.map_or(Value::Null, |number| Value::String(number.normalize().to_string()))
+    };
     let details = &product.details;
     Fields::from([
         ("sku".to_owned(), text(&product.sku)),

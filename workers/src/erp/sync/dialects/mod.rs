@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 
 use chrono::{DateTime, Utc};
 
-use super::connection::{Connection, Dialect, Entity};
+use super::connection::{Connection, Dialect};
 use super::http::{Answer, Endpoint, HttpError, Outgoing};
 use super::pages::Place;
 use super::paths;
@@ -136,7 +136,9 @@ impl Speaker<'_> {
                 Value::Object(fields) => fields,
                 _ => Map::new(),
             };
-            let blank = |value: &Value| value.as_str().is_some_and(|text| self.spec.blank.iter().any(|one| one == text));
+            let blank = |value: &Value| {
+                value.as_str().is_some_and(|text| self.spec.blank.iter().any(|one| one == text))
+            };
             fields.retain(|_, value| !blank(&*value));
             fields.insert("parent".into(), parent.clone());
             Record::read(self.spec, &Value::Object(fields))
@@ -209,8 +211,8 @@ impl Speaker<'_> {
     /// That.
     pub fn check(&self, answer: &Answer) -> Result<(), DialectError> {
         if self.connection.dialect == Dialect::Odoo {
-            let body: Value =
-                serde_json::from_slice(&answer.body).map_err(|why| DialectError::Unreadable(why.to_string()))?;
+            let body: Value = serde_json::from_slice(&answer.body)
+                .map_err(|why| DialectError::Unreadable(why.to_string()))?;
             odoo::result(body)?;
         }
         Ok(())
@@ -269,6 +271,7 @@ fn built_in(dialect: Dialect) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::connection::Entity;
     use super::*;
 
     #[test]

@@ -39,7 +39,11 @@ pub(super) const DESCRIPTION: &str = r#"{"entities": {
 }}"#;
 
 /// A page of a model.
-pub(super) fn list(speaker: &Speaker<'_>, at: &Place, since: Option<DateTime<Utc>>) -> Result<Outgoing, HttpError> {
+pub(super) fn list(
+    speaker: &Speaker<'_>,
+    at: &Place,
+    since: Option<DateTime<Utc>>,
+) -> Result<Outgoing, HttpError> {
     let spec = speaker.spec;
     let mut domain = Vec::new();
     for (field, test) in &spec.query {
@@ -60,7 +64,11 @@ pub(super) fn list(speaker: &Speaker<'_>, at: &Place, since: Option<DateTime<Utc
 }
 
 /// The change of a record.
-pub(super) fn write(speaker: &Speaker<'_>, external_id: Option<&str>, values: Value) -> Result<Outgoing, HttpError> {
+pub(super) fn write(
+    speaker: &Speaker<'_>,
+    external_id: Option<&str>,
+    values: Value,
+) -> Result<Outgoing, HttpError> {
     let id = external_id.and_then(|id| id.parse::<i64>().ok());
     match id {
         Some(id) => call(speaker, "write", json!([[id], values]), json!({})),
@@ -68,7 +76,12 @@ pub(super) fn write(speaker: &Speaker<'_>, external_id: Option<&str>, values: Va
     }
 }
 
-fn call(speaker: &Speaker<'_>, method: &str, arguments: Value, options: Value) -> Result<Outgoing, HttpError> {
+fn call(
+    speaker: &Speaker<'_>,
+    method: &str,
+    arguments: Value,
+    options: Value,
+) -> Result<Outgoing, HttpError> {
     let settings = &speaker.connection.settings;
     let (database, user) = (settings.database.as_deref().unwrap_or_default(), odoo_user(settings));
     let body = json!({
@@ -118,4 +131,3 @@ pub(super) fn result(mut body: Value) -> Result<Value, DialectError> {
         None => Err(DialectError::Unreadable("it has neither a result nor an error".into())),
     }
 }
-
