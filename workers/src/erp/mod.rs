@@ -19,6 +19,7 @@ mod state;
 pub mod store;
 pub mod webhooks;
 pub mod valuation;
+pub mod sync;
 
 use fairlane::Registry;
 use fairlane::store::migrate::MigrationLine;
@@ -39,6 +40,7 @@ use listeners::{
     UpdateInventoryOnSale,
 };
 pub use state::Erp;
+use sync::SyncExternalData;
 
 /// The domain on one page.
 pub fn registry() -> Registry<Erp> {
@@ -56,6 +58,7 @@ pub fn registry() -> Registry<Erp> {
         .job::<ReleaseDeferred>()
         .job::<GenerateReport>()
         .job::<RemoveOldReports>()
+        .job::<SyncExternalData>()
         .on::<CustomerCreated, UpdateCustomerStatistics>()
         .on::<LeadConverted, CreateCustomerFromLead>()
         .on::<OrderCreated, UpdateCustomerStatistics>()

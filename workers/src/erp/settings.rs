@@ -1,4 +1,4 @@
-//! The ERP's own settings: mail and imports here, what leaves by HTTP in a file of its own.
+//! The ERP's own settings: mail, imports and exchange here, what leaves by HTTP in a file of its own.
 
 mod channels;
 
@@ -11,7 +11,7 @@ use secrecy::SecretString;
 pub use channels::{GatewaySettings, PushSettings, SmsSettings, SmsTransport, TwilioSettings, outbound, sealer};
 use super::reports::REPORT_SETTINGS;
 
-/// The sections `mail` and `import`.
+/// The sections `mail`, `import` and `sync`.
 pub const SETTINGS: &[Setting] = &[
     Setting::new(
         "mail.transport",
@@ -97,6 +97,32 @@ pub const SETTINGS: &[Setting] = &[
         Kind::Integer { min: 0, max: 3650 },
         "30",
         "For how many days an import can be undone; 0 keeps nothing of what was there before.",
+    ),
+    Setting::new(
+        "sync.key",
+        Kind::Secret,
+        "",
+        "Seals the secrets of connections to other systems: 32 bytes in base64 (openssl rand -base64 32), better in \
+         FAIRLANE_SYNC_KEY or the file FAIRLANE_SYNC_KEY_FILE names; the same for all processes.",
+    ),
+    Setting::new(
+        "sync.breaker_failures",
+        Kind::Integer { min: 1, max: 1000 },
+        "5",
+        "After so many failures in a row another system is left alone for a while.",
+    ),
+    Setting::new("sync.breaker_cooldown", Kind::PositiveDuration, "30s", "For how long, at first."),
+    Setting::new(
+        "sync.breaker_longest",
+        Kind::PositiveDuration,
+        "10m",
+        "For how long at most: each try that fails doubles it.",
+    ),
+    Setting::new(
+        "sync.retry_wait",
+        Kind::Duration,
+        "5s",
+        "How long an exchange waits after a failure between pages, and where it is asked to wait without a time.",
     ),
 ];
 
@@ -257,13 +283,16 @@ impl ImportSettings {
     }
 }
 
-/// What only several mail settings together can get wrong.
+/// What only several mail settings together can get wrong, and a key that is none.
 fn check(config: &Config) -> Vec<Problem> {
     let mail = match MailSettings::read(config) {
         Ok(mail) => mail,
         Err(error) => return error.problems().to_vec(),
     };
     let mut problems = mail.check_urls(config);
+    if let Err(error) = super::sync::SyncRuntime::read(config) {
+        problems.extend(error.problems().iter().cloned());
+    }
     let MailTransport::Smtp(smtp) = mail.transport else { return problems };
     if smtp.host.is_empty() {
         problems.push(problem(

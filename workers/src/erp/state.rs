@@ -13,7 +13,7 @@ use super::push::Pushers;
 use super::settings::{self, ImportSettings, MailSettings, PushSettings, SmsSettings};
 use super::sms::{MemorySms, SmsProvider, provider};
 use super::reports::ReportSettings;
-use super::settings::{ImportSettings, MailSettings};
+use super::sync::SyncRuntime;
 
 /// The ERP's state: cloned for every run, so everything in it is cheap to clone.
 #[derive(Debug, Clone)]
@@ -44,6 +44,8 @@ pub struct Erp {
     pub campaigns: CampaignSettings,
     /// The settings of reports.
     pub reports: Arc<ReportSettings>,
+    /// What exchanging with other systems needs.
+    pub sync: Arc<SyncRuntime>,
 }
 
 impl Erp {
@@ -66,6 +68,7 @@ impl Erp {
             outbound,
             campaigns: CampaignSettings::read(config)?,
             reports: Arc::new(ReportSettings::read(config)?),
+            sync: Arc::new(SyncRuntime::read(config)?),
         })
     }
 
@@ -96,6 +99,7 @@ impl Erp {
             outbound,
             campaigns: CampaignSettings::default(),
             reports: Arc::new(ReportSettings::in_folder(".fairlane/reports")),
+            sync: Arc::new(SyncRuntime::fake()),
         }
     }
 

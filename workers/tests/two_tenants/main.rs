@@ -21,6 +21,7 @@ mod support;
 mod bare;
 mod calls;
 mod channel_calls;
+mod exchange;
 mod files;
 mod listed;
 mod names;

@@ -74,6 +74,11 @@ pub(crate) struct Names {
     pub(crate) draft_campaign_id: i64,
     pub(crate) running_campaign_id: i64,
     pub(crate) paused_campaign_id: i64,
+    /// Another system that data is exchanged with.
+    pub(crate) connection: String,
+    pub(crate) connection_id: i64,
+    pub(crate) sync_run: i64,
+    pub(crate) conflict_id: i64,
 }
 
 impl Names {
@@ -133,6 +138,10 @@ impl Names {
             draft_campaign_id: id(31),
             running_campaign_id: id(32),
             paused_campaign_id: id(33),
+            connection: name(30),
+            connection_id: id(31),
+            sync_run: id(32),
+            conflict_id: id(33),
         }
     }
 
@@ -190,6 +199,10 @@ impl Names {
             (self.draft_campaign_id.to_string(), "draft-campaign-id"),
             (self.running_campaign_id.to_string(), "running-campaign-id"),
             (self.paused_campaign_id.to_string(), "paused-campaign-id"),
+            (self.connection.clone(), "connection"),
+            (self.connection_id.to_string(), "connection-id"),
+            (self.sync_run.to_string(), "sync-run"),
+            (self.conflict_id.to_string(), "conflict-id"),
         ]
     }
 

@@ -20,6 +20,8 @@ use fairlane_workers::erp::jobs::{
 use fairlane_workers::erp::jobs::{
     GenerateReport, RecomputeCustomerStatistics, RemoveOldReports, ScanOverdueInvoices, SendMail,
 };
+use fairlane_workers::erp::sync::SyncExternalData;
+use fairlane_workers::erp::sync::connection::{Direction, Entity};
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -123,6 +125,13 @@ pub(crate) const JOBS: &[HostileJob] = &[
     job!(UndoBulkImport, |names| UndoBulkImport {
         import_id: names.import_id,
         import_type: "products".into()
+    }),
+    job!(SyncExternalData, |names| SyncExternalData {
+        connection_id: names.connection_id,
+        entity: Entity::Products,
+        direction: Direction::Pull,
+        full: false,
+        run: names.sync_run,
     }),
 ];
 

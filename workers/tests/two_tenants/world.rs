@@ -225,6 +225,7 @@ impl<'t> Building<'t> {
             payment: format!("PAY-{more}1"),
             notice: format!("news:{more}1"),
             suppressed: format!("{mark}gone{more}@example.com").to_lowercase(),
+            connection: format!("shop-{more}1"),
             ..Names::default()
         };
         self.base(side, mark, &mut names).await;
@@ -237,6 +238,7 @@ impl<'t> Building<'t> {
         self.tell(side, mark, &names).await;
         self.reach(side, mark, more, &mut names).await;
         self.campaigns(side, mark, more, &mut names).await;
+        super::exchange::exchange(side, mark, &mut names).await;
         names
     }
 

@@ -29,6 +29,7 @@ mod report;
 mod scanners;
 mod stats;
 mod stock;
+mod sync;
 mod template;
 mod user_mail;
 mod user_reach;
@@ -127,6 +128,9 @@ enum Noun {
     /// Reports: sales, inventory, finance, customers, procurement
     #[command(subcommand)]
     Report(report::Report),
+    /// Exchange with shops and other systems
+    #[command(subcommand)]
+    Sync(sync::Sync),
 }
 
 impl DomainCommand for ErpCommand {
@@ -164,6 +168,7 @@ impl DomainCommand for ErpCommand {
                 Noun::Webhook(verb) => webhook::run(&verb, &tenant, &env).await?,
                 Noun::Callback(verb) => callback::run(&verb, &tenant, &env).await?,
                 Noun::Report(verb) => report::run(&verb, &tenant, &env).await?,
+                Noun::Sync(verb) => return sync::run(&verb, &tenant, &env).await,
             }
             Ok(ExitCode::SUCCESS)
         })

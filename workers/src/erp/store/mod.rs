@@ -36,6 +36,7 @@
 //! | [`phones`], [`devices`] | `users.phone`, `user_devices` |
 //! | [`webhooks`] | `webhook_endpoints`, `webhook_secrets`, `webhook_deliveries` |
 //! | [`attempts`] | `delivery_attempts` |
+//! | [`sync`] | `sync_connections`, `external_refs`, `sync_logs` and more |
 
 pub mod alerts;
 pub mod attempts;
@@ -74,6 +75,7 @@ pub mod statistics;
 pub mod stock;
 pub mod timing;
 pub mod valuation;
+pub mod sync;
 pub mod vendors;
 pub mod webhooks;
 

@@ -1,0 +1,255 @@
+//! To the other system: what has changed here since both agreed, one request for each version of each thing.
+//!
+//! The outbox is filled in a transaction of its own; each of its rows is told with a key that is the same for every attempt.
+//! A worker that dies between the answer and its note tells once more with that key.
+
+use std::collections::BTreeMap;
+
+use fairlane::{Error, JobResult, Transaction};
+use serde_json::Value;
+
+use super::apply::{customer_fields, product_fields};
+use super::connection::Entity;
+use super::pull::{Position, Pull};
+use super::record::{Fields, Record, canonical_value, content_hash};
+use super::session::Stop;
+use crate::erp::services::products::CatalogueProduct;
+use crate::erp::store::customers::by_id;
+use crate::erp::store::products::find;
+use crate::erp::store::sync::logs::{self, Counts, RecordFailure};
+use crate::erp::store::sync::pushes::{self, Pending};
+use crate::erp::store::sync::refs::{self, Ref};
+use crate::erp::store::sync::{Of, conflicts};
+
+/// What is about to be told.
+struct Telling {
+    pending: Pending,
+    record: Record,
+    /// What is known of it there; nothing of a new one.
+    known: Option<Ref>,
+}
+
+/// Tells the other system everything that waits.
+pub(super) async fn run(push: &mut Pull<'_>) -> Result<JobResult, Stop> {
+    if push.of.entity == Entity::Orders {
+        return Err(Stop::GiveUp("not_pushed", "orders are taken over, not told".into()));
+    }
+    let Some(described) = push.spec.push.clone() else {
+        let why = format!("this system is not told of {}", push.of.entity);
+        return Err(Stop::GiveUp("not_pushed", why));
+    };
+    // Levels are set, never made.
+    let creates = described.create.is_some() || push.of.entity == Entity::Inventory;
+    let (mut told, mut after) = (0, 0);
+    let is_resumed = push.ctx.checkpoint::<Position>()?.is_some();
+    if push.is_full && !is_resumed {
+        let mut tx = push.ctx.begin().await?;
+        pushes::again(&mut tx.conn(), push.of).await?;
+        tx.commit().await?;
+    }
+    loop {
+        let mut tx = push.ctx.begin().await?;
+        let waiting = match after {
+            0 => pushes::collect(&mut tx.conn(), push.of, creates).await?,
+            _ => 0,
+        };
+        let Some(pending) = pushes::next(&mut tx.conn(), push.of, after).await? else {
+            tx.commit().await?;
+            return Ok(finish(push).await);
+        };
+        after = pending.id;
+        let telling = match prepare(&mut tx, push, pending.clone()).await? {
+            Some(telling) => telling,
+            None => {
+                pushes::mark(&mut tx.conn(), push.of.tenant, pending.id, "superseded", None).await?;
+                tx.commit().await?;
+                continue;
+            }
+        };
+        tx.commit().await?;
+        told += 1;
+        tell(push, &telling, told, u64::try_from(waiting).ok()).await?;
+        push.progressed = true;
+        if push.ctx.is_stopping() {
+            return Err(Stop::Interrupted);
+        }
+    }
+}
+
+async fn tell(push: &mut Pull<'_>, telling: &Telling, told: u64, total: Option<u64>) -> Result<(), Stop> {
+    let external_id = telling.known.as_ref().map(|known| known.external_id.clone());
+    let external_id = match push.of.entity {
+        Entity::Inventory => telling.record.text("item").map(str::to_owned),
+        _ => external_id,
+    };
+    let key = telling.pending.idempotency_key.as_str();
+    let request = push.speaker().push(&telling.record, external_id.as_deref(), key)?;
+    let Some(request) = request else {
+        return note(push, telling, Err("new ones are not made there".into()), told, total).await;
+    };
+    let answer = push.session.ask(&request).await?;
+    if !(200..=299).contains(&answer.status) {
+        let why = push.session.told(&answer);
+        return note(push, telling, Err(why), told, total).await;
+    }
+    if let Err(error) = push.speaker().check(&answer) {
+        return match error {
+            super::dialects::DialectError::Remote(why) => note(push, telling, Err(why), told, total).await,
+            other => Err(push.session.failed(other.into()).await),
+        };
+    }
+    let id = match external_id {
+        Some(id) => id,
+        None => match push.speaker().created_id(&answer) {
+            Ok(id) => id,
+            Err(error) => return Err(push.session.failed(error.into()).await),
+        },
+    };
+    note(push, telling, Ok(id), told, total).await
+}
+
+/// What became of it: one commit.
+async fn note(
+    push: &mut Pull<'_>,
+    telling: &Telling,
+    outcome: Result<String, String>,
+    told: u64,
+    total: Option<u64>,
+) -> Result<(), Stop> {
+    let mut tx = push.ctx.begin().await?;
+    let (tenant, id) = (push.of.tenant, telling.pending.id);
+    let mut counts = Counts { requests: push.session.requests, records: 1, ..Counts::default() };
+    match outcome {
+        Ok(external_id) => {
+            pushes::mark(&mut tx.conn(), tenant, id, "sent", None).await?;
+            match telling.known {
+                Some(_) => counts.changed = 1,
+                None if push.of.entity == Entity::Inventory => counts.changed = 1,
+                None => counts.created = 1,
+            }
+            if push.of.entity != Entity::Inventory {
+                let known = agreed(push, telling, external_id);
+                refs::save(&mut tx.conn(), push.of, &known, None).await?;
+            }
+        }
+        Err(why) => {
+            counts.refused = 1;
+            pushes::mark(&mut tx.conn(), tenant, id, "failed", Some(&why)).await?;
+            let failure = RecordFailure {
+                external_id: telling.known.as_ref().map_or_else(
+                    || format!("ours {}", telling.pending.internal_id),
+                    |known| known.external_id.clone(),
+                ),
+                code: "remote_refused".into(),
+                message: why,
+                run: push.run,
+            };
+            logs::refuse(&mut tx.conn(), push.of, &failure).await?;
+        }
+    }
+    logs::add(&mut tx.conn(), tenant, push.run, &counts).await?;
+    tx.checkpoint(&Position { records: told, ..Position::default() })?;
+    tx.progress(told, total);
+    tx.commit().await?;
+    push.session.requests = 0;
+    Ok(())
+}
+
+async fn finish(push: &mut Pull<'_>) -> JobResult {
+    let mut tx = push.ctx.begin().await?;
+    let requests = Counts { requests: push.session.requests, ..Counts::default() };
+    logs::add(&mut tx.conn(), push.of.tenant, push.run, &requests).await?;
+    logs::complete(&mut tx.conn(), push.of.tenant, push.run, None).await?;
+    push.ctx.complete_in(tx).await
+}
+
+/// What both have now: the next page from there that says the same is the same.
+fn agreed(push: &Pull<'_>, telling: &Telling, external_id: String) -> Ref {
+    let sent: Vec<&String> = push.spec.push.iter().flat_map(|push| push.fields.values()).collect();
+    let before = telling.known.as_ref().map(|known| known.base.clone()).unwrap_or_default();
+    let mut base: Fields = BTreeMap::new();
+    for field in push.spec.fields.keys() {
+        let value = match sent.contains(&field) {
+            true => telling.record.fields.get(field).cloned(),
+            false => before.get(field).cloned(),
+        };
+        base.insert(field.clone(), value.unwrap_or_default());
+    }
+    Ref {
+        external_id,
+        internal_id: Some(telling.pending.internal_id),
+        alias: telling.known.as_ref().and_then(|known| known.alias.clone()),
+        content_hash: content_hash(&base, &[]),
+        base,
+        local_version: Some(telling.pending.version),
+        remote_updated_at: telling.known.as_ref().and_then(|known| known.remote_updated_at),
+        deleted_at: None,
+    }
+}
+
+/// Reads what is to be told as it is now; nothing where it has changed or gone meanwhile, or is in dispute.
+async fn prepare(tx: &mut Transaction, push: &Pull<'_>, pending: Pending) -> Result<Option<Telling>, Error> {
+    let tenant = push.of.tenant;
+    if push.of.entity == Entity::Inventory {
+        return level(tx, push, pending).await;
+    }
+    let known = refs::of_internal(&mut tx.conn(), push.of, pending.internal_id).await?;
+    if let Some(known) = &known
+        && conflicts::is_open(&mut tx.conn(), push.of, &known.external_id).await?
+    {
+        return Ok(None);
+    }
+    let (fields, version) = match push.of.entity {
+        Entity::Customers => match by_id(&mut tx.conn(), tenant, pending.internal_id).await {
+            Err(Error::NotFound { .. }) => return Ok(None),
+            found => {
+                let customer = found?;
+                (customer_fields(&customer), customer.version)
+            }
+        },
+        _ => match product(tx, tenant, pending.internal_id).await? {
+            None => return Ok(None),
+            Some(product) => (product_fields(&product), product.version),
+        },
+    };
+    // The key stands for one version: a later one has a row of its own.
+    let current = version == pending.version;
+    let record = Record { fields: canonical(fields), ..Record::default() };
+    Ok(current.then_some(Telling { pending, record, known }))
+}
+
+fn canonical(fields: Fields) -> Fields {
+    let same = |(field, value): (String, Value)| {
+        let value = canonical_value(&field, &value).unwrap_or(value);
+        (field, value)
+    };
+    fields.into_iter().map(same).collect()
+}
+
+async fn product(tx: &mut Transaction, tenant: i64, id: i64) -> Result<Option<CatalogueProduct>, Error> {
+    match pushes::product_code(&mut tx.conn(), tenant, id).await? {
+        Some(code) => find(&mut tx.conn(), tenant, &code).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// How many are there now, whatever the movement was that made it due.
+async fn level(tx: &mut Transaction, push: &Pull<'_>, pending: Pending) -> Result<Option<Telling>, Error> {
+    let tenant = push.of.tenant;
+    let products = Of { entity: Entity::Products, ..push.of };
+    let Some(known) = refs::of_internal(&mut tx.conn(), products, pending.internal_id).await? else {
+        return Ok(None);
+    };
+    let Some(location) = pending.location_id else { return Ok(None) };
+    let quantity = pushes::on_hand(&mut tx.conn(), tenant, pending.internal_id, location).await?;
+    let code = pushes::location_code(&mut tx.conn(), tenant, location).await?.unwrap_or_default();
+    let theirs = push.session.connection.settings.locations.iter().find(|(_, ours)| **ours == code);
+    let theirs = theirs.map_or(code.clone(), |(theirs, _)| theirs.clone());
+    let item = known.alias.unwrap_or(known.external_id);
+    let fields = Fields::from([
+        ("item".to_owned(), Value::String(item)),
+        ("location".to_owned(), Value::String(theirs)),
+        ("quantity".to_owned(), Value::String(quantity.to_string())),
+    ]);
+    Ok(Some(Telling { pending, record: Record { fields, ..Record::default() }, known: None }))
+}

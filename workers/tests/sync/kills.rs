@@ -1,0 +1,87 @@
+//! Workers are killed while they take over and while they tell: nothing is lost, and nothing is twice.
+
+use std::time::Duration;
+
+use fairlane::backend_test;
+
+use crate::desk::{CREATED, KEY, UPDATED, lines, products};
+use crate::shop_server::ShopServer;
+use crate::support::processes::{Site, Worker, campaign, seeded};
+
+const LIVE: &str = "select count(*) as n from fairlane_jobs where kind = 'erp.sync_external_data'";
+
+fn run(site: &Site, args: &str) -> String {
+    let output =
+        site.fairlane(&args.split(' ').collect::<Vec<_>>()).env("FAIRLANE_SYNC_KEY", KEY).output().unwrap();
+    assert!(output.status.success(), "{args}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn connect(site: &Site, shop: &ShopServer, size: u64) {
+    std::fs::write(site.folder.path().join("description.json"), crate::desk::DESCRIPTION).unwrap();
+    let add = format!(
+        "erp sync connection add shop --dialect generic --url {} --description description.json --allow-address 127.0.0.1 \
+         --page-size {size} --rate 10000 --burst 1000 -t acme",
+        shop.url("/generic")
+    );
+    run(site, &add);
+}
+
+fn worker(site: &Site) -> Worker {
+    site.worker(&["--queue", "low"])
+}
+
+/// Works to the end; kills as many workers, each once `statement` has gone on.
+async fn work_under_kills(site: &Site, kills: usize, statement: &'static str, done: impl Fn(i64) -> bool) {
+    let mut rng = seeded("sync_under_kills");
+    for _ in 0..kills {
+        let before = site.count(statement).await;
+        let worker = worker(site);
+        site.until("progress", statement, |n| n != before || done(n)).await;
+        // The random moment is the fault, not a hope.
+        tokio::time::sleep(Duration::from_millis(rng.u64(0..60))).await;
+        worker.kill();
+    }
+    let worker = worker(site);
+    site.until("the end", LIVE, |n| n == 0).await;
+    worker.kill();
+}
+
+backend_test!(migrations: lines;
+    async fn however_often_its_worker_is_killed_a_run_ends_with_what_the_shop_has(t: TestDb) {
+        let (size, kills) = campaign((300, 2), (5000, 20));
+        let site = Site::new(t).await;
+        let shop = ShopServer::open(size, 0);
+        shop.faults(|faults| faults.slow = 20);
+        connect(&site, &shop, 10);
+        run(&site, "erp sync run shop --entity products -t acme");
+        let all = i64::try_from(size).unwrap();
+        work_under_kills(&site, kills, "select count(*) as n from products", |n| n == all).await;
+        assert_eq!(products(&site.t).await, shop.products());
+        assert_eq!(site.count(CREATED).await, all, "each product is told once");
+        assert_eq!(site.count(UPDATED).await, 0);
+        let pages = usize::try_from(size).unwrap() / 10;
+        assert!(shop.hits() <= pages + 2 * kills + 1, "{} requests for {pages} pages", shop.hits());
+        let log = run(&site, "erp sync log list -t acme -o json");
+        assert!(log.contains("\"completed\""), "{log}");
+    }
+);
+
+backend_test!(migrations: lines;
+    async fn however_often_its_worker_is_killed_a_product_is_made_there_once(t: TestDb) {
+        let (size, kills) = campaign((40, 2), (500, 20));
+        let site = Site::new(t).await;
+        let shop = ShopServer::open(0, 0);
+        shop.faults(|faults| faults.slow = 15);
+        connect(&site, &shop, 10);
+        let mut csv = "sku,name,price\n".to_owned();
+        (1..=size).for_each(|number| csv.push_str(&format!("P-{number:04},Product,{number}\n")));
+        std::fs::write(site.folder.path().join("products.csv"), csv).unwrap();
+        run(&site, "import products.csv --as products -t acme");
+        run(&site, "work --queue low --stop-when-empty");
+        run(&site, "erp sync run shop --push --entity products -t acme");
+        let sent = "select count(*) as n from sync_pushes where status = 'sent'";
+        work_under_kills(&site, kills, sent, |n| n == size).await;
+        assert_eq!(products(&site.t).await, shop.products());
+    }
+);
