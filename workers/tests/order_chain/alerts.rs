@@ -1,6 +1,6 @@
 //! Stock that is low and batches near their end: told once for each crossing. Seed 1-04.
 
-use fairlane::backend_test;
+use fairlane::{Error, backend_test};
 use fairlane::testing::TestDb;
 use fairlane_workers::erp::events::{LowStockDetected, StockExpiring};
 use fairlane_workers::erp::jobs::scan_expiring_stock::ScanExpiringStock;
@@ -99,14 +99,15 @@ backend_test!(migrations: lines;
 );
 
 backend_test!(migrations: lines;
-    async fn a_look_at_what_is_no_product_finds_nothing(t: TestDb) {
+    async fn a_look_at_what_is_no_product_says_so_and_tells_nobody(t: TestDb) {
         let here = warehouse(&t).await;
         let tiles = here.product("T-1", &[("reorder_level", "5")]).await;
         let mut tx = here.tenant.begin().await.unwrap();
         let places = [(tiles, here.main), (tiles + 1_000_000, here.main)].into();
-        check_levels(&mut tx, &here.tenant, &places).await.unwrap();
-        tx.commit().await.unwrap();
-        assert_eq!(low(&t).await.len(), 1);
+        let error = check_levels(&mut tx, &here.tenant, &places).await.unwrap_err();
+        assert!(matches!(error, Error::NotFound { what: "product", .. }), "{error}");
+        drop(tx);
+        assert!(low(&t).await.is_empty());
     }
 );
 

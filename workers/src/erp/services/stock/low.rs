@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use fairlane::db::Conn;
-use fairlane::{Result, Tenant, Transaction};
+use fairlane::{Error, Result, Tenant, Transaction};
 use rust_decimal::Decimal;
 
 use crate::erp::events::LowStockDetected;
@@ -35,8 +35,10 @@ pub async fn check_levels(tx: &mut Transaction, tenant: &Tenant, places: &BTreeS
 async fn look(conn: &mut Conn<'_>, tenant: i64, places: &BTreeSet<Place>) -> Result<Vec<LowStockDetected>> {
     let (products, sites): (Vec<i64>, Vec<i64>) = places.iter().copied().unzip();
     let known = referred::products(conn, tenant, &products).await?;
-    // What is no product of the tenant's has no ledger to lock, and nothing to look at.
-    ledgers::lock(conn, tenant, &known.keys().copied().collect::<Vec<_>>()).await?;
+    if let Some(missing) = products.iter().find(|product| !known.contains_key(product)) {
+        return Err(Error::NotFound { what: "product", name: missing.to_string() });
+    }
+    ledgers::lock(conn, tenant, &products).await?;
     let (terms, _) = terms::find(conn, tenant).await?;
     let locations = referred::locations(conn, tenant, &sites).await?;
     let available = available(&levels::at(conn, tenant, &products, &sites).await?);
