@@ -13,8 +13,7 @@ use crate::erp::Erp;
 use crate::erp::notifications::many::hold_back;
 use crate::erp::notifications::timing::{Timing, digest_key};
 use crate::erp::notifications::{
-    DigestNotification, Kind, Mail, Note, Notification, Plan, Recipient, Severity, UserCopy, channels,
-    plan_reaching,
+    DigestNotification, Kind, Mail, Note, Notification, Plan, Reach, Recipient, Severity, dispatch, plan_reaching,
 };
 use crate::erp::store::deliveries::{self, NewDelivery, Status};
 use crate::erp::store::notifications::{self, NewMessage};
@@ -76,17 +75,7 @@ async fn send_on(ctx: &Context<Erp>, tx: &mut Transaction, due: &[Due]) -> Resul
     let numbers: Vec<i64> = due.iter().map(|one| one.delivery).collect();
     timing::end(&mut tx.conn(), id, &numbers, ("pending", None)).await?;
     for one in due {
-        let channel = channels().into_iter().find(|channel| channel.name() == one.channel);
-        let (Some(channel), Some(kind)) = (channel, Kind::named(&one.kind)) else { continue };
-        let copy = UserCopy {
-            tenant_id: id,
-            delivery: one.delivery,
-            user: one.user,
-            kind,
-            data: &one.data,
-            dedupe_key: &one.dedupe_key,
-        };
-        channel.deliver(tx, &tenant, &copy).await?;
+        dispatch(tx, &tenant, &one.channel, one.delivery).await?;
     }
     Ok(())
 }
@@ -133,7 +122,7 @@ impl Digest<'_> {
         }
         let addresses: Vec<String> = user.email.iter().map(|email| email.trim().to_owned()).collect();
         let refusals = preferences::suppressed(&mut tx.conn(), tenant, &addresses).await?;
-        let to = Recipient { user: &user, suppressed: refusals.values().next() };
+        let to = Recipient { user: &user, suppressed: refusals.values().next(), reach: &Reach::default() };
         match plan_reaching(&Mail, DigestNotification::TYPE, &choices, &to, true) {
             Plan::Send(address) => self.send(tx, &user, &address).await,
             Plan::Leave(status, code, why) => {
