@@ -8,7 +8,9 @@ use fairlane::config::{Config, ConfigError, Kind, Problem, Setting, Settings, So
 use lettre::message::Mailbox;
 use secrecy::SecretString;
 
-pub use channels::{GatewaySettings, PushSettings, SmsSettings, SmsTransport, TwilioSettings, outbound, sealer};
+pub use channels::{
+    GatewaySettings, PushSettings, SmsSettings, SmsTransport, TwilioSettings, outbound, sealer,
+};
 
 /// The sections `mail` and `import`.
 pub const SETTINGS: &[Setting] = &[
