@@ -8,8 +8,10 @@ use fairlane::config::{Config, ConfigError, Kind, Problem, Setting, Settings, So
 use lettre::message::Mailbox;
 use secrecy::SecretString;
 
-pub use channels::{GatewaySettings, PushSettings, SmsSettings, SmsTransport, TwilioSettings, outbound, sealer};
 use super::reports::REPORT_SETTINGS;
+pub use channels::{
+    GatewaySettings, PushSettings, SmsSettings, SmsTransport, TwilioSettings, outbound, sealer,
+};
 
 /// The sections `mail`, `import` and `sync`.
 pub const SETTINGS: &[Setting] = &[

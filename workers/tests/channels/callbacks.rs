@@ -1,7 +1,6 @@
 //! What providers report later.
 
 use fairlane::backend_test;
-use fairlane::testing::TestDb;
 use fairlane::{Tenant, sql};
 use fairlane_workers::erp::notifications::Severity::Critical;
 use fairlane_workers::erp::services::callbacks::{Bounce, BounceKind, mail_bounce, twilio_status};

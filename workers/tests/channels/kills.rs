@@ -1,7 +1,6 @@
 //! Worker processes killed while the other side thinks.
 
 use fairlane::backend_test;
-use fairlane::testing::TestDb;
 use fairlane_workers::erp::notifications::Severity::Critical;
 use fairlane_workers::erp::services::webhooks::{self, Keeper};
 

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use fairlane::testing::TestDb;
 use fairlane::{Tenant, backend_test};
 use fairlane_workers::erp::Erp;
 use fairlane_workers::erp::notifications::Severity::{Critical, Warning};

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use fairlane::backend_test;
-use fairlane::testing::TestDb;
 use fairlane_workers::erp::Erp;
 use fairlane_workers::erp::notifications::Severity::{Critical, Warning};
 use fairlane_workers::erp::services::{profiles, users};

@@ -1,7 +1,6 @@
 //! The verbs, as a person types them.
 
 use fairlane::backend_test;
-use fairlane::testing::TestDb;
 use serde_json::Value;
 
 use crate::KEY;

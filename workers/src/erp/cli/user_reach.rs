@@ -126,9 +126,10 @@ async fn add(new: &NewDevice, tenant: &Tenant, env: &CommandEnv) -> anyhow::Resu
         (Some(token), None, ..) => Subscription::Fcm { token },
         (None, Some(endpoint), Some(p256dh), Some(auth)) => Subscription::Webpush { endpoint, p256dh, auth },
         _ => {
-            return Err(
-                Failure::usage("which device? --fcm TOKEN, or --webpush URL --p256dh KEY --auth KEY").into()
-            );
+            return Err(Failure::usage(
+                "which device? --fcm TOKEN, or --webpush URL --p256dh KEY --auth KEY",
+            )
+            .into());
         }
     };
     let outbound = Outbound::new(settings::outbound(&env.config)?);

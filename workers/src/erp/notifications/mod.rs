@@ -22,11 +22,11 @@ pub mod why;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub(crate) use channels::{dispatch, follow};
 pub use channels::{
-    Channel, Followed, InApp, Mail, OwnEndpoint, Plan, Push, Reach, Reached, Recipient, Sms, UserCopy, Webhook, channels,
-    sms_from,
+    Channel, Followed, InApp, Mail, OwnEndpoint, Plan, Push, Reach, Reached, Recipient, Sms, UserCopy,
+    Webhook, channels, sms_from,
 };
+pub(crate) use channels::{dispatch, follow};
 pub use kinds::{
     AlertNotification, AnnouncementNotification, DigestNotification, InvoiceGeneratedNotification,
     LowStockNotification, OrderStatusNotification, PaymentReceivedNotification,

@@ -193,7 +193,9 @@ impl Outbound {
 
     fn client(&self) -> Result<&Client, OutboundError> {
         let built = self.client.get_or_init(|| self.build());
-        built.as_ref().map_err(|why| OutboundError::Unreachable(format!("the HTTP client cannot be made: {why}")))
+        built
+            .as_ref()
+            .map_err(|why| OutboundError::Unreachable(format!("the HTTP client cannot be made: {why}")))
     }
 
     fn build(&self) -> Result<Client, String> {
@@ -220,7 +222,9 @@ impl Outbound {
 /// A text as part of an address or a form: all but letters, digits and `-_.~` as `%XX`.
 pub fn percent(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
-    text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+    text.bytes()
+        .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
 }
 
 fn asked_to_wait(headers: &HeaderMap) -> Option<Duration> {
@@ -286,7 +290,9 @@ mod tests {
         assert!(why("hooks").contains("no address"));
         assert!(why("https://ana:secret@hooks.example.com").contains("password"));
         // However an address is written.
-        for local in ["127.0.0.1", "127.1", "0x7f.1", "2130706433", "[::1]", "[::ffff:10.0.0.1]", "169.254.169.254"] {
+        for local in
+            ["127.0.0.1", "127.1", "0x7f.1", "2130706433", "[::1]", "[::ffff:10.0.0.1]", "169.254.169.254"]
+        {
             assert!(why(&format!("https://{local}/")).contains("no public address"), "{local}");
         }
         let settings = OutboundSettings { allow_private: true, ..OutboundSettings::default() };

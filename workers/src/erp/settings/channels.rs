@@ -11,7 +11,7 @@ use crate::erp::outbound::OutboundSettings;
 use crate::erp::outbound::seal::Sealer;
 
 /// The sections `outbound`, `sms` and `push`.
-pub const SETTINGS: &[Setting] = &[
+pub(super) const SETTINGS: &[Setting] = &[
     Setting::new(
         "outbound.allow_private",
         Kind::Bool,

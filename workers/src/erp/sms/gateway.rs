@@ -40,7 +40,7 @@ fn fill(template: &str, escape: AutoEscape, text: &Text, from: &str) -> Result<S
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_fuel(Some(100_000));
-    environment.set_auto_escape_callback(move |_| escape);
+    environment.set_auto_escape_callback(move |_| escape.clone());
     environment.add_filter("urlencode", |text: String| percent(&text));
     let values =
         context! { to => &text.to, from, text => &text.body, id => &text.key, tenant => &text.tenant };

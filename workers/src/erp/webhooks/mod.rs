@@ -60,9 +60,18 @@ mod tests {
             Ok(()) => "success",
             Err(error) => error.code,
         };
-        assert_eq!((code(200), code(204), code(302), code(304)), ("success", "success", "redirected", "redirected"));
-        assert_eq!((code(400), code(500), code(404)), ("endpoint_refused", "endpoint_refused", "endpoint_refused"));
-        assert_eq!((code(429), code(502), code(504)), ("endpoint_throttled", "endpoint_throttled", "endpoint_throttled"));
+        assert_eq!(
+            (code(200), code(204), code(302), code(304)),
+            ("success", "success", "redirected", "redirected")
+        );
+        assert_eq!(
+            (code(400), code(500), code(404)),
+            ("endpoint_refused", "endpoint_refused", "endpoint_refused")
+        );
+        assert_eq!(
+            (code(429), code(502), code(504)),
+            ("endpoint_throttled", "endpoint_throttled", "endpoint_throttled")
+        );
         assert_eq!(code(410), "endpoint_gone");
     }
 

@@ -57,7 +57,8 @@ impl Job for SendMessage {
             return Err(JobError::discard(why).code("delivery_missing"));
         };
         if !["sms", "push", "webhook"].contains(&delivery.channel.as_str()) {
-            let why = format!("delivery {} goes by {}, which another job sends", delivery.id, delivery.channel);
+            let why =
+                format!("delivery {} goes by {}, which another job sends", delivery.id, delivery.channel);
             return Err(JobError::discard(why).code("delivery_channel"));
         }
         let run = Sending { delivery, ctx };
@@ -243,7 +244,8 @@ async fn give_up(job: &SendMessage, error: &str, ctx: &Context<Erp>) -> fairlane
                 deliveries::mark(conn, tenant, delivery.id, Status::Failed, code, error).await?;
             }
             Status::Sending => {
-                deliveries::mark(conn, tenant, delivery.id, Status::Uncertain, "sms_uncertain", error).await?;
+                deliveries::mark(conn, tenant, delivery.id, Status::Uncertain, "sms_uncertain", error)
+                    .await?;
             }
             _ => {}
         }

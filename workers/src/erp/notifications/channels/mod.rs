@@ -162,7 +162,8 @@ mod tests {
     #[test]
     fn the_application_tells_everybody_who_has_not_said_otherwise_and_the_others_those_who_asked() {
         let defaults: Vec<_> = channels().iter().map(|c| (c.name(), c.on_by_default())).collect();
-        let expected = [("in_app", true), ("mail", false), ("sms", false), ("push", false), ("webhook", false)];
+        let expected =
+            [("in_app", true), ("mail", false), ("sms", false), ("push", false), ("webhook", false)];
         assert_eq!(defaults, expected);
     }
 
