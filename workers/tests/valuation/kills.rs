@@ -132,7 +132,7 @@ backend_test!(migrations: lines;
         let requested = here.request(&NewRun::default()).await;
         let worker = site.worker(&["--queue", "low"]);
         site.until("progress", DONE, |n| n > 0).await;
-        site.run(&["cancel", &requested.job_id.to_string(), "-t", "acme"]);
+        site.run(&["cancel", &requested.job_id.to_string(), "-t", "acme", "--yes"]);
         site.until("the end", LIVE, |n| n == 0).await;
         assert!(worker.terminate().0.success());
         let run = here.run(requested.run_id).await;

@@ -60,7 +60,7 @@ backend_test!(migrations: lines;
         let product = here.product("L", "fifo").await;
         here.receive(product, "10", "10", 1).await;
         let queued = json(&site, &["erp", "valuation", "run"]);
-        site.run(&["cancel", queued["job_id"].as_str().unwrap(), "-t", "acme"]);
+        site.run(&["cancel", queued["job_id"].as_str().unwrap(), "-t", "acme", "--yes"]);
         let shown = json(&site, &["erp", "valuation", "show", &queued["run_id"].to_string()]);
         assert_eq!((&shown["run"]["status"], &shown["run"]["error"]), (&"cancelled".into(), &"its job is gone".into()));
     }
