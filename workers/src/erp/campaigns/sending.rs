@@ -23,7 +23,7 @@ use crate::erp::Erp;
 use crate::erp::mail::{self, Handover, Mail, MailError, Receipt};
 use crate::erp::notifications::many::hold_back;
 use crate::erp::notifications::timing::Timing;
-use crate::erp::notifications::{Mail as MailChannel, Plan, Recipient, plan_reaching};
+use crate::erp::notifications::{Mail as MailChannel, Plan, Reach, Recipient, plan_reaching};
 use crate::erp::store::bulk_deliveries::{self, Settled, Waiting};
 use crate::erp::store::campaigns::Campaign;
 use crate::erp::store::deliveries::Status;
@@ -178,7 +178,8 @@ impl Sending<'_> {
             return Verdict::Leave(Status::Skipped, "inactive", "the user has left".into());
         };
         let address = user.email.as_deref().unwrap_or_default().trim().to_lowercase();
-        let to = Recipient { user, suppressed: readers.refusals.get(&address) };
+        let by_mail = Reach::default();
+        let to = Recipient { user, suppressed: readers.refusals.get(&address), reach: &by_mail };
         let choices = readers.choices.get(&user.id).map(Vec::as_slice).unwrap_or_default();
         // Whoever was told this by mail was reached then: only an explicit No since counts.
         let address = match plan_reaching(&MailChannel, kind_of(self.campaign).name, choices, &to, true) {

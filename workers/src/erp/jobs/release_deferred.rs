@@ -13,7 +13,7 @@ use crate::erp::Erp;
 use crate::erp::notifications::many::hold_back;
 use crate::erp::notifications::timing::{Timing, digest_key};
 use crate::erp::notifications::{
-    DigestNotification, Kind, Mail, Note, Notification, Plan, Reach, Recipient, Severity, dispatch, plan_reaching,
+    DigestNotification, Mail, Note, Notification, Plan, Reach, Recipient, Severity, dispatch, plan_reaching,
 };
 use crate::erp::store::deliveries::{self, NewDelivery, Status};
 use crate::erp::store::notifications::{self, NewMessage};
