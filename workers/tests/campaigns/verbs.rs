@@ -20,7 +20,14 @@ fn refused(site: &Site, args: &[&str]) -> (i32, String) {
 }
 
 const CREATE: [&str; 8] = [
-    "notifications", "campaign", "create", "announcement", "--title", "Closed on Monday", "--message", "We move.",
+    "notifications",
+    "campaign",
+    "create",
+    "announcement",
+    "--title",
+    "Closed on Monday",
+    "--message",
+    "We move.",
 ];
 
 backend_test!(migrations: lines;
