@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 
 use fairlane::client::WakeMode;
 use fairlane::db::{Conn, Db, DbOptions, Row, Synchronous, query};
-use fairlane::store::settle::{self, Fence};
 use fairlane::store::keys::{self, ConfiguredKeys, TenantKey};
+use fairlane::store::settle::{self, Fence};
 use fairlane::store::{self, complete, lease, look, promote, prune, quota, rescue};
 use fairlane::testing::{ClaimFrom, TestDb, claim_from};
 use fairlane::{ClientSettings, Failure, Fairlane, Result, sql};
@@ -261,7 +261,10 @@ async fn no_hot_statement_reads_all_jobs_on_sqlite() {
 const PLACES: [(&str, &str); 3] = [
     ("with recursive heads", "fairlane_jobs_ready ((queue,tenant_id)>(?,?))"),
     ("with lanes as", "fairlane_jobs_ready (queue=? AND tenant_id=? AND (priority,run_at,id)>(?,?,?))"),
-    ("row_number() over (\n                    partition by tenant_id, concurrency_key", "(priority,run_at,id)<(?,?,?))"),
+    (
+        "row_number() over (\n                    partition by tenant_id, concurrency_key",
+        "(priority,run_at,id)<(?,?,?))",
+    ),
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -275,7 +278,11 @@ async fn looks_and_claims_begin_at_their_place_on_sqlite_and_not_at_the_start_of
     for (part, bounds) in PLACES {
         let statement = statements.iter().find(|text| text.contains(part)).expect(part);
         let plan = explain(&db, statement).await;
-        assert!(plan.iter().any(|step| step.contains(bounds)), "no step is bound by {bounds}:\n{}", plan.join("\n"));
+        assert!(
+            plan.iter().any(|step| step.contains(bounds)),
+            "no step is bound by {bounds}:\n{}",
+            plan.join("\n")
+        );
         let queue = plan.iter().find(|step| step.contains("fairlane_jobs_ready (queue>?)"));
         assert_eq!(queue, None, "a probe that begins at the start of its queue");
     }
@@ -285,18 +292,25 @@ async fn run_looks(db: &Db) {
     let kinds = vec!["test.work".to_owned()];
     write(db, async |conn| look::look(conn, ("", 0), 10).await).await;
     write(db, async |conn| {
-        claim_from(conn, &ClaimFrom {
-            queue: "default",
-            limit: 1,
-            kinds: &kinds,
-            worker_id: Uuid::now_v7(),
-            lease: Duration::from_secs(30),
-            suspects: false,
-        }).await
+        claim_from(
+            conn,
+            &ClaimFrom {
+                queue: "default",
+                limit: 1,
+                kinds: &kinds,
+                worker_id: Uuid::now_v7(),
+                lease: Duration::from_secs(30),
+                suspects: false,
+            },
+        )
+        .await
     })
     .await;
     let keys = [TenantKey { tenant_id: 1, key: "printer".into() }].into();
-    write(db, async |conn| keys::set_aside(conn, &[Uuid::now_v7()], &keys, &kinds, &ConfiguredKeys::new()).await).await;
+    write(db, async |conn| {
+        keys::set_aside(conn, &[Uuid::now_v7()], &keys, &kinds, &ConfiguredKeys::new()).await
+    })
+    .await;
 }
 
 /// The texts of the engine's statements: whole, where the log says only their beginning.

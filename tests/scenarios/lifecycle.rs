@@ -209,7 +209,8 @@ backend_test!(
             eventually("short jobs run", async || log.count("short 1") == 60 * round).await;
             let (name, key) = (format!("unique-{round}"), format!("order-{round}"));
             let started = async || log.count(&format!("{name} 1")) > 0;
-            let unique = || acme.dispatch(act(&name, What::Succeed)).unique(key.clone(), Unique::UntilStarted);
+            let unique =
+                || acme.dispatch(act(&name, What::Succeed)).unique(key.clone(), Unique::UntilStarted);
             acme.dispatch(act("blocker", What::Sleep(400))).await.unwrap();
             let first = unique().await.unwrap();
             let mut held = 0;
@@ -222,7 +223,10 @@ backend_test!(
                     held += 1;
                 }
             }
-            eventually("all is done", async || count(&t, "select count(*) as n from fairlane_jobs").await == 0).await;
+            eventually("all is done", async || {
+                count(&t, "select count(*) as n from fairlane_jobs").await == 0
+            })
+            .await;
             if held > 0 {
                 break;
             }

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 
 use fairlane::db::{DbOptions, query};
 use fairlane::store::migrate::{MigrationLine, engine_line, migrate};
-use fairlane::{backend_test, sql};
 use fairlane::testing::TestDb;
+use fairlane::{backend_test, sql};
 use fairlane_workers::erp;
 
 fn lines() -> Vec<MigrationLine> {

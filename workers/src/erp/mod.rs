@@ -17,9 +17,9 @@ pub mod settings;
 pub mod sms;
 mod state;
 pub mod store;
-pub mod webhooks;
-pub mod valuation;
 pub mod sync;
+pub mod valuation;
+pub mod webhooks;
 
 use fairlane::Registry;
 use fairlane::store::migrate::MigrationLine;
@@ -32,7 +32,10 @@ use events::{
 use jobs::process_bulk_import::ProcessBulkImport;
 use jobs::process_bulk_import::undo::UndoBulkImport;
 use jobs::scan_expiring_stock::ScanExpiringStock;
-use jobs::{GenerateReport, RecalculateInventoryValuation, RecomputeCustomerStatistics, ReleaseDeferred, RemoveOldReports, ScanOverdueInvoices, SendBulkNotifications, SendCampaignChunk, SendMail, SendMessage};
+use jobs::{
+    GenerateReport, RecalculateInventoryValuation, RecomputeCustomerStatistics, ReleaseDeferred,
+    RemoveOldReports, ScanOverdueInvoices, SendBulkNotifications, SendCampaignChunk, SendMail, SendMessage,
+};
 use listeners::{
     CheckStockLevel, CreateCustomerFromLead, GenerateInvoiceFromOrder, NotifyOrderStatus,
     NotifyPurchaseOrderApproval, PostGoodsReceipt, SendInvoiceToCustomer, SendLowStockNotification,

@@ -10,9 +10,9 @@ use super::mail::{Mailbox, Mailer, MemoryMailer, mailer};
 use super::outbound::seal::Sealer;
 use super::outbound::{Outbound, OutboundSettings};
 use super::push::Pushers;
+use super::reports::ReportSettings;
 use super::settings::{self, ImportSettings, MailSettings, PushSettings, SmsSettings};
 use super::sms::{MemorySms, SmsProvider, provider};
-use super::reports::ReportSettings;
 use super::sync::SyncRuntime;
 
 /// The ERP's state: cloned for every run, so everything in it is cheap to clone.

@@ -1,7 +1,7 @@
 //! Stock that is low and batches near their end: told once for each crossing. Seed 1-04.
 
-use fairlane::{Error, backend_test};
 use fairlane::testing::TestDb;
+use fairlane::{Error, backend_test};
 use fairlane_workers::erp::events::{LowStockDetected, StockExpiring};
 use fairlane_workers::erp::jobs::scan_expiring_stock::ScanExpiringStock;
 use fairlane_workers::erp::services::profiles::{self, ProfileChange};

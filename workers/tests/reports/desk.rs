@@ -54,7 +54,13 @@ impl Desk {
     }
 
     /// An order that counts.
-    pub(crate) async fn sell(&self, customer: &str, at: &str, country: Option<&str>, lines: &[NewLine]) -> i64 {
+    pub(crate) async fn sell(
+        &self,
+        customer: &str,
+        at: &str,
+        country: Option<&str>,
+        lines: &[NewLine],
+    ) -> i64 {
         let mut tx = self.acme.begin().await.unwrap();
         let taken = Taken { at: Some(time(at)), country: country.map(Into::into) };
         let order = orders::create_taken(&mut tx, &self.acme, customer, lines, &taken).await.unwrap();

@@ -12,13 +12,9 @@ use fairlane_workers::erp::events::{
 use fairlane_workers::erp::jobs::process_bulk_import::ProcessBulkImport;
 use fairlane_workers::erp::jobs::process_bulk_import::undo::UndoBulkImport;
 use fairlane_workers::erp::jobs::scan_expiring_stock::ScanExpiringStock;
-use fairlane_workers::erp::jobs::{RecomputeCustomerStatistics, ScanOverdueInvoices, SendMail, SendMessage};
-use fairlane_workers::erp::jobs::{RecomputeCustomerStatistics, ScanOverdueInvoices, SendMail};
-use fairlane_workers::erp::jobs::{ReleaseDeferred, SendBulkNotifications, SendCampaignChunk};
 use fairlane_workers::erp::jobs::{
-    RecalculateInventoryValuation, RecomputeCustomerStatistics, ScanOverdueInvoices, SendMail,
-use fairlane_workers::erp::jobs::{
-    GenerateReport, RecomputeCustomerStatistics, RemoveOldReports, ScanOverdueInvoices, SendMail,
+    GenerateReport, RecalculateInventoryValuation, RecomputeCustomerStatistics, ReleaseDeferred, RemoveOldReports,
+    ScanOverdueInvoices, SendBulkNotifications, SendCampaignChunk, SendMail, SendMessage,
 };
 use fairlane_workers::erp::sync::SyncExternalData;
 use fairlane_workers::erp::sync::connection::{Direction, Entity};

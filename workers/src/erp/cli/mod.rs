@@ -2,11 +2,11 @@
 
 mod bench_campaign;
 mod bench_import;
+mod bench_report;
+mod bench_valuation;
 mod callback;
 mod campaign;
 mod campaign_follow;
-mod bench_valuation;
-mod bench_report;
 mod customer;
 mod events;
 mod goods;
@@ -50,8 +50,8 @@ use super::store::reading;
 
 pub use bench_campaign::BenchCampaignCommand;
 pub use bench_import::BenchImportCommand;
-pub use bench_valuation::BenchValuationCommand;
 pub use bench_report::BenchReportCommand;
+pub use bench_valuation::BenchValuationCommand;
 pub use import::ImportCommand;
 pub use imports::ImportsCommand;
 pub use notifications::NotificationsCommand;

@@ -13,10 +13,10 @@ mod send_campaign_chunk;
 pub mod send_mail;
 pub mod send_message;
 
+pub use generate_report::GenerateReport;
 pub use recalculate_inventory_valuation::RecalculateInventoryValuation;
 pub use recompute_customer_statistics::RecomputeCustomerStatistics;
 pub use release_deferred::ReleaseDeferred;
-pub use generate_report::GenerateReport;
 pub use remove_old_reports::RemoveOldReports;
 pub use scan_overdue_invoices::ScanOverdueInvoices;
 pub use send_bulk_notifications::SendBulkNotifications;

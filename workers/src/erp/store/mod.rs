@@ -73,9 +73,9 @@ pub mod returns;
 pub mod sequences;
 pub mod statistics;
 pub mod stock;
+pub mod sync;
 pub mod timing;
 pub mod valuation;
-pub mod sync;
 pub mod vendors;
 pub mod webhooks;
 
