@@ -41,7 +41,13 @@ pub(crate) fn address(user: usize) -> String {
 }
 
 pub(crate) fn through(port: u16) -> SmtpMailer {
-    SmtpMailer::new(SmtpSettings { host: "127.0.0.1".into(), port, login: None, tls: SmtpTls::None, ca_file: None })
+    SmtpMailer::new(SmtpSettings {
+        host: "127.0.0.1".into(),
+        port,
+        login: None,
+        tls: SmtpTls::None,
+        ca_file: None,
+    })
 }
 
 /// What handlers have: chunks of so many users, so many mails at a time.

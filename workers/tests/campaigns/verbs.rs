@@ -1,7 +1,6 @@
 //! `fairlane notifications campaign` and the verbs around it, as people type them.
 
 use fairlane::backend_test;
-use fairlane::testing::TestDb;
 use serde_json::Value;
 
 use crate::crowd::{address, configure, crowd};
@@ -20,7 +19,14 @@ fn refused(site: &Site, args: &[&str]) -> (i32, String) {
 }
 
 const CREATE: [&str; 8] = [
-    "notifications", "campaign", "create", "announcement", "--title", "Closed on Monday", "--message", "We move.",
+    "notifications",
+    "campaign",
+    "create",
+    "announcement",
+    "--title",
+    "Closed on Monday",
+    "--message",
+    "We move.",
 ];
 
 backend_test!(migrations: lines;

@@ -26,8 +26,8 @@ use fairlane_workers::erp::services::receipts::{Arrival, ArrivedLine};
 use fairlane_workers::erp::services::stock::{self, MovementKind, NamedLot, NewMovement, Source};
 use fairlane_workers::erp::services::vendors::NewVendor;
 use fairlane_workers::erp::services::{
-    campaigns, customers, invoices, leads, locations, orders, payments, products, profiles, purchase_orders, receipts,
-    timing, users, vendors,
+    campaigns, customers, invoices, leads, locations, orders, payments, products, profiles, purchase_orders,
+    receipts, timing, users, vendors,
 };
 use fairlane_workers::erp::settings::ImportSettings;
 use fairlane_workers::erp::store::preferences::suppress;

@@ -46,7 +46,7 @@ impl Letters {
             own: own.map(|own| Mould::new(own, &values)),
             product: Mould::new(product, &values),
             kind,
-            seller: seller.clone(),
+            seller,
             note,
             from: erp.from.clone(),
             app_url: erp.app_url.clone(),

@@ -43,10 +43,10 @@ pub(crate) fn note_of(campaign: &Campaign) -> Note {
         (campaign.title.clone(), campaign.message.clone(), campaign.action.clone());
     let context = serde_json::json!({ "campaign_id": campaign.id });
     match campaign.kind.as_str() {
-        "reminder" => ReminderNotification { title, message, due_at: campaign.due_at, context, action }.note(),
-        "alert" => {
-            AlertNotification { severity: campaign.severity, title, message, context, action }.note()
+        "reminder" => {
+            ReminderNotification { title, message, due_at: campaign.due_at, context, action }.note()
         }
+        "alert" => AlertNotification { severity: campaign.severity, title, message, context, action }.note(),
         _ => Note { context, ..AnnouncementNotification { title, message, action }.note() },
     }
 }
@@ -98,4 +98,5 @@ async fn park_in(
 }
 
 /// What is said of deliveries that a cancellation has left out: status, code, words.
-pub(crate) const CANCELLED: (&str, &str, &str) = ("skipped", "campaign_cancelled", "the campaign was cancelled");
+pub(crate) const CANCELLED: (&str, &str, &str) =
+    ("skipped", "campaign_cancelled", "the campaign was cancelled");

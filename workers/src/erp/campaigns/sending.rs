@@ -17,8 +17,8 @@ use chrono::{DateTime, Utc};
 use fairlane::{Context, Result, Tenant, Transaction};
 use futures::future::join_all;
 
-use super::letters::Letters;
 use super::kind_of;
+use super::letters::Letters;
 use crate::erp::Erp;
 use crate::erp::mail::{self, Handover, Mail, MailError, Receipt};
 use crate::erp::notifications::many::hold_back;
@@ -140,7 +140,12 @@ impl Sending<'_> {
     }
 
     /// Takes mails, as many as the rate allows.
-    async fn take(&self, tx: &mut Transaction, outgoing: Vec<Outgoing>, nothing_else: bool) -> Result<Picked> {
+    async fn take(
+        &self,
+        tx: &mut Transaction,
+        outgoing: Vec<Outgoing>,
+        nothing_else: bool,
+    ) -> Result<Picked> {
         let (conn, tenant) = (&mut tx.conn(), self.tenant());
         if outgoing.is_empty() {
             return Ok(Picked::Mails(outgoing));
@@ -161,8 +166,11 @@ impl Sending<'_> {
         let (conn, tenant) = (&mut tx.conn(), self.tenant());
         let users: Vec<i64> = mails.iter().map(|mail| mail.user).collect();
         let people = people::among(conn, tenant, &users).await?;
-        let addresses: Vec<String> =
-            people.iter().filter_map(|user| user.email.as_deref()).map(|email| email.trim().to_owned()).collect();
+        let addresses: Vec<String> = people
+            .iter()
+            .filter_map(|user| user.email.as_deref())
+            .map(|email| email.trim().to_owned())
+            .collect();
         Ok(Readers {
             choices: preferences::of_users(conn, tenant, &users, kind_of(self.campaign).name).await?,
             refusals: preferences::suppressed(conn, tenant, &addresses).await?,
@@ -222,7 +230,8 @@ impl Sending<'_> {
             }
         }
         let ready = self.mark(ready).await?;
-        let handed = ready.into_iter().map(|(one, handover)| async move { (one, handover.hand_over().await) });
+        let handed =
+            ready.into_iter().map(|(one, handover)| async move { (one, handover.hand_over().await) });
         ends.extend(join_all(handed).await);
         self.settle(&ends).await
     }

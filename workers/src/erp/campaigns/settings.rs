@@ -47,12 +47,7 @@ pub struct CampaignSettings {
 
 impl Default for CampaignSettings {
     fn default() -> Self {
-        Self {
-            chunk_users: 500,
-            mail_connections: 4,
-            mail_rate: None,
-            outage_wait: Duration::from_secs(5),
-        }
+        Self { chunk_users: 500, mail_connections: 4, mail_rate: None, outage_wait: Duration::from_secs(5) }
     }
 }
 

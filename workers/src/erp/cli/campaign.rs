@@ -281,14 +281,19 @@ async fn try_out(
     let mail = write_one(tenant, &erp, &campaign, &user).await?;
     let receipt = FolderMailer::new(folder).send(&mail).await?;
     let line = printable(&format!("{}'s mail is {}.", user.label(), receipt.reply));
-    Ok(env.output.result(&json!({ "campaign_id": id, "user_id": user.id, "file": receipt.reply }), None, &[line])?)
+    Ok(env.output.result(
+        &json!({ "campaign_id": id, "user_id": user.id, "file": receipt.reply }),
+        None,
+        &[line],
+    )?)
 }
 
 async fn set_rate(rate: &str, tenant: &Tenant, env: &CommandEnv) -> anyhow::Result<()> {
     let wanted = match rate {
         "default" => None,
         text => Some(parse_rate(text).ok_or_else(|| {
-            Failure::usage(format!("\"{}\" is no rate", text.escape_debug())).hint("for example: 100/s, 600/min, default")
+            Failure::usage(format!("\"{}\" is no rate", text.escape_debug()))
+                .hint("for example: 100/s, 600/min, default")
         })?),
     };
     let mut tx = tenant.begin().await?;

@@ -65,7 +65,13 @@ fn bar(env: &CommandEnv) -> ProgressBar {
 pub(super) fn ending(report: &CampaignReport, tenant: &Tenant) -> Vec<String> {
     let campaign = &report.campaign;
     let mut lines = vec![
-        format!("campaign {} {}: {} ({})", campaign.id, campaign.status.as_str(), campaign.title, campaign.kind),
+        format!(
+            "campaign {} {}: {} ({})",
+            campaign.id,
+            campaign.status.as_str(),
+            campaign.title,
+            campaign.kind
+        ),
         format!(
             "{} users by {}: {} of {} deliveries have an end",
             campaign.audience,

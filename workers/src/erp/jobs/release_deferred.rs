@@ -18,10 +18,10 @@ use crate::erp::notifications::{
 };
 use crate::erp::store::deliveries::{self, NewDelivery, Status};
 use crate::erp::store::notifications::{self, NewMessage};
+use crate::erp::store::now;
 use crate::erp::store::people::{self, User};
 use crate::erp::store::preferences::{self, Preference};
 use crate::erp::store::timing::{self, Deferral, Due};
-use crate::erp::store::now;
 
 /// Deliveries of one transaction.
 const PAGE: i64 = 200;
@@ -148,7 +148,8 @@ impl Digest<'_> {
         let unwanted = |item: &Due| {
             preferences::choice(choices, &item.kind, &item.channel).is_some_and(|choice| !choice.enabled)
         };
-        let (left, wanted): (Vec<Due>, Vec<Due>) = std::mem::take(&mut self.items).into_iter().partition(unwanted);
+        let (left, wanted): (Vec<Due>, Vec<Due>) =
+            std::mem::take(&mut self.items).into_iter().partition(unwanted);
         self.items = wanted;
         let numbers: Vec<i64> = left.iter().map(|item| item.delivery).collect();
         let why = ("preference_off", "the user does not want it by mail any more");
@@ -203,8 +204,12 @@ impl Digest<'_> {
         let now = now(conn).await?;
         let next = |item: &Due| waits_until(timings.get(&user.id)?, item, now);
         let waiting: Vec<Deferral> = self.items.iter().filter_map(next).collect();
-        let alone: Vec<Due> =
-            self.items.iter().filter(|item| !waiting.iter().any(|w| w.delivery == item.delivery)).cloned().collect();
+        let alone: Vec<Due> = self
+            .items
+            .iter()
+            .filter(|item| !waiting.iter().any(|w| w.delivery == item.delivery))
+            .cloned()
+            .collect();
         hold_back(tx, &self.ctx.tenant(), tenant, &waiting).await?;
         send_on(self.ctx, tx, &alone).await
     }

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::SendCampaignChunk;
 use crate::erp::Erp;
 use crate::erp::campaigns::{finish_if_over, park};
-use crate::erp::store::campaigns::{self, Campaign, CampaignStatus};
 use crate::erp::store::campaign_chunks;
+use crate::erp::store::campaigns::{self, Campaign, CampaignStatus};
 
 /// Freezes the audience of a campaign: users in the order of their numbers, a chunk a transaction, each with the job that
 /// tells it. Who comes later than its start is not of it.

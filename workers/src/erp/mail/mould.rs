@@ -60,22 +60,21 @@ impl Mould {
         let escaped = |value: &str| fill("mjml", "{{ value }}", true, &context! { value });
         let email = user.email.as_deref().unwrap_or_default();
         let (name, email, link) = (escaped(&user.name)?, escaped(email)?, escaped(link)?);
-        let replaced =
-            |text: &str| text.replace(NAME, &name).replace(EMAIL, &email).replace(LINK, &link);
+        let replaced = |text: &str| text.replace(NAME, &name).replace(EMAIL, &email).replace(LINK, &link);
         Ok((replaced(marked) == filled).then(|| replaced(html)))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::templates::{NOTIFICATION, built_in};
     use super::super::render;
+    use super::super::templates::{NOTIFICATION, built_in};
     use super::*;
 
     fn values(user: &User, link: &str) -> Value {
         context! {
             seller => "A & B",
-            user => context! { name => user.name, email => user.email },
+            user => context! { name => &user.name, email => &user.email },
             notification => context! { title => "Closed", message => "On <Monday>", severity => "info", context => context! {} },
             action => context! { label => "More", url => "https://example.com/?a=1&b=2" },
             unsubscribe => link,

@@ -49,7 +49,8 @@ impl Many<'_> {
         let conn = &mut tx.conn();
         let message = (self.message, self.kind.name);
         let numbers = bulk_deliveries::insert_all(conn, id, message, &planned).await?;
-        let number = |step: &Step| numbers.get(&(step.planned.user, step.planned.channel.to_owned())).copied();
+        let number =
+            |step: &Step| numbers.get(&(step.planned.user, step.planned.channel.to_owned())).copied();
         let copies: Vec<i64> = steps
             .iter()
             .filter(|step| step.planned.channel == "in_app" && step.planned.status == Status::Delivered)
@@ -157,7 +158,8 @@ pub(crate) async fn hold_back(
     timing::defer(&mut tx.conn(), id, waiting).await?;
     let minute = |at: DateTime<Utc>| at.timestamp().div_euclid(60);
     // In order: two transactions that wait for one another's keys would wait for ever.
-    let times: BTreeSet<(i64, DateTime<Utc>)> = waiting.iter().map(|d| (minute(d.due_at), d.due_at)).collect();
+    let times: BTreeSet<(i64, DateTime<Utc>)> =
+        waiting.iter().map(|d| (minute(d.due_at), d.due_at)).collect();
     for (minute, at) in times {
         let release = tenant.dispatch(ReleaseDeferred {}).at(at);
         release.unique(format!("release:{minute}"), Unique::UntilStarted).in_tx(&mut *tx).await?;

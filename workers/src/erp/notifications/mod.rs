@@ -67,7 +67,9 @@ impl Severity {
 
     /// The severity with this word.
     pub fn named(word: &str) -> Option<Self> {
-        [Self::Info, Self::Success, Self::Warning, Self::Critical].into_iter().find(|known| known.as_str() == word)
+        [Self::Info, Self::Success, Self::Warning, Self::Critical]
+            .into_iter()
+            .find(|known| known.as_str() == word)
     }
 }
 

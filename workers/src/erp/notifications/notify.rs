@@ -15,8 +15,8 @@ use super::{Kind, Notification, Severity};
 use crate::erp::jobs::SendMail;
 use crate::erp::store::deliveries::{self, NewDelivery, Status};
 use crate::erp::store::notifications::{self, NewMessage};
-use crate::erp::store::people::{self, User};
 use crate::erp::store::now;
+use crate::erp::store::people::{self, User};
 use crate::erp::store::preferences::{self, ANY_TYPE, Preference};
 use crate::erp::store::timing::{self, Deferral};
 

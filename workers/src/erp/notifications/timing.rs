@@ -5,7 +5,9 @@
 
 use std::fmt;
 
-use chrono::{DateTime, Datelike, Days, Duration, LocalResult, NaiveDateTime, NaiveTime, TimeZone, Timelike, Utc};
+use chrono::{
+    DateTime, Datelike, Days, Duration, LocalResult, NaiveDateTime, NaiveTime, TimeZone, Timelike, Utc,
+};
 use chrono_tz::Tz;
 use serde::Serialize;
 
@@ -265,9 +267,18 @@ mod tests {
         assert_eq!(window(Every::Hourly, "2026-11-28 14:05"), window(Every::Hourly, "2026-11-28 14:59"));
         // Both passes of the hour that comes twice have windows of their own.
         assert_ne!(window(Every::Hourly, "2026-10-25 00:30").1, window(Every::Hourly, "2026-10-25 01:30").1);
-        assert_eq!(window(Every::Daily, "2026-11-28 06:59"), ("2026-11-28 07:00".into(), "2026-11-28".into()));
-        assert_eq!(window(Every::Daily, "2026-11-28 07:00"), ("2026-11-29 07:00".into(), "2026-11-29".into()));
-        assert_eq!(window(Every::Weekly, "2026-11-28 12:00"), ("2026-11-30 07:00".into(), "2026-11-30".into()));
+        assert_eq!(
+            window(Every::Daily, "2026-11-28 06:59"),
+            ("2026-11-28 07:00".into(), "2026-11-28".into())
+        );
+        assert_eq!(
+            window(Every::Daily, "2026-11-28 07:00"),
+            ("2026-11-29 07:00".into(), "2026-11-29".into())
+        );
+        assert_eq!(
+            window(Every::Weekly, "2026-11-28 12:00"),
+            ("2026-11-30 07:00".into(), "2026-11-30".into())
+        );
     }
 
     #[test]

@@ -21,7 +21,8 @@ pub async fn set_quiet_hours(
 ) -> Result<User> {
     let quiet = QuietHours::new(time(from)?, time(until)?).ok_or_else(|| Error::Invalid {
         what: format!("quiet hours from {from} to {until}"),
-        why: "they would be the whole day; who wants no mails turns them off: erp user preferences set".into(),
+        why: "they would be the whole day; who wants no mails turns them off: erp user preferences set"
+            .into(),
     })?;
     let zone: Option<Tz> = zone.map(fairlane::cron::zone).transpose()?;
     let id = tenant.id().await?;

@@ -96,12 +96,14 @@ pub async fn insert_copies(
     users: &[i64],
 ) -> Result<()> {
     let statement = Sql {
-        postgres: "insert into notifications (id, tenant_id, type, notifiable_type, notifiable_id, data, dedupe_key,
+        postgres:
+            "insert into notifications (id, tenant_id, type, notifiable_type, notifiable_id, data, dedupe_key,
                 created_at, updated_at)
             select p.id, $1, $2, 'User', p.user_id, $3::jsonb, p.dedupe_key, {now}, {now}
             from unnest($4::uuid[], $5::bigint[], $6::text[]) as p(id, user_id, dedupe_key)
             on conflict (tenant_id, dedupe_key) do nothing",
-        sqlite: "insert into notifications (id, tenant_id, type, notifiable_type, notifiable_id, data, dedupe_key,
+        sqlite:
+            "insert into notifications (id, tenant_id, type, notifiable_type, notifiable_id, data, dedupe_key,
                 created_at, updated_at)
             select value ->> 0, $1, $2, 'User', value ->> 1, $3, value ->> 2, {now}, {now}
             from json_each($4) where true
@@ -275,9 +277,8 @@ pub async fn settle_all(conn: &mut Conn<'_>, tenant: i64, settled: &[Settled]) -
             .bind(settled.iter().map(|s| s.words.clone()).collect::<Vec<_>>())
             .bind(settled.iter().map(|s| i64::from(s.is_given_back)).collect::<Vec<_>>()),
         Dialect::Sqlite => {
-            let row = |s: &Settled| {
-                (s.id, s.status.as_str(), s.code, s.words.clone(), i64::from(s.is_given_back))
-            };
+            let row =
+                |s: &Settled| (s.id, s.status.as_str(), s.code, s.words.clone(), i64::from(s.is_given_back));
             statement.bind(json_rows(&settled.iter().map(row).collect::<Vec<_>>())?)
         }
     };

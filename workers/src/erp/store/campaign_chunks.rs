@@ -37,7 +37,13 @@ impl Chunk {
 }
 
 /// Keeps the next chunk of an audience.
-pub async fn insert(conn: &mut Conn<'_>, tenant: i64, campaign: i64, number: i64, users: &[i64]) -> Result<()> {
+pub async fn insert(
+    conn: &mut Conn<'_>,
+    tenant: i64,
+    campaign: i64,
+    number: i64,
+    users: &[i64],
+) -> Result<()> {
     query(sql!(
         "insert into campaign_chunks (tenant_id, campaign_id, number, users, last_user_id, created_at, updated_at)
          values ($1, $2, $3, {json:$4}, $5, {now}, {now})"

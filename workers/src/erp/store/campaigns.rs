@@ -163,7 +163,8 @@ impl Campaign {
 
     fn read(row: &Row) -> Result<Self> {
         let (status, severity): (String, String) = (row.get("status")?, row.get("severity")?);
-        let damaged = |what: &str, word: &str| Error::Damaged(format!("\"{word}\" is no {what} of a campaign"));
+        let damaged =
+            |what: &str, word: &str| Error::Damaged(format!("\"{word}\" is no {what} of a campaign"));
         let label: Option<String> = row.get("action_label")?;
         let target: Option<String> = row.get("action_target")?;
         Ok(Self {
@@ -177,7 +178,10 @@ impl Campaign {
             rule: AudienceRule {
                 permission: row.get("permission")?,
                 location_id: row.get("location_id")?,
-                named_users: row.get::<Option<Value>>("named_users")?.map(|ids| parsed(ids, "named_users")).transpose()?,
+                named_users: row
+                    .get::<Option<Value>>("named_users")?
+                    .map(|ids| parsed(ids, "named_users"))
+                    .transpose()?,
             },
             channels: parsed(row.get("channels")?, "channels")?,
             reaches_all: row.get("reaches_all")?,
@@ -204,7 +208,8 @@ pub fn message_key(campaign: i64) -> String {
 }
 
 fn parsed<T: DeserializeOwned>(value: Value, column: &str) -> Result<T> {
-    serde_json::from_value(value).map_err(|why| Error::Damaged(format!("notification_campaigns.{column}: {why}")))
+    serde_json::from_value(value)
+        .map_err(|why| Error::Damaged(format!("notification_campaigns.{column}: {why}")))
 }
 
 macro_rules! columns {
@@ -247,7 +252,8 @@ pub async fn insert(conn: &mut Conn<'_>, tenant: i64, new: &NewCampaignRow<'_>) 
 
 /// The campaign with this number.
 pub async fn find(conn: &mut Conn<'_>, tenant: i64, id: i64) -> Result<Option<Campaign>> {
-    let row = query(sql!(concat!(columns!(), " and id = $2"))).bind(tenant).bind(id).fetch_optional(conn).await?;
+    let row =
+        query(sql!(concat!(columns!(), " and id = $2"))).bind(tenant).bind(id).fetch_optional(conn).await?;
     row.as_ref().map(Campaign::read).transpose()
 }
 
@@ -404,7 +410,9 @@ pub async fn audience_page(
             let among = query(AMONG).bind(tenant).bind(after).bind(upto).bind(limit);
             among.bind(named.clone()).fetch_all(conn).await?
         }
-        (None, None) => query(EVERYBODY).bind(tenant).bind(after).bind(upto).bind(limit).fetch_all(conn).await?,
+        (None, None) => {
+            query(EVERYBODY).bind(tenant).bind(after).bind(upto).bind(limit).fetch_all(conn).await?
+        }
     };
     rows.iter().map(|row| row.get("id")).collect()
 }

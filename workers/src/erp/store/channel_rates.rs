@@ -69,13 +69,12 @@ pub async fn take(
     if taken.is_some() {
         return Ok(None);
     }
-    let row = query(sql!(
-        "select next_at, {now} as now from channel_rates where tenant_id = $1 and channel = $2"
-    ))
-    .bind(tenant)
-    .bind(channel)
-    .fetch_one(conn)
-    .await?;
+    let row =
+        query(sql!("select next_at, {now} as now from channel_rates where tenant_id = $1 and channel = $2"))
+            .bind(tenant)
+            .bind(channel)
+            .fetch_one(conn)
+            .await?;
     let (next, now): (DateTime<Utc>, DateTime<Utc>) = (row.get("next_at")?, row.get("now")?);
     Ok(Some((next - now).to_std().unwrap_or_default().max(Duration::from_millis(1))))
 }

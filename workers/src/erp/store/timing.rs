@@ -75,7 +75,10 @@ pub async fn digests(conn: &mut Conn<'_>, tenant: i64, users: &[i64]) -> Result<
         let every: String = row.get("every")?;
         let every = Every::named(&every)
             .ok_or_else(|| Error::Damaged(format!("notification_digests.every is \"{every}\"")))?;
-        Ok((row.get("user_id")?, DigestChoice { kind: row.get("type")?, channel: row.get("channel")?, every }))
+        Ok((
+            row.get("user_id")?,
+            DigestChoice { kind: row.get("type")?, channel: row.get("channel")?, every },
+        ))
     };
     rows.iter().map(read).collect()
 }
@@ -172,7 +175,8 @@ pub async fn defer(conn: &mut Conn<'_>, tenant: i64, deferrals: &[Deferral]) -> 
         return Ok(());
     }
     let statement = Sql {
-        postgres: "insert into notification_deferrals (tenant_id, delivery_id, due_at, digest_key, created_at)
+        postgres:
+            "insert into notification_deferrals (tenant_id, delivery_id, due_at, digest_key, created_at)
             select $1, p.delivery_id, p.due_at, p.digest_key, {now}
             from unnest($2::bigint[], $3::timestamptz[], $4::text[]) as p(delivery_id, due_at, digest_key)
             on conflict (tenant_id, delivery_id)

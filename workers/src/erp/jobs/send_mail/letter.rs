@@ -268,10 +268,10 @@ pub(crate) fn user_values(
     });
     context! {
         seller,
-        user => context! { name => user.name, email => user.email },
+        user => context! { name => &user.name, email => &user.email },
         notification => context! {
-            type => kind, severity => note.severity.as_str(), title => note.title,
-            message => note.message, context => Value::from(Serde(&note.context)),
+            type => kind, severity => note.severity.as_str(), title => &note.title,
+            message => &note.message, context => Value::from(Serde(&note.context)),
         },
         action,
         unsubscribe,
