@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use fairlane::backend_test;
-use fairlane::testing::TestDb;
 use fairlane::{Result, Tenant};
 use fairlane_workers::erp::mail::MemoryMailer;
 use fairlane_workers::erp::services::campaigns;

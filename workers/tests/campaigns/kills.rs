@@ -5,7 +5,6 @@ use std::time::Duration;
 use fairlane::backend_test;
 use fairlane::db::query;
 use fairlane::sql;
-use fairlane::testing::TestDb;
 
 use crate::crowd::{address, configure, copies, counted, crowd, news, nobody_twice, report, start};
 use crate::support::processes::{Site, Worker, campaign, seeded};
@@ -75,7 +74,7 @@ backend_test!(migrations: lines;
 
 backend_test!(migrations: lines;
     async fn a_worker_killed_while_it_looks_the_audience_up_leaves_nobody_out_and_takes_nobody_twice(t: TestDb) {
-        let users = campaign(3_000, 100_000);
+        let users = campaign(1_000, 100_000);
         let site = Site::new(t).await;
         let server = SmtpServer::start().await;
         configure(&site, &server, 10);

@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use fairlane::backend_test;
-use fairlane::testing::TestDb;
 use fairlane::{Tenant, store};
 use fairlane_workers::erp::services::orders;
 

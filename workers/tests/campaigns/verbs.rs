@@ -1,7 +1,6 @@
 //! `fairlane notifications campaign` and the verbs around it, as people type them.
 
 use fairlane::backend_test;
-use fairlane::testing::TestDb;
 use serde_json::Value;
 
 use crate::crowd::{address, configure, crowd};

@@ -13,8 +13,8 @@ use fairlane_workers::erp::jobs::process_bulk_import::ProcessBulkImport;
 use fairlane_workers::erp::jobs::process_bulk_import::undo::UndoBulkImport;
 use fairlane_workers::erp::jobs::scan_expiring_stock::ScanExpiringStock;
 use fairlane_workers::erp::jobs::{
-    GenerateReport, RecalculateInventoryValuation, RecomputeCustomerStatistics, ReleaseDeferred, RemoveOldReports,
-    ScanOverdueInvoices, SendBulkNotifications, SendCampaignChunk, SendMail, SendMessage,
+    GenerateReport, RecalculateInventoryValuation, RecomputeCustomerStatistics, ReleaseDeferred,
+    RemoveOldReports, ScanOverdueInvoices, SendBulkNotifications, SendCampaignChunk, SendMail, SendMessage,
 };
 use fairlane_workers::erp::sync::SyncExternalData;
 use fairlane_workers::erp::sync::connection::{Direction, Entity};

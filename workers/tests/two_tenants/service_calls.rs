@@ -6,8 +6,8 @@ use fairlane_workers::erp::events::LeadConverted;
 use fairlane_workers::erp::notifications::{
     AnnouncementNotification, Audience, Letter, notify, notify_audience, post, via, why,
 };
-use fairlane_workers::erp::services::campaigns::{CampaignAudience, NewCampaign};
 use fairlane_workers::erp::reports::{ReportRequest, ReportType};
+use fairlane_workers::erp::services::campaigns::{CampaignAudience, NewCampaign};
 use fairlane_workers::erp::services::customers::{CustomerChange, MadeBy, NewCustomer};
 use fairlane_workers::erp::services::deliveries::Resolution;
 use fairlane_workers::erp::services::mail_templates::TemplateChange;
@@ -21,7 +21,8 @@ use fairlane_workers::erp::services::valuation::NewRun;
 use fairlane_workers::erp::services::vendors::{NewVendor, VendorChange};
 use fairlane_workers::erp::services::{
     campaigns, customers, deliveries, invoices, leads, locations, mail_templates, orders, payments, products,
-    profiles, purchase_orders, receipts, reports, returns, scanners, statistics, timing, users, valuation, vendors,
+    profiles, purchase_orders, receipts, reports, returns, scanners, statistics, timing, users, valuation,
+    vendors,
 };
 
 use super::calls::{Call, call};
@@ -161,8 +162,16 @@ pub(crate) const CALLS: &[Call] = &[
         let id = of.id().await?;
         reports::named(&mut tx.conn(), id, given.report_id).await
     }),
-    call!("reports::cancel", "report", Missing, |tx, of, own, given| reports::cancel(tx, of, given.waiting_report_id)),
-    call!("reports::delete", "report", Missing, |tx, of, own, given| reports::delete(tx, of, given.report_id)),
+    call!("reports::cancel", "report", Missing, |tx, of, own, given| reports::cancel(
+        tx,
+        of,
+        given.waiting_report_id
+    )),
+    call!("reports::delete", "report", Missing, |tx, of, own, given| reports::delete(
+        tx,
+        of,
+        given.report_id
+    )),
     call!("orders::create", "product", Missing, |tx, of, own, given| async {
         orders::create(tx, of, &own.customer, &[line(given)]).await
     }),

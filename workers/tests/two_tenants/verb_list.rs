@@ -209,6 +209,7 @@ pub(crate) const VERBS: &[Verb] = &[
     does("erp webhook replay", "[hook-delivery-id]", &["[hook-delivery-id]", "--failed [endpoint-id]"]),
     does("erp callback twilio", "--file report.form", &[]),
     does("erp callback bounce", "--file bounce.json", &[]),
+    does(
         "erp user quiet-hours set",
         "[user-id] 22:00 07:00",
         &["[email] 22:00 07:00", "[user-id] 22:00 07:00 --timezone UTC"],

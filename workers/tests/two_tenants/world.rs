@@ -16,9 +16,9 @@ use fairlane_workers::erp::jobs::process_bulk_import::submit::{Submission, submi
 use fairlane_workers::erp::notifications::{AnnouncementNotification, notify};
 use fairlane_workers::erp::outbound::seal::Sealer;
 use fairlane_workers::erp::outbound::{Outbound, OutboundSettings};
-use fairlane_workers::erp::services::campaigns::NewCampaign;
 use fairlane_workers::erp::reports::links::LinkKey;
 use fairlane_workers::erp::reports::{FileFormat, ReportRequest, ReportSettings, ReportType};
+use fairlane_workers::erp::services::campaigns::NewCampaign;
 use fairlane_workers::erp::services::customers::NewCustomer;
 use fairlane_workers::erp::services::devices::Subscription;
 use fairlane_workers::erp::services::mail_templates::{self, TemplateChange};
@@ -34,13 +34,14 @@ use fairlane_workers::erp::services::valuation::NewRun;
 use fairlane_workers::erp::services::vendors::NewVendor;
 use fairlane_workers::erp::services::webhooks::Keeper;
 use fairlane_workers::erp::services::{
-    campaigns, customers, devices, invoices, leads, locations, orders, payments, products, profiles, purchase_orders, receipts, reports, returns, timing, users, valuation, vendors, webhooks,
+    campaigns, customers, devices, invoices, leads, locations, orders, payments, products, profiles,
+    purchase_orders, receipts, reports, returns, timing, users, valuation, vendors, webhooks,
 };
 use fairlane_workers::erp::settings::ImportSettings;
 use fairlane_workers::erp::store;
 use fairlane_workers::erp::store::preferences::suppress;
-use fairlane_workers::erp::valuation::Scope;
 use fairlane_workers::erp::store::reports::NewReport;
+use fairlane_workers::erp::valuation::Scope;
 use fairlane_workers::erp::{Erp, registry};
 use rust_decimal::Decimal;
 use tempfile::TempDir;
@@ -317,7 +318,8 @@ impl<'t> Building<'t> {
         orders::fulfil(&mut tx, of, delivered, Some(names.user)).await.unwrap();
         let billed = orders::create(&mut tx, of, &names.customer, &[line(names)]).await.unwrap().id;
         orders::approve(&mut tx, of, billed, None).await.unwrap();
-        let back = Returned { customer: names.customer.clone(), lines: vec![line(names)], ..Returned::default() };
+        let back =
+            Returned { customer: names.customer.clone(), lines: vec![line(names)], ..Returned::default() };
         returns::enter(&mut tx, of, back).await.unwrap();
         // The invoice of this one is looked up when the worker has made it.
         names.invoice_id = billed;
@@ -470,7 +472,8 @@ impl<'t> Building<'t> {
     /// A report, and a link to it.
     async fn report(&self, side: &Side, names: &Names) -> (i64, String) {
         let day = chrono::Utc::now().date_naive();
-        let request = ReportRequest { format: FileFormat::Json, ..ReportRequest::new(ReportType::Sales, day, day) };
+        let request =
+            ReportRequest { format: FileFormat::Json, ..ReportRequest::new(ReportType::Sales, day, day) };
         let mut tx = side.tenant.begin().await.unwrap();
         let report = reports::request(&mut tx, &side.tenant, &request, Some(names.user)).await.unwrap().id;
         tx.commit().await.unwrap();
