@@ -1,6 +1,7 @@
 //! Everybody of an audience has it once, and the counts add up.
 
 use fairlane::backend_test;
+use fairlane::testing::TestDb;
 use fairlane_workers::erp::mail::{MailError, MemoryMailer};
 use fairlane_workers::erp::services::campaigns::{self, CampaignAudience, NewCampaign};
 use fairlane_workers::erp::services::users;
