@@ -65,7 +65,9 @@ impl Tx {
     pub(super) async fn begin(db: &Db, tenant: Option<i64>) -> Result<Self> {
         crate::context::refuse_second_writer(db)?;
         let session = match &db.kind {
-            DbKind::Postgres { pool, pooler } => Session::Postgres(begin_apart(pool, BEGIN, *pooler, tenant).await?),
+            DbKind::Postgres { pool, pooler } => {
+                Session::Postgres(begin_apart(pool, BEGIN, *pooler, tenant).await?)
+            }
             DbKind::Sqlite(sqlite) => Session::Sqlite(SqliteWrite {
                 writer: sqlite.begin().await?,
                 db: sqlite.clone(),

@@ -90,13 +90,24 @@ async fn goods(desk: &Desk) -> i64 {
     let mut tx = desk.acme.begin().await.unwrap();
     let main = locations::create(&mut tx, &desk.acme, "MAIN", "Main store", "internal", None).await.unwrap();
     let change = ProductChange {
-        name: Some("Tiles".into()), standard_cost: Some(Some(dec("4"))), reorder_level: Some(Some(dec("50"))), ..ProductChange::default()
+        name: Some("Tiles".into()),
+        standard_cost: Some(Some(dec("4"))),
+        reorder_level: Some(Some(dec("50"))),
+        ..ProductChange::default()
     };
     let product = products::create(&mut tx, &desk.acme, "T-1", &change, None).await.unwrap().id;
-    let receipt = NewMovement::new(MovementKind::Receipt, product, main.id, dec("40"), Source::new("manual", "first"))
-        .unit_cost(dec("4")).effective_at(time("2026-01-10T10:00:00Z"));
+    let receipt =
+        NewMovement::new(MovementKind::Receipt, product, main.id, dec("40"), Source::new("manual", "first"))
+            .unit_cost(dec("4"))
+            .effective_at(time("2026-01-10T10:00:00Z"));
     record_all(&mut tx, &desk.acme, &[receipt]).await.unwrap();
-    vendors::create(&mut tx, &desk.acme, NewVendor { code: "V-1".into(), name: "Vera".into(), ..NewVendor::default() }).await.unwrap();
+    vendors::create(
+        &mut tx,
+        &desk.acme,
+        NewVendor { code: "V-1".into(), name: "Vera".into(), ..NewVendor::default() },
+    )
+    .await
+    .unwrap();
     tx.commit().await.unwrap();
     product
 }

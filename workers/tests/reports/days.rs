@@ -9,8 +9,8 @@ use fairlane_workers::erp::services::products::{self, ProductChange};
 use rust_decimal::Decimal;
 
 use crate::desk::{Desk, column, day, dec, line, sales, time};
-use crate::support::shop::lines;
 use crate::support::processes::seeded;
+use crate::support::shop::lines;
 
 backend_test!(migrations: lines;
     async fn orders_around_the_change_of_the_clocks_count_on_the_days_of_the_zone(t: TestDb) {

@@ -54,7 +54,13 @@ impl Desk {
     }
 
     /// An order that counts.
-    pub(crate) async fn sell(&self, customer: &str, at: &str, country: Option<&str>, lines: &[NewLine]) -> i64 {
+    pub(crate) async fn sell(
+        &self,
+        customer: &str,
+        at: &str,
+        country: Option<&str>,
+        lines: &[NewLine],
+    ) -> i64 {
         let mut tx = self.acme.begin().await.unwrap();
         let taken = Taken { at: Some(time(at)), country: country.map(Into::into) };
         let order = orders::create_taken(&mut tx, &self.acme, customer, lines, &taken).await.unwrap();
@@ -110,9 +116,10 @@ impl Desk {
         for _ in 0..200 {
             self.work_once(queues).await;
             let mut tx = self.acme.begin().await.unwrap();
-            let left = query(sql!("select count(*) as n from fairlane_jobs where tenant_id = $1 and queue {in:$2}"))
-                .bind(tenant)
-                .bind(names.as_slice());
+            let left =
+                query(sql!("select count(*) as n from fairlane_jobs where tenant_id = $1 and queue {in:$2}"))
+                    .bind(tenant)
+                    .bind(names.as_slice());
             let left: i64 = left.fetch_one(&mut tx.conn()).await.unwrap().get("n").unwrap();
             if left == 0 {
                 return;

@@ -28,9 +28,13 @@ async fn load(desk: &Desk, data: &Path) {
     let acme = &desk.acme;
     let mut tx = acme.begin().await.unwrap();
     let main = locations::create(&mut tx, acme, "MAIN", "Main store", "internal", None).await.unwrap();
-    vendors::create(&mut tx, acme, NewVendor { code: "V-1".into(), name: "Vendor".into(), ..NewVendor::default() })
-        .await
-        .unwrap();
+    vendors::create(
+        &mut tx,
+        acme,
+        NewVendor { code: "V-1".into(), name: "Vendor".into(), ..NewVendor::default() },
+    )
+    .await
+    .unwrap();
     let mut counts = Vec::new();
     for product in records(data, "products.csv") {
         let change = ProductChange {
@@ -44,7 +48,11 @@ async fn load(desk: &Desk, data: &Path) {
         let source = Source::new("count", product[0].to_owned());
         counts.push(NewMovement::new(MovementKind::Count, made.id, main.id, dec(&product[6]), source));
         if dec(&product[7]) > Decimal::ZERO {
-            let line = NewPurchaseLine { sku: product[0].to_owned(), quantity: dec(&product[7]), unit_cost: dec("1") };
+            let line = NewPurchaseLine {
+                sku: product[0].to_owned(),
+                quantity: dec(&product[7]),
+                unit_cost: dec("1"),
+            };
             let new = NewOrder { vendor: "V-1".into(), lines: vec![line], ..NewOrder::default() };
             let order = purchase_orders::create(&mut tx, acme, new).await.unwrap().id;
             purchase_orders::submit(&mut tx, acme, order).await.unwrap();
@@ -68,7 +76,8 @@ async fn load(desk: &Desk, data: &Path) {
     for order in records(data, "orders.csv").iter().filter(|order| order.len() == 14) {
         let customer = order[1].to_owned();
         if customers_of.insert(customer.clone()) {
-            let new = NewCustomer { code: customer.clone(), name: customer.clone(), ..NewCustomer::default() };
+            let new =
+                NewCustomer { code: customer.clone(), name: customer.clone(), ..NewCustomer::default() };
             customers::create(&mut tx, acme, new).await.unwrap();
         }
         let at = time(&format!("{}Z", order[3].replace(' ', "T")));

@@ -92,11 +92,14 @@ async fn load(desk: &Desk, rows: &[Row]) {
         ids.insert(sku, products::create(&mut tx, acme, sku, &change, None).await.unwrap().id);
     }
     for code in rows.iter().map(|row| row.customer.as_str()).collect::<BTreeSet<_>>() {
-        let new = NewCustomer { code: code.into(), name: format!("Customer {code}"), ..NewCustomer::default() };
+        let new =
+            NewCustomer { code: code.into(), name: format!("Customer {code}"), ..NewCustomer::default() };
         customers::create(&mut tx, acme, new).await.unwrap();
     }
     tx.commit().await.unwrap();
-    let sold = documents(rows.iter().filter(|row| !row.invoice.starts_with('C') && (row.quantity * row.price) > Decimal::ZERO));
+    let sold = documents(
+        rows.iter().filter(|row| !row.invoice.starts_with('C') && (row.quantity * row.price) > Decimal::ZERO),
+    );
     for some in sold.chunks(200) {
         let mut tx = acme.begin().await.unwrap();
         for order in some {
@@ -120,7 +123,10 @@ async fn load(desk: &Desk, rows: &[Row]) {
     }
     // What was written off has no price: it left the stock, and nobody bought it.
     let main = locations::create(&mut tx, acme, "MAIN", "Main store", "internal", None).await.unwrap();
-    let lost = rows.iter().enumerate().filter(|(_, row)| !row.invoice.starts_with('C') && row.quantity < Decimal::ZERO);
+    let lost = rows
+        .iter()
+        .enumerate()
+        .filter(|(_, row)| !row.invoice.starts_with('C') && row.quantity < Decimal::ZERO);
     let movements: Vec<NewMovement> = lost
         .map(|(at, row)| {
             let source = Source::new("write_off", row.invoice.clone()).line(at as i64);

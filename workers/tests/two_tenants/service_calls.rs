@@ -159,8 +159,16 @@ pub(crate) const CALLS: &[Call] = &[
         let id = of.id().await?;
         reports::named(&mut tx.conn(), id, given.report_id).await
     }),
-    call!("reports::cancel", "report", Missing, |tx, of, own, given| reports::cancel(tx, of, given.waiting_report_id)),
-    call!("reports::delete", "report", Missing, |tx, of, own, given| reports::delete(tx, of, given.report_id)),
+    call!("reports::cancel", "report", Missing, |tx, of, own, given| reports::cancel(
+        tx,
+        of,
+        given.waiting_report_id
+    )),
+    call!("reports::delete", "report", Missing, |tx, of, own, given| reports::delete(
+        tx,
+        of,
+        given.report_id
+    )),
     call!("orders::create", "product", Missing, |tx, of, own, given| async {
         orders::create(tx, of, &own.customer, &[line(given)]).await
     }),

@@ -305,7 +305,8 @@ impl<'t> Building<'t> {
         orders::fulfil(&mut tx, of, delivered, Some(names.user)).await.unwrap();
         let billed = orders::create(&mut tx, of, &names.customer, &[line(names)]).await.unwrap().id;
         orders::approve(&mut tx, of, billed, None).await.unwrap();
-        let back = Returned { customer: names.customer.clone(), lines: vec![line(names)], ..Returned::default() };
+        let back =
+            Returned { customer: names.customer.clone(), lines: vec![line(names)], ..Returned::default() };
         returns::enter(&mut tx, of, back).await.unwrap();
         // The invoice of this one is looked up when the worker has made it.
         names.invoice_id = billed;
@@ -387,7 +388,8 @@ impl<'t> Building<'t> {
     /// A report, and a link to it.
     async fn report(&self, side: &Side, names: &Names) -> (i64, String) {
         let day = chrono::Utc::now().date_naive();
-        let request = ReportRequest { format: FileFormat::Json, ..ReportRequest::new(ReportType::Sales, day, day) };
+        let request =
+            ReportRequest { format: FileFormat::Json, ..ReportRequest::new(ReportType::Sales, day, day) };
         let mut tx = side.tenant.begin().await.unwrap();
         let report = reports::request(&mut tx, &side.tenant, &request, Some(names.user)).await.unwrap().id;
         tx.commit().await.unwrap();

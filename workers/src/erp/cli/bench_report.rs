@@ -96,9 +96,10 @@ async fn refuse_weak_login(fairlane: &Fairlane) -> anyhow::Result<()> {
         return Ok(());
     }
     let mut tx = fairlane.db().read().await?;
-    let row = query(sql!("select rolsuper or rolbypassrls as strong from pg_roles where rolname = current_user"))
-        .fetch_one(&mut tx.conn())
-        .await?;
+    let row =
+        query(sql!("select rolsuper or rolbypassrls as strong from pg_roles where rolname = current_user"))
+            .fetch_one(&mut tx.conn())
+            .await?;
     if row.get::<bool>("strong")? {
         return Ok(());
     }
@@ -122,7 +123,8 @@ async fn measure(args: &BenchArgs, env: &CommandEnv, tenant: &Tenant) -> anyhow:
     tx.commit().await?;
     let queue = format!("bench-{}", tenant.slug());
     move_to_queue(&env.fairlane, report.job_id.context("the report has a job")?, &queue).await?;
-    let settings = Arc::new(ReportSettings { folder: folder.path().to_owned(), ..ReportSettings::read(&env.config)? });
+    let settings =
+        Arc::new(ReportSettings { folder: folder.path().to_owned(), ..ReportSettings::read(&env.config)? });
     let options = WorkerOptions {
         name: "bench".into(),
         queues: vec![queue],
@@ -133,7 +135,11 @@ async fn measure(args: &BenchArgs, env: &CommandEnv, tenant: &Tenant) -> anyhow:
     let memory = Memory::watch();
     let began = Instant::now();
     let state = Erp { reports: settings, ..Erp::from_config(&env.config)? };
-    Worker::new(&env.fairlane).serve(registry(), state).options(options).run_until(std::future::pending()).await?;
+    Worker::new(&env.fairlane)
+        .serve(registry(), state)
+        .options(options)
+        .run_until(std::future::pending())
+        .await?;
     let (seconds, peak) = (began.elapsed().as_secs_f64(), memory.peak());
     let id = tenant.id().await?;
     let report = service::named(&mut reading(tenant).await?.conn(), id, report.id).await?;

@@ -198,7 +198,8 @@ async fn ask(asked: &Run, tenant: &Tenant, env: &CommandEnv) -> anyhow::Result<(
     tx.commit().await?;
     let id = report.id;
     if !asked.follow && asked.out.is_none() {
-        let line = format!("report {id} is queued; look at it: fairlane erp report show {id} -t {}", tenant.slug());
+        let line =
+            format!("report {id} is queued; look at it: fairlane erp report show {id} -t {}", tenant.slug());
         return Ok(env.output.result(&report, Some(&id.to_string()), &[line])?);
     }
     let report = follow::follow(tenant, env, id).await?;
@@ -243,7 +244,11 @@ fn lines(report: &Row, tenant: &Tenant) -> Vec<String> {
     }
     if report.file_key.is_some() {
         let until = report.expires_at.map(rfc3339).unwrap_or_default();
-        lines.push(format!("kept until {until}; a link: fairlane erp report link {} -t {}", report.id, tenant.slug()));
+        lines.push(format!(
+            "kept until {until}; a link: fairlane erp report link {} -t {}",
+            report.id,
+            tenant.slug()
+        ));
     }
     lines.iter().map(|line| printable(line)).collect()
 }
@@ -264,7 +269,11 @@ async fn link(id: i64, tenant: &Tenant, env: &CommandEnv) -> anyhow::Result<()> 
         false => format!("{}/{}", app.trim_end_matches('/'), target(&token)),
     };
     let result = json!({ "report_id": id, "link": link, "until": rfc3339(until) });
-    Ok(env.output.result(&result, Some(&link), &[link.clone(), format!("opens it until {}", rfc3339(until))])?)
+    Ok(env.output.result(
+        &result,
+        Some(&link),
+        &[link.clone(), format!("opens it until {}", rfc3339(until))],
+    )?)
 }
 
 async fn open(
@@ -303,9 +312,12 @@ fn stored(report: &Row) -> anyhow::Result<Stored> {
             let bytes = u64::try_from(bytes).unwrap_or_default();
             Ok(Stored { key: key.clone(), sha256: sha256.clone(), bytes })
         }
-        _ => Err(Failure::new(Exit::Refused, format!("report {} has no file: it is {}", report.id, state(report)))
-            .hint("make it again: fairlane erp report run ...")
-            .into()),
+        _ => Err(Failure::new(
+            Exit::Refused,
+            format!("report {} has no file: it is {}", report.id, state(report)),
+        )
+        .hint("make it again: fairlane erp report run ...")
+        .into()),
     }
 }
 

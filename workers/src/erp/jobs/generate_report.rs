@@ -92,7 +92,8 @@ async fn begin(job: &GenerateReport, ctx: &Context<Erp>) -> Result<Option<Report
 
 /// What a stored report asks for.
 fn parameters(report: &Report) -> Result<Parameters, ReportError> {
-    let damaged = |why: String| ReportError::refused("damaged_row", format!("the report's row is damaged: {why}"));
+    let damaged =
+        |why: String| ReportError::refused("damaged_row", format!("the report's row is damaged: {why}"));
     let request: ReportRequest =
         serde_json::from_value(report.parameters.clone()).map_err(|why| damaged(why.to_string()))?;
     let (Some(from), Some(to), Some(zone)) = (report.period_from, report.period_to, &report.zone) else {
@@ -164,7 +165,8 @@ async fn settle(
     if !store::finish(&mut tx.conn(), tenant, report.id, &finished).await? {
         return Ok(None);
     }
-    let until = now(&mut tx.conn()).await? + chrono::Duration::days(settings.link_days.min(settings.keep_days));
+    let until =
+        now(&mut tx.conn()).await? + chrono::Duration::days(settings.link_days.min(settings.keep_days));
     let notification = ReportGeneratedNotification {
         report_id: report.id,
         report_type: report.report_type.clone(),
@@ -209,12 +211,7 @@ async fn give_up(report: &Report, error: ReportError, ctx: &Context<Erp>) -> Job
     }
 }
 
-async fn end(
-    report: &Report,
-    result: &str,
-    why: (&str, &str),
-    ctx: &Context<Erp>,
-) -> Result<(), Error> {
+async fn end(report: &Report, result: &str, why: (&str, &str), ctx: &Context<Erp>) -> Result<(), Error> {
     let mut tx = ctx.begin().await?;
     store::end(&mut tx.conn(), ctx.job().tenant_id, report.id, result, why).await?;
     tx.commit().await

@@ -9,8 +9,8 @@ use super::Source;
 use super::error::{ReportError, Result};
 use super::summary::{Chart, ChartKind, Section, Summary, top};
 use super::table::{Cell, Column, Kind, Spool, quotient};
-use crate::erp::store::report_rows::customers::{self, Bought, Buyer, Span};
 use crate::erp::store::report_rows::billing;
+use crate::erp::store::report_rows::customers::{self, Bought, Buyer, Span};
 
 /// Customers of a page.
 const PAGE: i64 = 200;
@@ -72,7 +72,12 @@ fn add(sum: &mut Decimal, amount: Decimal) -> Result<()> {
 }
 
 /// What a customer is, by its orders: none without one.
-fn state(first: Option<NaiveDate>, last: Option<NaiveDate>, from: NaiveDate, to: NaiveDate) -> Option<&'static str> {
+fn state(
+    first: Option<NaiveDate>,
+    last: Option<NaiveDate>,
+    from: NaiveDate,
+    to: NaiveDate,
+) -> Option<&'static str> {
     let (first, since) = (first?, (to - last?).num_days());
     Some(match since {
         ..=ACTIVE_DAYS if first >= from => "new",
@@ -100,8 +105,7 @@ pub(super) async fn read(source: &mut Source<'_>, spool: &mut Spool) -> Result<S
         let Some(last) = page.last() else { break };
         after = last.id;
         let ids: Vec<i64> = page.iter().map(|buyer| buyer.id).collect();
-        let times =
-            customers::order_times(&mut source.conn, source.tenant, &ids, &source.window).await?;
+        let times = customers::order_times(&mut source.conn, source.tenant, &ids, &source.window).await?;
         let (figures, read) = figures(source, &ids).await?;
         for buyer in &page {
             let figures = figures.get(&buyer.id).cloned().unwrap_or_default();

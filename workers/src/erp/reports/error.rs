@@ -36,7 +36,10 @@ impl ReportError {
 
     /// A sum that does not fit: no report is better than a wrong one.
     pub(super) fn too_large() -> Self {
-        Self::refused("sum_too_large", "a sum of this report has more digits than can be kept exactly; ask for fewer days")
+        Self::refused(
+            "sum_too_large",
+            "a sum of this report has more digits than can be kept exactly; ask for fewer days",
+        )
     }
 }
 

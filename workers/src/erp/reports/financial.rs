@@ -19,7 +19,8 @@ use crate::erp::store::report_rows::{Place, billing, stock};
 /// Documents of a page.
 const PAGE: i64 = 500;
 /// The last days of the steps in which what is owed ages, and what they are called.
-pub(super) const AGES: [(i64, &str); 4] = [(0, "not due"), (30, "1-30 days"), (60, "31-60 days"), (90, "61-90 days")];
+pub(super) const AGES: [(i64, &str); 4] =
+    [(0, "not due"), (30, "1-30 days"), (60, "31-60 days"), (90, "61-90 days")];
 /// What is older.
 pub(super) const OLDEST: &str = "more than 90 days";
 
@@ -61,7 +62,16 @@ impl Default for Sums {
     fn default() -> Self {
         let zero = Decimal::ZERO;
         let cost = Some(zero);
-        Self { invoices: 0, net: zero, tax: zero, total: zero, credited: zero, paid: zero, refunded: zero, cost }
+        Self {
+            invoices: 0,
+            net: zero,
+            tax: zero,
+            total: zero,
+            credited: zero,
+            paid: zero,
+            refunded: zero,
+            cost,
+        }
     }
 }
 
@@ -118,12 +128,12 @@ async fn invoices(source: &mut Source<'_>, step: Step, books: &mut Books) -> Res
     let currency = source.window.currency.clone();
     let mut after = (source.range.from, 0);
     loop {
-        let page =
-            billing::invoices(&mut source.conn, source.tenant, days, &currency, after, PAGE).await?;
+        let page = billing::invoices(&mut source.conn, source.tenant, days, &currency, after, PAGE).await?;
         let Some(last) = page.last() else { return Ok(()) };
         after = (last.issued_on, last.id);
         let ids: Vec<i64> = page.iter().map(|invoice| invoice.id).collect();
-        let credits: Vec<i64> = page.iter().filter(|invoice| invoice.credit).map(|invoice| invoice.id).collect();
+        let credits: Vec<i64> =
+            page.iter().filter(|invoice| invoice.credit).map(|invoice| invoice.id).collect();
         let taxes = billing::taxes(&mut source.conn, source.tenant, &ids).await?;
         for invoice in &page {
             let sums = books.periods.entry(step.start(invoice.issued_on)).or_default();
@@ -172,7 +182,9 @@ async fn goods(source: &mut Source<'_>, step: Step, books: &mut Books) -> Result
         for (place, value) in &page {
             let sums = books.periods.entry(step.start(source.range.day(place.at))).or_default();
             sums.cost = match (sums.cost, value) {
-                (Some(cost), Some(value)) => Some(cost.checked_sub(*value).ok_or_else(ReportError::too_large)?),
+                (Some(cost), Some(value)) => {
+                    Some(cost.checked_sub(*value).ok_or_else(ReportError::too_large)?)
+                }
                 _ => None,
             };
         }
@@ -226,7 +238,8 @@ fn summary(source: &Source<'_>, step: Step, books: &Books) -> Summary {
     ));
     summary.note("Payables are not in it: bills of vendors are not entered here.");
     if books.periods.values().any(|sums| sums.cost.is_none()) {
-        summary.note("Cost of goods and profit are empty where goods that left the stock are not valued yet.");
+        summary
+            .note("Cost of goods and profit are empty where goods that left the stock are not valued yet.");
     }
     summary
 }
@@ -254,13 +267,21 @@ fn sections(books: &Books) -> Vec<Section> {
         Section {
             name: "receivables",
             title: "Receivables by age",
-            columns: vec![text("age", "Overdue for"), count("invoices", "Invoices"), money("amount", "Outstanding")],
+            columns: vec![
+                text("age", "Overdue for"),
+                count("invoices", "Invoices"),
+                money("amount", "Outstanding"),
+            ],
             rows: ages.collect(),
         },
         Section {
             name: "taxes",
             title: "Tax invoiced",
-            columns: vec![Column::new("rate", "Rate %", Kind::Percent), money("net", "Net"), money("tax", "Tax")],
+            columns: vec![
+                Column::new("rate", "Rate %", Kind::Percent),
+                money("net", "Net"),
+                money("tax", "Tax"),
+            ],
             rows: taxes.collect(),
         },
         Section {

@@ -265,7 +265,8 @@ fn row(
     let ages = pool.ages(source.range.to);
     let average = Decimal::from(2);
     let mean = (pool.opening + closing).checked_div(average);
-    let turnover = quotient(Some(-pool.outgoing), mean, 2).filter(|_| mean.is_some_and(|mean| mean > Decimal::ZERO));
+    let turnover =
+        quotient(Some(-pool.outgoing), mean, 2).filter(|_| mean.is_some_and(|mean| mean > Decimal::ZERO));
     count(source, all, facts, pool, closing_value, expires);
     let mut cells = vec![
         Cell::Text(facts.sku.clone()),
@@ -330,7 +331,11 @@ fn summary(source: &Source<'_>, all: All) -> Summary {
     summary.charts.push(Chart { title, kind: ChartKind::Top, bars: top(all.largest, 10) });
     let names = ["0-30 days", "31-60 days", "61-90 days", "older"];
     let bars = names.iter().zip(all.ages).map(|(name, quantity)| ((*name).to_owned(), quantity));
-    summary.charts.push(Chart { title: "Stock by age, quantity".into(), kind: ChartKind::Top, bars: bars.collect() });
+    summary.charts.push(Chart {
+        title: "Stock by age, quantity".into(),
+        kind: ChartKind::Top,
+        bars: bars.collect(),
+    });
     summary.note(format!(
         "Opening, in, out, adjusted and closing are of the period, by the time of the movements; reserved, available and on \
          order are as they were when the report was made. What is there ages from the day it came to the place, the oldest \
@@ -354,7 +359,9 @@ mod tests {
     #[test]
     fn the_oldest_goes_first_and_what_went_too_early_is_taken_from_what_comes_next() {
         let mut pool = Pool::new();
-        for (quantity, date) in [(5, "2026-01-01"), (5, "2026-02-01"), (-7, "2026-02-02"), (-4, "2026-02-03"), (3, "2026-03-30")] {
+        for (quantity, date) in
+            [(5, "2026-01-01"), (5, "2026-02-01"), (-7, "2026-02-02"), (-4, "2026-02-03"), (3, "2026-03-30")]
+        {
             pool.age(Decimal::from(quantity), day(date)).unwrap();
         }
         assert_eq!(pool.ages(day("2026-03-31")).map(|age| age.normalize().to_string()), ["2", "0", "0", "0"]);

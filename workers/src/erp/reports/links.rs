@@ -44,8 +44,9 @@ impl LinkKey {
         }
         let secret = match set.is_empty() {
             false => set.as_bytes().to_vec(),
-            true => own_secret(&settings.folder)
-                .map_err(|why| invalid(format!("the secret in {} can't be read or made: {why}", settings.folder.display())))?,
+            true => own_secret(&settings.folder).map_err(|why| {
+                invalid(format!("the secret in {} can't be read or made: {why}", settings.folder.display()))
+            })?,
         };
         Ok(Self { secret })
     }
@@ -64,7 +65,8 @@ impl LinkKey {
     pub fn open(&self, tenant: i64, link: &str, now: DateTime<Utc>) -> Result<i64> {
         let invalid = || Error::Refused {
             what: "opening the report".into(),
-            why: "the link was not made for this tenant, or is damaged; copy all of it, or ask for another".into(),
+            why: "the link was not made for this tenant, or is damaged; copy all of it, or ask for another"
+                .into(),
         };
         // People copy the whole address.
         let token = link.trim().rsplit('/').next().unwrap_or_default();
@@ -146,7 +148,9 @@ mod tests {
         let refused = |link: &str, tenant: i64| key.open(tenant, link, before).unwrap_err().to_string();
         let missing = refused("nothing", 7);
         assert_eq!(refused(&link, 8), missing, "another tenant's link is no link");
-        for (from, to) in [(".42.", ".43."), ("r1.7.", "r1.8."), ("r1.", "r2."), (".2000000000.", ".2000000009.")] {
+        for (from, to) in
+            [(".42.", ".43."), ("r1.7.", "r1.8."), ("r1.", "r2."), (".2000000000.", ".2000000009.")]
+        {
             assert_eq!(refused(&link.replace(from, to), 7), missing, "{from} {to}");
         }
         let mut forged = link.clone().into_bytes();
@@ -168,7 +172,10 @@ mod tests {
         assert_eq!(key(folder.path()).secret, key(folder.path()).secret);
         let mode = std::fs::metadata(folder.path().join(FILE)).unwrap().permissions().mode();
         assert_eq!(mode & 0o077, 0);
-        let short = ReportSettings { link_secret: "short".to_owned().into(), ..ReportSettings::in_folder(folder.path()) };
+        let short = ReportSettings {
+            link_secret: "short".to_owned().into(),
+            ..ReportSettings::in_folder(folder.path())
+        };
         assert!(LinkKey::load(&short).unwrap_err().to_string().contains("less than 16"));
         assert_eq!(format!("{:?}", key(folder.path())), "LinkKey");
     }

@@ -128,7 +128,8 @@ pub async fn make(tenant: &Tenant, parameters: Parameters, folder: &Path, watch:
     drop(source);
     tx.rollback().await?;
     if let Some(scope) = valued.filter(|_| parameters.report != ReportType::Customer) {
-        summary.note(format!("Costs and values are those of the valuation by {}.", scope.replace('_', " and ")));
+        summary
+            .note(format!("Costs and values are those of the valuation by {}.", scope.replace('_', " and ")));
     }
     let meta = Meta {
         tenant: profile.name,

@@ -71,8 +71,10 @@ impl Sums {
             sums.ordered = sums.ordered.checked_add(line.quantity)?;
             sums.received = sums.received.checked_add(line.received)?;
             sums.open = sums.open.checked_add(open)?;
-            sums.ordered_value = sums.ordered_value.checked_add(line.quantity.checked_mul(line.unit_cost)?)?;
-            sums.received_value = sums.received_value.checked_add(line.received.checked_mul(line.unit_cost)?)?;
+            sums.ordered_value =
+                sums.ordered_value.checked_add(line.quantity.checked_mul(line.unit_cost)?)?;
+            sums.received_value =
+                sums.received_value.checked_add(line.received.checked_mul(line.unit_cost)?)?;
             sums.open_value = sums.open_value.checked_add(open.checked_mul(line.unit_cost)?)?;
             sums.variance = match (sums.variance, line.standard_cost) {
                 (Some(sum), Some(standard)) => {

@@ -62,7 +62,8 @@ pub struct DayRange {
 impl DayRange {
     /// The days from one to another.
     pub fn new(from: NaiveDate, to: NaiveDate, zone: Tz) -> Result<Self> {
-        let invalid = |why: &str| Err(Error::Invalid { what: format!("the period {from} to {to}"), why: why.into() });
+        let invalid =
+            |why: &str| Err(Error::Invalid { what: format!("the period {from} to {to}"), why: why.into() });
         if to < from {
             return invalid("it ends before it begins");
         }
@@ -101,7 +102,8 @@ pub fn start_of_day(zone: Tz, day: NaiveDate) -> DateTime<Utc> {
 /// The clock goes past midnight without showing it: the day begins where its clock goes on.
 fn behind_the_gap(zone: Tz, day: NaiveDate) -> DateTime<Utc> {
     let middle = day.and_time(NaiveTime::MIN).and_utc();
-    let (mut before, mut behind) = ((middle - Duration::days(2)).timestamp(), (middle + Duration::days(2)).timestamp());
+    let (mut before, mut behind) =
+        ((middle - Duration::days(2)).timestamp(), (middle + Duration::days(2)).timestamp());
     let at = |seconds: i64| DateTime::from_timestamp(seconds, 0).unwrap_or(middle);
     while behind - before > 1 {
         let half = i64::midpoint(before, behind);
@@ -203,7 +205,10 @@ mod tests {
         assert_eq!(minutes("Asia/Beirut", "2022-03-27"), 23 * 60);
         assert_eq!(minutes("America/Sao_Paulo", "2018-11-04"), 23 * 60);
         // Those of Saint John's went back at one minute past midnight.
-        assert_eq!(minutes("America/St_Johns", "2010-11-07") + minutes("America/St_Johns", "2010-11-06"), 49 * 60);
+        assert_eq!(
+            minutes("America/St_Johns", "2010-11-07") + minutes("America/St_Johns", "2010-11-06"),
+            49 * 60
+        );
         // A day that never was.
         assert_eq!(minutes("Pacific/Apia", "2011-12-30"), 0);
         assert_eq!(minutes("UTC", "2026-10-25"), 24 * 60);
@@ -227,7 +232,10 @@ mod tests {
     #[test]
     fn a_period_that_ends_before_it_begins_is_refused() {
         let error = DayRange::new(day("2026-02-02"), day("2026-02-01"), Tz::UTC).unwrap_err().to_string();
-        assert!(error.contains("2026-02-02 to 2026-02-01") && error.contains("ends before it begins"), "{error}");
+        assert!(
+            error.contains("2026-02-02 to 2026-02-01") && error.contains("ends before it begins"),
+            "{error}"
+        );
     }
 
     proptest! {

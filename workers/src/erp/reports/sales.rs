@@ -413,9 +413,10 @@ fn by_time(sums: &Sums, currency: &str) -> Chart {
 
 fn largest(sums: &Sums, currency: &str) -> Chart {
     let (what, bars): (&str, Vec<(String, Decimal)>) = match sums.by {
-        Grouping::Category | Grouping::Customer | Grouping::Country | Grouping::Location => {
-            (sums.by.as_str(), sums.groups.values().map(|group| (group.label(), group.amounts.gross)).collect())
-        }
+        Grouping::Category | Grouping::Customer | Grouping::Country | Grouping::Location => (
+            sums.by.as_str(),
+            sums.groups.values().map(|group| (group.label(), group.amounts.gross)).collect(),
+        ),
         _ => ("product", sums.products.values().cloned().collect()),
     };
     let title = format!("Largest by {what}, gross, {currency}");

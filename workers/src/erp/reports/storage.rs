@@ -136,7 +136,11 @@ impl ReportFiles {
             if age < LEFT_OVER {
                 continue;
             }
-            let gone = if about.is_dir() { std::fs::remove_dir_all(part.path()) } else { std::fs::remove_file(part.path()) };
+            let gone = if about.is_dir() {
+                std::fs::remove_dir_all(part.path())
+            } else {
+                std::fs::remove_file(part.path())
+            };
             removed += u64::from(gone.is_ok());
         }
         Ok(removed)
@@ -144,7 +148,9 @@ impl ReportFiles {
 
     /// The path of a tenant's own file: neither another folder nor a link out of it.
     fn own(&self, tenant: &str, key: &str) -> Result<Path> {
-        let outside = || ReportError::refused("path_outside", "the report's file does not lie in the folder of its tenant");
+        let outside = || {
+            ReportError::refused("path_outside", "the report's file does not lie in the folder of its tenant")
+        };
         let path = Path::parse(key).map_err(|_| outside())?;
         let folder = Path::from_iter([tenant, "reports"]);
         if !path.prefix_matches(&folder) || path == folder {
@@ -208,12 +214,21 @@ mod tests {
         let files = ReportFiles::open(folder.path()).unwrap();
         let stored = kept(&files, "beta", "secret").await;
         let mut out = Vec::new();
-        for key in [stored.key.clone(), format!("acme/reports/../../{}", stored.key), "/etc/passwd".into(), String::new()] {
+        for key in [
+            stored.key.clone(),
+            format!("acme/reports/../../{}", stored.key),
+            "/etc/passwd".into(),
+            String::new(),
+        ] {
             let error = files.copy("acme", &Stored { key, ..stored.clone() }, &mut out).await.unwrap_err();
             assert!(error.to_string().contains("does not lie in the folder"), "{error}");
         }
         kept(&files, "acme", "x").await;
-        std::os::unix::fs::symlink(folder.path().join(&stored.key), folder.path().join("acme/reports/link.csv")).unwrap();
+        std::os::unix::fs::symlink(
+            folder.path().join(&stored.key),
+            folder.path().join("acme/reports/link.csv"),
+        )
+        .unwrap();
         let link = Stored { key: "acme/reports/link.csv".into(), ..stored.clone() };
         assert!(files.copy("acme", &link, &mut out).await.unwrap_err().to_string().contains("does not lie"));
         assert!(out.is_empty());

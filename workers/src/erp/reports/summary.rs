@@ -82,7 +82,8 @@ impl Summary {
 
 /// The largest of a list by a number, the first of equals first by name.
 pub(super) fn top(bars: impl IntoIterator<Item = (String, Decimal)>, most: usize) -> Vec<(String, Decimal)> {
-    let mut bars: Vec<(String, Decimal)> = bars.into_iter().filter(|(_, size)| *size > Decimal::ZERO).collect();
+    let mut bars: Vec<(String, Decimal)> =
+        bars.into_iter().filter(|(_, size)| *size > Decimal::ZERO).collect();
     bars.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
     bars.truncate(most);
     bars

@@ -173,7 +173,8 @@ impl Cell {
     }
 
     fn from_spool(text: &str) -> Result<Self> {
-        let damaged = || ReportError::Io(std::io::Error::other(format!("the spooled cell {text:?} is damaged")));
+        let damaged =
+            || ReportError::Io(std::io::Error::other(format!("the spooled cell {text:?} is damaged")));
         let Some((tag, rest)) = text.split_at_checked(1) else { return Ok(Self::Empty) };
         Ok(match tag {
             "t" => Self::Text(rest.to_owned()),
@@ -255,8 +256,15 @@ impl Spool {
     /// The rows are all there.
     pub fn finish(mut self) -> Result<Spooled> {
         self.writer.flush()?;
-        let totals = self.columns.iter().zip(&self.sums).map(|(column, sum)| self.total(column, sum)).collect();
-        Ok(Spooled { columns: self.columns, decimals: self.decimals, file: self.file, rows: self.rows, totals })
+        let totals =
+            self.columns.iter().zip(&self.sums).map(|(column, sum)| self.total(column, sum)).collect();
+        Ok(Spooled {
+            columns: self.columns,
+            decimals: self.decimals,
+            file: self.file,
+            rows: self.rows,
+            totals,
+        })
     }
 
     fn total(&self, column: &Column, sum: &Sum) -> Cell {
@@ -356,7 +364,10 @@ mod tests {
     #[test]
     fn amounts_have_the_currencys_decimals_and_more_where_they_have_more() {
         let shown = |number: &str| Cell::Number(number.parse().unwrap()).plain(Kind::Money, 2).unwrap();
-        assert_eq!([shown("1"), shown("1.2350"), shown("-0.5"), shown("0")], ["1.00", "1.235", "-0.50", "0.00"]);
+        assert_eq!(
+            [shown("1"), shown("1.2350"), shown("-0.5"), shown("0")],
+            ["1.00", "1.235", "-0.50", "0.00"]
+        );
     }
 
     proptest! {

@@ -116,9 +116,10 @@ pub(super) fn past(
     now: DateTime<Utc>,
 ) -> Result<Option<DateTime<Utc>>> {
     match at {
-        Some(at) if at > now + chrono::Duration::days(1) => {
-            Err(Error::Invalid { what: format!("{what} of {}", at.to_rfc3339()), why: "that is in the future".into() })
-        }
+        Some(at) if at > now + chrono::Duration::days(1) => Err(Error::Invalid {
+            what: format!("{what} of {}", at.to_rfc3339()),
+            why: "that is in the future".into(),
+        }),
         at => Ok(at),
     }
 }

@@ -45,13 +45,12 @@ pub async fn by_sku(conn: &mut Conn<'_>, tenant: i64, sku: &str) -> Result<Produ
 
 /// The products with these codes, by code: those there are.
 pub async fn by_skus(conn: &mut Conn<'_>, tenant: i64, skus: &[String]) -> Result<HashMap<String, Product>> {
-    let rows = query(sql!(
-        "select id, sku, name, price, active from products where tenant_id = $1 and sku {in:$2}"
-    ))
-    .bind(tenant)
-    .bind(skus)
-    .fetch_all(conn)
-    .await?;
+    let rows =
+        query(sql!("select id, sku, name, price, active from products where tenant_id = $1 and sku {in:$2}"))
+            .bind(tenant)
+            .bind(skus)
+            .fetch_all(conn)
+            .await?;
     let read = |row: &Row| {
         let product = Product {
             id: row.get("id")?,

@@ -175,8 +175,7 @@ pub async fn of_job(conn: &mut Conn<'_>, tenant: i64, job: Uuid) -> Result<Optio
 
 /// The newest reports.
 pub async fn list(conn: &mut Conn<'_>, tenant: i64, limit: i64) -> Result<Vec<Report>> {
-    let rows =
-        query(reports!("order by id desc limit $2")).bind(tenant).bind(limit).fetch_all(conn).await?;
+    let rows = query(reports!("order by id desc limit $2")).bind(tenant).bind(limit).fetch_all(conn).await?;
     rows.iter().map(Report::read).collect()
 }
 
@@ -368,23 +367,25 @@ pub async fn known_files(conn: &mut Conn<'_>, tenant: i64, keys: &[String]) -> R
 
 /// Deletes a report that is not being made; returns whether it was there.
 pub async fn delete(conn: &mut Conn<'_>, tenant: i64, id: i64) -> Result<bool> {
-    let touched =
-        query(sql!("delete from reports where tenant_id = $1 and id = $2 and status in ('completed', 'failed')"))
-            .bind(tenant)
-            .bind(id)
-            .execute(conn)
-            .await?;
+    let touched = query(sql!(
+        "delete from reports where tenant_id = $1 and id = $2 and status in ('completed', 'failed')"
+    ))
+    .bind(tenant)
+    .bind(id)
+    .execute(conn)
+    .await?;
     Ok(touched == 1)
 }
 
 /// By what scope the tenant's movements are valued, the widest first; none where nothing is.
 pub async fn valued_scope(conn: &mut Conn<'_>, tenant: i64) -> Result<Option<String>> {
     for scope in ["product", "location", "batch", "location_batch"] {
-        let row = query(sql!("select scope from movement_valuations where tenant_id = $1 and scope = $2 limit 1"))
-            .bind(tenant)
-            .bind(scope)
-            .fetch_optional(conn)
-            .await?;
+        let row =
+            query(sql!("select scope from movement_valuations where tenant_id = $1 and scope = $2 limit 1"))
+                .bind(tenant)
+                .bind(scope)
+                .fetch_optional(conn)
+                .await?;
         if row.is_some() {
             return Ok(Some(scope.to_owned()));
         }

@@ -75,4 +75,3 @@ pub async fn insert(conn: &mut Conn<'_>, tenant: i64, new: NewReturn, lines: &[O
         returned_at: new.returned_at,
     })
 }
-

@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand, ValueEnum};
-use fairlane::admin::schedules::{self as admin, NewSchedule};
 use fairlane::admin::Operator;
+use fairlane::admin::schedules::{self as admin, NewSchedule};
 use fairlane::cli::{CommandEnv, Exit, Failure, Page, Record, ago, printable};
 use fairlane::store::schedules;
 use fairlane::{Job, Tenant};
@@ -112,9 +112,12 @@ pub(super) async fn run(verb: &ReportSchedule, tenant: &Tenant, env: &CommandEnv
         ReportSchedule::Remove { name } => {
             // Only what this verb has made: the others are `fairlane schedule`'s.
             if !found(tenant).await?.iter().any(|row| row.name == *name) {
-                return Err(Failure::new(Exit::NotFound, format!("schedule \"{name}\" of a report does not exist"))
-                    .hint("list them: fairlane erp report schedule list")
-                    .into());
+                return Err(Failure::new(
+                    Exit::NotFound,
+                    format!("schedule \"{name}\" of a report does not exist"),
+                )
+                .hint("list them: fairlane erp report schedule list")
+                .into());
             }
             admin::remove(tenant.fairlane(), tenant.slug(), name, &operator()).await?;
             env.output.remark(&printable(&format!("{name} is made no more.")));
@@ -124,8 +127,9 @@ pub(super) async fn run(verb: &ReportSchedule, tenant: &Tenant, env: &CommandEnv
 }
 
 async fn add(new: &Add, tenant: &Tenant, env: &CommandEnv) -> anyhow::Result<()> {
-    let time = chrono::NaiveTime::parse_from_str(&new.at, "%H:%M")
-        .map_err(|_| Failure::usage(format!("--at {}: it must be an hour and a minute such as 05:00", new.at)))?;
+    let time = chrono::NaiveTime::parse_from_str(&new.at, "%H:%M").map_err(|_| {
+        Failure::usage(format!("--at {}: it must be an hour and a minute such as 05:00", new.at))
+    })?;
     let request = new.asked.request(Period::Relative(new.period.unwrap_or(new.every.period())));
     let id = tenant.id().await?;
     let zone = profiles::find(&mut reading(tenant).await?.conn(), id).await?.timezone;
@@ -167,7 +171,8 @@ async fn list(tenant: &Tenant, env: &CommandEnv) -> anyhow::Result<()> {
         next_tick_at: row.next_tick_at,
         last_tick_at: row.last_tick_at,
     });
-    let empty = "No reports are made by themselves. Add one: fairlane erp report schedule add NAME sales --every day";
+    let empty =
+        "No reports are made by themselves. Add one: fairlane erp report schedule add NAME sales --every day";
     Ok(env.output.page(&Page::from(rows.collect::<Vec<_>>()), empty)?)
 }
 

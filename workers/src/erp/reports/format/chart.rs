@@ -39,7 +39,11 @@ fn size(number: Decimal) -> f64 {
 
 /// A number for people, with the currency's decimals at least.
 fn shown(number: Decimal, decimals: u32) -> String {
-    grouped(&super::super::table::Cell::Number(number).plain(super::super::table::Kind::Money, decimals).unwrap_or_default())
+    grouped(
+        &super::super::table::Cell::Number(number)
+            .plain(super::super::table::Kind::Money, decimals)
+            .unwrap_or_default(),
+    )
 }
 
 /// The step of a scale with about five lines: 1, 2 or 5 and zeros.
@@ -49,7 +53,11 @@ fn step(span: f64) -> f64 {
         return 1.0;
     }
     let power = 10f64.powf(rough.log10().floor());
-    [1.0, 2.0, 5.0, 10.0].into_iter().map(|step| step * power).find(|step| *step >= rough).unwrap_or(10.0 * power)
+    [1.0, 2.0, 5.0, 10.0]
+        .into_iter()
+        .map(|step| step * power)
+        .find(|step| *step >= rough)
+        .unwrap_or(10.0 * power)
 }
 
 fn label(number: f64) -> String {
@@ -59,7 +67,8 @@ fn label(number: f64) -> String {
 
 fn upright(chart: &Chart, decimals: u32) -> String {
     let sizes: Vec<f64> = chart.bars.iter().map(|(_, number)| size(*number)).collect();
-    let (least, most) = sizes.iter().fold((0f64, 0f64), |(least, most), size| (least.min(*size), most.max(*size)));
+    let (least, most) =
+        sizes.iter().fold((0f64, 0f64), |(least, most), size| (least.min(*size), most.max(*size)));
     let step = step(most - least);
     let (bottom, top) = ((least / step).floor() * step, (most / step).ceil() * step);
     let plot = HEIGHT - ABOVE - BELOW;

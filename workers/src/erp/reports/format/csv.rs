@@ -2,9 +2,9 @@
 
 use std::io::Write;
 
+use super::super::Made;
 use super::super::error::Result;
 use super::super::table::Cell;
-use super::super::Made;
 use super::{is_formula, rows};
 
 pub(super) fn write(made: &Made, out: &mut impl Write, stop: &dyn Fn() -> bool) -> Result<()> {

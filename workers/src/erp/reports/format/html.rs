@@ -104,7 +104,11 @@ fn table(made: &Made, out: &mut impl Write, stop: &dyn Fn() -> bool) -> Result<(
         cells(&table.columns, &row?, made.meta.decimals, out)?;
     }
     if table.rows == 0 {
-        writeln!(out, "<tr><td class=\"none\" colspan=\"{}\">nothing in this period</td></tr>", table.columns.len())?;
+        writeln!(
+            out,
+            "<tr><td class=\"none\" colspan=\"{}\">nothing in this period</td></tr>",
+            table.columns.len()
+        )?;
     }
     out.write_all(b"</tbody>\n<tfoot>\n")?;
     let mut totals = table.totals.clone();
@@ -181,7 +185,8 @@ pub(super) fn grouped(number: &str) -> String {
         Some(digits) => ("\u{2212}", digits),
         None => ("", number),
     };
-    let (whole, fraction) = digits.split_once('.').map_or((digits, None), |(whole, rest)| (whole, Some(rest)));
+    let (whole, fraction) =
+        digits.split_once('.').map_or((digits, None), |(whole, rest)| (whole, Some(rest)));
     let mut text = sign.to_owned();
     for (at, digit) in whole.chars().enumerate() {
         if at > 0 && (whole.len() - at).is_multiple_of(3) {
@@ -223,6 +228,9 @@ mod tests {
     fn numbers_are_grouped_and_words_obeyed_by_nobody() {
         let numbers = ["0", "123", "1234.5", "-1234567.89"].map(grouped);
         assert_eq!(numbers, ["0", "123", "1,234.5", "\u{2212}1,234,567.89"]);
-        assert_eq!(escape("<img src=x onerror='1'>\u{202e}&\n"), "&lt;img src=x onerror=&#39;1&#39;&gt;&amp; ");
+        assert_eq!(
+            escape("<img src=x onerror='1'>\u{202e}&\n"),
+            "&lt;img src=x onerror=&#39;1&#39;&gt;&amp; "
+        );
     }
 }

@@ -5,9 +5,9 @@ use std::io::Write;
 use chrono::SecondsFormat;
 use serde_json::{Value, json};
 
+use super::super::Made;
 use super::super::error::Result;
 use super::super::table::{Cell, Column};
-use super::super::Made;
 use super::rows;
 
 pub(super) fn write(made: &Made, out: &mut impl Write, stop: &dyn Fn() -> bool) -> Result<()> {
@@ -22,7 +22,11 @@ pub(super) fn write(made: &Made, out: &mut impl Write, stop: &dyn Fn() -> bool) 
         "from": range.from, "to": range.to, "zone": range.zone.name(), "start": instant(range.start),
         "end": instant(range.end), "by": parameters.by.map(|by| by.as_str()),
     });
-    write!(out, "{{\n\"meta\": {about},\n\"parameters\": {asked},\n\"columns\": {},\n\"rows\": [", columns(&table.columns))?;
+    write!(
+        out,
+        "{{\n\"meta\": {about},\n\"parameters\": {asked},\n\"columns\": {},\n\"rows\": [",
+        columns(&table.columns)
+    )?;
     for (at, row) in rows(made, stop)?.enumerate() {
         out.write_all(if at == 0 { b"\n" } else { b",\n" })?;
         object(out, &table.columns, &row?, meta.decimals)?;
@@ -32,7 +36,12 @@ pub(super) fn write(made: &Made, out: &mut impl Write, stop: &dyn Fn() -> bool) 
     let facts: serde_json::Map<String, Value> = summary
         .facts
         .iter()
-        .map(|fact| (fact.name.to_owned(), value(&fact.cell, &Column::new(fact.name, fact.title, fact.kind), meta.decimals)))
+        .map(|fact| {
+            (
+                fact.name.to_owned(),
+                value(&fact.cell, &Column::new(fact.name, fact.title, fact.kind), meta.decimals),
+            )
+        })
         .collect();
     write!(out, ",\n\"summary\": {},\n\"sections\": {{", Value::Object(facts))?;
     for (at, section) in summary.sections.iter().enumerate() {
@@ -48,9 +57,8 @@ pub(super) fn write(made: &Made, out: &mut impl Write, stop: &dyn Fn() -> bool) 
 }
 
 fn columns(columns: &[Column]) -> Value {
-    let column = |column: &Column| {
-        json!({ "name": column.name, "title": column.title, "kind": column.kind.as_str() })
-    };
+    let column =
+        |column: &Column| json!({ "name": column.name, "title": column.title, "kind": column.kind.as_str() });
     columns.iter().map(column).collect()
 }
 

@@ -14,10 +14,10 @@ use std::path::Path;
 
 use rust_decimal::Decimal;
 
+use super::Made;
 use super::error::{ReportError, Result};
 use super::request::FileFormat;
 use super::table::Cell;
-use super::Made;
 
 /// Rows between two looks at whether to stop.
 const LOOK_EVERY: usize = 1000;
@@ -70,7 +70,8 @@ mod tests {
 
     #[test]
     fn formulas_are_told_from_words_and_numbers() {
-        for text in ["=1+1", "+49 30 123", "@SUM(A1)", "\t=1", "\r=1", "-1+cmd|' /C calc'!A0", "--1", "－1"] {
+        for text in ["=1+1", "+49 30 123", "@SUM(A1)", "\t=1", "\r=1", "-1+cmd|' /C calc'!A0", "--1", "－1"]
+        {
             assert!(is_formula(text), "{text:?}");
         }
         for text in ["", "-1", "-0.50", "Bolt", "1-2", "a=b"] {

@@ -4,7 +4,9 @@ use std::path::Path;
 
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
-use rust_xlsxwriter::{DocProperties, ExcelDateTime, Format, FormatAlign, FormatBorder, Workbook, Worksheet, XlsxError};
+use rust_xlsxwriter::{
+    DocProperties, ExcelDateTime, Format, FormatAlign, FormatBorder, Workbook, Worksheet, XlsxError,
+};
 
 use super::super::Made;
 use super::super::error::{ReportError, Result};
@@ -73,14 +75,17 @@ impl Formats {
 
 pub(super) fn write(made: &Made, path: &Path, stop: &dyn Fn() -> bool) -> Result<()> {
     if made.table.rows > MOST_ROWS {
-        let why = format!("the report has {} rows and a sheet holds {MOST_ROWS}; ask for csv", made.table.rows);
+        let why =
+            format!("the report has {} rows and a sheet holds {MOST_ROWS}; ask for csv", made.table.rows);
         return Err(ReportError::refused("too_many_rows", why));
     }
     let mut workbook = Workbook::new();
     if let Some(folder) = path.parent() {
         workbook.set_tempdir(folder)?;
     }
-    workbook.set_properties(&DocProperties::new().set_title(format!("{} report", made.meta.parameters.report.as_str())));
+    workbook.set_properties(
+        &DocProperties::new().set_title(format!("{} report", made.meta.parameters.report.as_str())),
+    );
     let formats = Formats::new(made.meta.decimals);
     table(made, workbook.add_worksheet_with_constant_memory()?, &formats, stop)?;
     beside(made, workbook.add_worksheet_with_constant_memory()?, &formats)?;
@@ -189,7 +194,9 @@ fn put(
     match cell {
         Cell::Empty => sheet.write_blank(line, at, format)?,
         // Marked as words: a workbook knows the mark, and keeps it when it is saved again.
-        Cell::Text(text) if is_formula(text) => sheet.write_string_with_format(line, at, text, &formats.quoted)?,
+        Cell::Text(text) if is_formula(text) => {
+            sheet.write_string_with_format(line, at, text, &formats.quoted)?
+        }
         Cell::Text(text) => sheet.write_string_with_format(line, at, text, format)?,
         Cell::Integer(number) => number_in(sheet, (line, at), Decimal::from(*number), format)?,
         Cell::Number(number) => number_in(sheet, (line, at), *number, format)?,

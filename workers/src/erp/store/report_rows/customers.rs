@@ -36,7 +36,12 @@ pub async fn customers(conn: &mut Conn<'_>, tenant: i64, after: i64, limit: i64)
     .fetch_all(conn)
     .await?;
     let read = |row: &Row| {
-        Ok(Buyer { id: row.get("id")?, code: row.get("code")?, name: row.get("name")?, country: row.get("country")? })
+        Ok(Buyer {
+            id: row.get("id")?,
+            code: row.get("code")?,
+            name: row.get("name")?,
+            country: row.get("country")?,
+        })
     };
     rows.iter().map(read).collect()
 }

@@ -137,7 +137,10 @@ pub async fn products(conn: &mut Conn<'_>, tenant: i64, ids: &[i64]) -> Result<H
 
 /// The codes of all locations.
 pub async fn locations(conn: &mut Conn<'_>, tenant: i64) -> Result<HashMap<i64, String>> {
-    let rows = query(sql!("select id, code from locations where tenant_id = $1")).bind(tenant).fetch_all(conn).await?;
+    let rows = query(sql!("select id, code from locations where tenant_id = $1"))
+        .bind(tenant)
+        .fetch_all(conn)
+        .await?;
     rows.iter().map(|row| Ok((row.get("id")?, row.get("code")?))).collect()
 }
 
@@ -147,11 +150,12 @@ pub async fn batches(
     tenant: i64,
     products: &[i64],
 ) -> Result<HashMap<i64, (String, Option<NaiveDate>)>> {
-    let rows = query(sql!("select id, lot, expires_on from batches where tenant_id = $1 and product_id {in:$2}"))
-        .bind(tenant)
-        .bind(products.to_vec())
-        .fetch_all(conn)
-        .await?;
+    let rows =
+        query(sql!("select id, lot, expires_on from batches where tenant_id = $1 and product_id {in:$2}"))
+            .bind(tenant)
+            .bind(products.to_vec())
+            .fetch_all(conn)
+            .await?;
     rows.iter().map(|row| Ok((row.get("id")?, (row.get("lot")?, row.get("expires_on")?)))).collect()
 }
 
