@@ -63,6 +63,8 @@ const PRESETS: &[Preset] = &[
         columns: &[
             ("email", "Email"),
             ("name", "Default Address Company"),
+            ("first_name", "First Name"),
+            ("last_name", "Last Name"),
             ("phone", "Phone"),
             ("street", "Default Address Address1"),
             ("city", "Default Address City"),
