@@ -132,7 +132,7 @@ impl ImportType for Customers {
         )
     }
 
-    fn identity(row: &PartyRow, _: Mode) -> Option<Key> {
+    fn identity(row: &PartyRow, _: Mode, _: Option<&str>) -> Option<Key> {
         row.keys(SECOND).into_iter().next()
     }
 
