@@ -4,6 +4,7 @@
 
 mod alerts;
 mod catalogue;
+mod causes;
 mod delivery;
 mod ledger;
 mod openboxes;

@@ -138,6 +138,11 @@ pub(crate) const VERBS: &[Verb] = &[
         ],
     ),
     does("erp stock reverse", "[movement-id]", &["[movement-id]"]),
+    does(
+        "erp stock lot set",
+        "[tracked-sku] [lot] --expires 2097-03-31",
+        &["[tracked-sku] [lot] --expires none", "{tracked-sku} [lot] --expires none"],
+    ),
     does("erp stock rebuild", "", &[]),
     does("erp stock terms", "--negative allow", &[]),
     does(

@@ -12,11 +12,13 @@ use super::lots::lock;
 use super::reserve::release;
 use super::{MovementKind, NewMovement, Source, record_all};
 use crate::erp::events::{DeliveredLine, OrderFulfilled};
+use crate::erp::store::stock::levels::Level;
 use crate::erp::store::stock::{Pool, levels, movements, reservations};
 use crate::erp::store::{batches, profiles};
 
 /// Records the sale movements of a delivered order and ends its reservations; a line that has its movements is left
-/// alone. A line without a batch is taken from those that expire first, of those that are still good on the day.
+/// alone. A line without a batch is taken from those that expire first, of those that are still good on the day; what other
+/// orders hold back of a batch is taken last.
 pub async fn deliver(tx: &mut Transaction, tenant: &Tenant, event: &OrderFulfilled) -> Result<()> {
     let id = tenant.id().await?;
     let mut products: Vec<i64> = event.lines.iter().map(|line| line.product_id).collect();
@@ -28,8 +30,10 @@ pub async fn deliver(tx: &mut Transaction, tenant: &Tenant, event: &OrderFulfill
     let order = event.order_id.to_string();
     let done: HashSet<i64> =
         movements::of_source(conn, id, "order", &order).await?.iter().map(|done| done.source.line).collect();
-    let lines: Vec<&DeliveredLine> =
+    let mut lines: Vec<&DeliveredLine> =
         event.lines.iter().filter(|line| !done.contains(&line.line_no)).collect();
+    // Who names a batch takes it before the order's other lines help themselves.
+    lines.sort_by_key(|line| line.batch_id.is_none());
     let day = profiles::find(conn, id).await?.day(event.fulfilled_at);
     let mut shelves = Shelves::read(conn, id, &lines).await?;
     let mut sales = Vec::new();
@@ -50,7 +54,27 @@ pub async fn deliver(tx: &mut Transaction, tenant: &Tenant, event: &OrderFulfill
 struct Pile {
     batch: Option<i64>,
     expires_on: Option<NaiveDate>,
-    left: Decimal,
+    /// What nobody holds back.
+    free: Decimal,
+    /// What other orders hold back of this batch: this one's is given back before.
+    held: Decimal,
+}
+
+impl Pile {
+    fn new(batch: Option<i64>, expires_on: Option<NaiveDate>, level: &Level) -> Self {
+        // What is held back without a batch is held back of none.
+        let reserved = if batch.is_some() { level.reserved } else { Decimal::ZERO };
+        let held = reserved.min(level.on_hand).max(Decimal::ZERO);
+        Self { batch, expires_on, free: level.on_hand - held, held }
+    }
+
+    fn free(&mut self) -> &mut Decimal {
+        &mut self.free
+    }
+
+    fn held(&mut self) -> &mut Decimal {
+        &mut self.held
+    }
 }
 
 /// What lies where, and in which batch more than there is would be missing.
@@ -75,7 +99,7 @@ impl Shelves {
         for level in levels.iter().filter(|level| level.on_hand > Decimal::ZERO) {
             let Pool { product_id, location_id, batch_id: batch } = level.pool;
             let expires_on = batch.and_then(|batch| days.get(&batch).copied().flatten());
-            let pile = Pile { batch, expires_on, left: level.on_hand };
+            let pile = Pile::new(batch, expires_on, level);
             shelves.piles.entry((product_id, location_id)).or_default().push(pile);
         }
         shelves.newest = batches::newest_of_tracked(conn, tenant, &products).await?;
@@ -88,13 +112,17 @@ impl Shelves {
         piles.sort_by_key(|pile| order(pile, day));
         let mut taken = Vec::new();
         let mut missing = line.quantity;
-        let wanted = |pile: &&mut Pile| line.batch_id.is_none_or(|batch| pile.batch == Some(batch));
-        for pile in piles.iter_mut().filter(|pile| wanted(pile)) {
-            let part = pile.left.min(missing);
-            if part > Decimal::ZERO {
-                pile.left -= part;
-                missing -= part;
-                taken.push((pile.batch, part));
+        for share in [Pile::free, Pile::held] {
+            for pile in piles.iter_mut() {
+                if line.batch_id.is_some_and(|batch| pile.batch != Some(batch)) {
+                    continue;
+                }
+                let part = (*share(pile)).min(missing);
+                if part > Decimal::ZERO {
+                    *share(pile) -= part;
+                    missing -= part;
+                    add(&mut taken, pile.batch, part);
+                }
             }
         }
         if missing > Decimal::ZERO {
@@ -107,6 +135,14 @@ impl Shelves {
             }
         }
         taken
+    }
+}
+
+/// A batch is one part of a line, however it was put together.
+fn add(taken: &mut Vec<(Option<i64>, Decimal)>, batch: Option<i64>, part: Decimal) {
+    match taken.iter_mut().find(|(other, _)| *other == batch) {
+        Some((_, sum)) => *sum += part,
+        None => taken.push((batch, part)),
     }
 }
 
@@ -128,7 +164,8 @@ mod tests {
         let pile = |batch, expires_on: &str, left: i64| Pile {
             batch: Some(batch),
             expires_on: (!expires_on.is_empty()).then(|| day(expires_on)),
-            left: left.into(),
+            free: left.into(),
+            held: Decimal::ZERO,
         };
         let piles = vec![
             pile(1, "", 10),
@@ -165,6 +202,16 @@ mod tests {
         let mut shelves = shelves();
         assert_eq!(take(&mut shelves, 1, Some(2), 5), [(2, 5)]);
         assert_eq!(take(&mut shelves, 1, Some(9), 2), [(9, 2)]);
+    }
+
+    #[test]
+    fn what_another_order_holds_back_of_a_batch_is_taken_when_nothing_else_is_left() {
+        let mut shelves = shelves();
+        for pile in shelves.piles.get_mut(&(1, 1)).unwrap().iter_mut().filter(|pile| pile.batch == Some(3)) {
+            (pile.free, pile.held) = (1.into(), 3.into());
+        }
+        assert_eq!(take(&mut shelves, 1, None, 5), [(3, 1), (2, 3), (1, 1)]);
+        assert_eq!(take(&mut shelves, 1, None, 19), [(1, 9), (4, 9), (3, 1)]);
     }
 
     #[test]
