@@ -1,11 +1,12 @@
 //! Campaigns: what is told to many, to whom, and how far each is.
 
 use chrono::{DateTime, Utc};
-use fairlane::db::{Conn, Row, Sql, query};
+use fairlane::db::{Conn, Row, query};
 use fairlane::{Error, Result, sql};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
+pub use super::campaign_audience::{AudienceRule, ChannelCount, audience_page, counts};
 use crate::erp::notifications::{Action, Severity};
 
 /// Where a campaign stands.
@@ -62,17 +63,6 @@ impl CampaignStatus {
     pub fn is_over(self) -> bool {
         matches!(self, Self::Cancelled | Self::Done)
     }
-}
-
-/// To whom a campaign is meant.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct AudienceRule {
-    /// Those who may do this.
-    pub permission: Option<String>,
-    /// Those who may do it there, or everywhere.
-    pub location_id: Option<i64>,
-    /// These users alone; with neither it is everybody.
-    pub named_users: Option<Vec<i64>>,
 }
 
 /// A campaign before it has a number.
@@ -391,80 +381,4 @@ pub async fn set_frozen(conn: &mut Conn<'_>, tenant: i64, id: i64) -> Result<()>
     .execute(conn)
     .await?;
     Ok(())
-}
-
-/// The next users of an audience behind `after`, up to `upto`, in the order of their numbers.
-pub async fn audience_page(
-    conn: &mut Conn<'_>,
-    tenant: i64,
-    rule: &AudienceRule,
-    (after, upto): (i64, i64),
-    limit: i64,
-) -> Result<Vec<i64>> {
-    let rows = match (&rule.permission, &rule.named_users) {
-        (Some(permission), _) => {
-            let holders = query(HOLDERS).planned_anew().bind(tenant).bind(after).bind(upto).bind(limit);
-            holders.bind(permission.as_str()).bind(rule.location_id).fetch_all(conn).await?
-        }
-        (None, Some(named)) => {
-            let among = query(AMONG).bind(tenant).bind(after).bind(upto).bind(limit);
-            among.bind(named.clone()).fetch_all(conn).await?
-        }
-        (None, None) => {
-            query(EVERYBODY).bind(tenant).bind(after).bind(upto).bind(limit).fetch_all(conn).await?
-        }
-    };
-    rows.iter().map(|row| row.get("id")).collect()
-}
-
-const EVERYBODY: Sql = sql!(
-    "select u.id from users u where u.tenant_id = $1 and u.active and u.id > $2 and u.id <= $3 order by u.id limit $4"
-);
-const AMONG: Sql = sql!(
-    "select u.id from users u where u.tenant_id = $1 and u.active and u.id > $2 and u.id <= $3 and u.id {in:$5}
-     order by u.id limit $4"
-);
-const HOLDERS: Sql = sql!(
-    "select u.id from users u
-     where u.tenant_id = $1 and u.active and u.id > $2 and u.id <= $3 and exists (
-         select 1 from user_roles ur
-         join role_permissions rp on rp.tenant_id = ur.tenant_id and rp.role_id = ur.role_id
-         where ur.tenant_id = u.tenant_id and ur.user_id = u.id and rp.permission = $5
-           and (ur.location_id is null or ur.location_id = $6))
-     order by u.id limit $4"
-);
-
-/// What became of a campaign by one channel.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ChannelCount {
-    /// The channel.
-    pub channel: String,
-    /// Where deliveries stand.
-    pub status: String,
-    /// Why they stand there, where there is a reason.
-    pub code: Option<String>,
-    /// How many.
-    pub deliveries: i64,
-}
-
-/// What became of a campaign, counted from its deliveries.
-pub async fn counts(conn: &mut Conn<'_>, tenant: i64, campaign: i64) -> Result<Vec<ChannelCount>> {
-    let rows = query(sql!(
-        "select channel, status, code, count(*) as deliveries from notification_deliveries
-         where tenant_id = $1 and notification_key = $2
-         group by channel, status, code order by channel, status, code"
-    ))
-    .bind(tenant)
-    .bind(message_key(campaign))
-    .fetch_all(conn)
-    .await?;
-    let read = |row: &Row| {
-        Ok(ChannelCount {
-            channel: row.get("channel")?,
-            status: row.get("status")?,
-            code: row.get("code")?,
-            deliveries: row.get("deliveries")?,
-        })
-    };
-    rows.iter().map(read).collect()
 }

@@ -42,6 +42,7 @@ pub mod alerts;
 pub mod attempts;
 pub mod batches;
 pub mod bulk_deliveries;
+mod campaign_audience;
 pub mod campaign_chunks;
 pub mod campaigns;
 pub mod channel_rates;
