@@ -6,6 +6,7 @@ use fairlane::{Error, Result, sql};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
+use super::people;
 use crate::erp::notifications::{Action, Severity};
 
 /// Where a campaign stands.
@@ -403,8 +404,12 @@ pub async fn audience_page(
 ) -> Result<Vec<i64>> {
     let rows = match (&rule.permission, &rule.named_users) {
         (Some(permission), _) => {
+            let places = match rule.location_id {
+                Some(location) => people::same_site(conn, tenant, permission, location).await?,
+                None => Vec::new(),
+            };
             let holders = query(HOLDERS).planned_anew().bind(tenant).bind(after).bind(upto).bind(limit);
-            holders.bind(permission.as_str()).bind(rule.location_id).fetch_all(conn).await?
+            holders.bind(permission.as_str()).bind(places).fetch_all(conn).await?
         }
         (None, Some(named)) => {
             let among = query(AMONG).bind(tenant).bind(after).bind(upto).bind(limit);
@@ -430,7 +435,7 @@ const HOLDERS: Sql = sql!(
          select 1 from user_roles ur
          join role_permissions rp on rp.tenant_id = ur.tenant_id and rp.role_id = ur.role_id
          where ur.tenant_id = u.tenant_id and ur.user_id = u.id and rp.permission = $5
-           and (ur.location_id is null or ur.location_id = $6))
+           and (ur.location_id is null or ur.location_id {in:$6}))
      order by u.id limit $4"
 );
 
