@@ -3,8 +3,10 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod alerts;
+mod bins;
 mod catalogue;
 mod delivery;
+mod status;
 mod ledger;
 mod openboxes;
 #[path = "../support/mod.rs"]
