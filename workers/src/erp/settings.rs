@@ -101,13 +101,6 @@ pub const SETTINGS: &[Setting] = &[
         "For how many days an import can be undone; 0 keeps nothing of what was there before.",
     ),
     Setting::new(
-        "sync.key",
-        Kind::Secret,
-        "",
-        "Seals the secrets of connections to other systems: 32 bytes in base64 (openssl rand -base64 32), better in \
-         FAIRLANE_SYNC_KEY or the file FAIRLANE_SYNC_KEY_FILE names; the same for all processes.",
-    ),
-    Setting::new(
         "sync.breaker_failures",
         Kind::Integer { min: 1, max: 1000 },
         "5",

@@ -94,3 +94,20 @@ backend_test!(migrations: lines;
         assert_eq!(site.count(left).await, 0);
     }
 );
+
+backend_test!(migrations: lines;
+    async fn the_bench_tells_a_campaign_and_leaves_nothing_behind(t: TestDb) {
+        let site = Site::new(t).await;
+        let database = site.t.observer_url();
+        let args = ["bench", "campaign", "--users", "200", "--failing", "2", "-d", &database, "-o", "json"];
+        let output =
+            site.fairlane(&args).env("FAIRLANE_DATABASE_ALLOW_BYPASS_RLS", "true").output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let measured: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!((&measured["deliveries"], &measured["refused"]), (&400.into(), &4.into()), "{measured}");
+        assert!(measured["mails_per_second"].as_f64().unwrap() > 0.0);
+        let left = "select (select count(*) from users) + (select count(*) from notification_campaigns)
+            + (select count(*) from fairlane_tenants where slug like 'bench-%') as n";
+        assert_eq!(site.count(left).await, 0);
+    }
+);

@@ -10,6 +10,7 @@ use fairlane_workers::erp::jobs::process_bulk_import::options::{Duplicates, Impo
 use fairlane_workers::erp::jobs::process_bulk_import::products::Products;
 use fairlane_workers::erp::jobs::process_bulk_import::submit::{Submission, submit};
 use fairlane_workers::erp::jobs::process_bulk_import::tabular::Header;
+use fairlane_workers::erp::jobs::process_bulk_import::tabular::number::DecimalMark;
 use fairlane_workers::erp::jobs::process_bulk_import::vendors::Vendors;
 
 use crate::import_support::{Shop, lines, plain, summary};
@@ -72,6 +73,75 @@ backend_test!(migrations: lines;
     }
 );
 
+backend_test!(migrations: lines;
+    async fn a_shops_private_persons_have_their_own_names_and_companies_theirs(t: TestDb) {
+        let shop = Shop::new(&t);
+        let text = "First Name,Last Name,Email,Accepts Email Marketing,Default Address Company,Default Address City\n\
+            Ada,Lovelace,ada@x.example,yes,,London\nBob,,bob@x.example,no,,\nEve,Smith,eve@x.example,no,Eve Ltd,\n";
+        let log = shop.text_as::<Customers>(text, Mode::Upsert).await;
+        assert_eq!(summary(&log), "completed total 3 created 3 updated 0 unchanged 0 skipped 0 failed 0 blank 0");
+        let names = sql!("select name as t from customers order by id");
+        assert_eq!(shop.texts(names).await, ["Ada Lovelace", "Bob", "Eve Ltd"]);
+    }
+);
+
+/// A workbook with the columns sku, name and price: in the first row the price is a number, in the second a text.
+fn book_of_two(path: &std::path::Path, number: &str, text: &str) {
+    let main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main";
+    let office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships";
+    let package = "http://schemas.openxmlformats.org/package/2006";
+    let word = |text: &str| format!("<c t=\"inlineStr\"><is><t>{text}</t></is></c>");
+    let row = |cells: [String; 3]| format!("<row>{}</row>", cells.concat());
+    let rows = [
+        row([word("sku"), word("name"), word("price")]),
+        row([word("A"), word("Bolt"), format!("<c><v>{number}</v></c>")]),
+        row([word("B"), word("Nut"), word(text)]),
+    ];
+    let relation = |kind: &str, target: &str| {
+        format!("<Relationships xmlns=\"{package}/relationships\"><Relationship Id=\"r1\" Type=\"{office}/{kind}\" Target=\"{target}\"/></Relationships>")
+    };
+    let parts = [
+        ("[Content_Types].xml", format!("<Types xmlns=\"{package}/content-types\"/>")),
+        ("_rels/.rels", relation("officeDocument", "xl/workbook.xml")),
+        (
+            "xl/workbook.xml",
+            format!("<workbook xmlns=\"{main}\" xmlns:r=\"{office}\"><sheets><sheet name=\"S\" sheetId=\"1\" r:id=\"r1\"/></sheets></workbook>"),
+        ),
+        ("xl/_rels/workbook.xml.rels", relation("worksheet", "worksheets/sheet1.xml")),
+        (
+            "xl/worksheets/sheet1.xml",
+            format!("<worksheet xmlns=\"{main}\"><sheetData>{}</sheetData></worksheet>", rows.concat()),
+        ),
+    ];
+    let mut zip = zip::ZipWriter::new(std::fs::File::create(path).unwrap());
+    for (name, text) in parts {
+        zip.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
+        std::io::Write::write_all(&mut zip, text.as_bytes()).unwrap();
+    }
+    zip.finish().unwrap();
+}
+
+backend_test!(migrations: lines;
+    async fn a_workbooks_number_has_a_point_whatever_the_texts_beside_it_have(t: TestDb) {
+        let shop = Shop::new(&t);
+        let path = shop.folder.path().join("prices.xlsx");
+        book_of_two(&path, "1.234", "12,5");
+        let log = shop.import(&plain(&path)).await;
+        assert_eq!(log.counts.failed, 0);
+        assert_eq!(shop.products().await, ["A|Bolt|1.234|1", "B|Nut|12.5|1"]);
+        // What a person states is for what people wrote.
+        book_of_two(&path, "2.345", "1,250");
+        let options = ImportOptions { decimal_mark: Some(DecimalMark::Comma), ..ImportOptions::default() };
+        shop.import(&Submission { options, ..plain(&path) }).await;
+        assert_eq!(shop.products().await, ["A|Bolt|2.345|2", "B|Nut|1.25|2"]);
+        // A number says nothing of how people write theirs.
+        book_of_two(&path, "3.5", "1,250");
+        let log = shop.import(&plain(&path)).await;
+        assert_eq!(shop.codes(log.id).await, [(2, "ambiguous_number".to_owned())]);
+        assert_eq!(shop.products().await, ["A|Bolt|3.5|3", "B|Nut|1.25|2"]);
+    }
+);
+
 /// What every test of stock begins with.
 async fn stocked<'t>(t: &'t fairlane::testing::TestDb) -> Shop<'t> {
     let shop = Shop::new(t).chunks_of(2);
@@ -116,6 +186,20 @@ backend_test!(migrations: lines;
         assert_eq!(shop.count(WRONG_LEVELS).await, 0);
         let told = "select count(*) as n from fairlane_events where name = 'inventory.stock_movement.recorded'";
         assert_eq!(shop.count(told).await, shop.count("select count(*) as n from stock_movements").await);
+    }
+);
+
+backend_test!(migrations: lines;
+    async fn a_row_without_location_and_one_at_the_first_are_one_place(t: TestDb) {
+        let shop = stocked(&t).await;
+        let path = shop.file("count.csv", "sku,location,quantity\nA,,5\nA,SHOP,1\nA,MAIN,7\n");
+        for location in [None, Some("MAIN".to_owned())] {
+            let options = ImportOptions { duplicates: Duplicates::Error, location, ..ImportOptions::default() };
+            let submission = Submission { mode: Mode::Count, options, again: true, ..plain(&path) };
+            let log = shop.import_as::<Inventory>(&submission).await;
+            assert_eq!(shop.codes(log.id).await, [(3, "duplicate_key".to_owned())]);
+        }
+        assert_eq!(shop.texts(LEVELS).await, ["A@MAIN=5", "A@SHOP=1"]);
     }
 );
 

@@ -3,6 +3,7 @@
 use fairlane::db::{Dialect, Sql};
 use fairlane::testing::TestDb;
 use fairlane::{backend_test, sql};
+use fairlane_workers::erp::jobs::RecomputeCustomerStatistics;
 use fairlane_workers::erp::jobs::process_bulk_import::customers::Customers;
 use fairlane_workers::erp::jobs::process_bulk_import::import_type::RecordType;
 use fairlane_workers::erp::jobs::process_bulk_import::inventory::Inventory;
@@ -105,10 +106,44 @@ backend_test!(migrations: lines;
         let before = shop.texts(PRODUCTS).await;
         let log = shop.import_text("sku,barcode,name\nA,9,One\nB,1,Two\nC,2,Three\n", Mode::Upsert).await;
         assert_eq!(log.counts.failed, 0);
+        let now = shop.texts(PRODUCTS).await;
+        let trial = undo::try_out::<Products>(&shop.acme, &shop.settings, &log).await.unwrap();
+        assert_eq!((trial.restored, trial.conflicts), (3, 0), "the trial finds no more than the undoing");
+        assert_eq!(shop.texts(PRODUCTS).await, now, "a trial stores nothing");
         let log = shop.undo(&log).await;
         assert_eq!(shop.conflicts(log.id).await, [""; 0]);
         assert_eq!(log.undo.map(|undo| (undo.undone, undo.conflicts)), Some((3, 0)));
         assert_eq!(shop.texts(PRODUCTS).await, before);
+    }
+);
+
+backend_test!(migrations: lines;
+    async fn a_key_that_another_record_has_by_now_is_told_in_words_for_people(t: TestDb) {
+        let shop = Shop::new(&t);
+        shop.import_text("sku,barcode,name\nA,1,One\n", Mode::Upsert).await;
+        let log = shop.import_text("sku,barcode,name\nA,9,One\n", Mode::Upsert).await;
+        shop.import_text("sku,barcode,name\nB,1,Two\n", Mode::Upsert).await;
+        let trial = undo::try_out::<Products>(&shop.acme, &shop.settings, &log).await.unwrap();
+        assert_eq!((trial.restored, trial.conflicts), (0, 1));
+        let told = trial.first_conflicts[0].message.as_deref();
+        assert_eq!(told, Some("its barcode belongs to another record by now"));
+        let log = shop.undo(&log).await;
+        assert_eq!(shop.conflicts(log.id).await, ["A refused"]);
+    }
+);
+
+backend_test!(migrations: lines;
+    async fn statistics_of_a_customer_that_is_gone_are_no_failed_job(t: TestDb) {
+        let shop = Shop::new(&t);
+        let log = shop.text_as::<Customers>("code,name\nC-2,Bob\n", Mode::Upsert).await;
+        let gone = shop.count("select max(id) as n from customers").await;
+        shop.undo(&log).await;
+        assert_eq!(shop.count("select count(*) as n from customers").await, 0);
+        let job = RecomputeCustomerStatistics { customer_id: gone };
+        shop.acme.dispatch(job).queue("low").await.unwrap();
+        shop.work().await;
+        assert_eq!(shop.count("select count(*) as n from fairlane_jobs where queue = 'low'").await, 0);
+        assert_eq!(shop.count("select count(*) as n from fairlane_failed_jobs").await, 0);
     }
 );
 

@@ -65,7 +65,7 @@ backend_test!(migrations: lines;
 async fn words_are_set_from_files_and_shown_and_reset() {
     let site = Site::new(fairlane::testing::TestDb::sqlite(lines).await.unwrap()).await;
     let template = |args: &[&str]| site.run(&[&["erp", "template"], args, &["-t", "acme"]].concat());
-    assert_eq!(template(&["list", "-o", "id"]).lines().count(), 14);
+    assert_eq!(template(&["list", "-o", "id"]).lines().count(), 15);
     std::fs::write(site.folder.path().join("text.txt"), "Pay {{ invoice.total }}\n").unwrap();
     let said = template(&["set", "invoice", "--subject", "Bill {{ invoice.number }}", "--text", "text.txt"]);
     assert!(said.contains("Bill INV-2026-00001"), "{said}");

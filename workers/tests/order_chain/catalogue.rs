@@ -4,10 +4,13 @@ use fairlane::backend_test;
 use fairlane::{Error, Result};
 use fairlane_workers::erp::events::{Change, ProductCreated, ProductDeleted, ProductUpdated};
 use fairlane_workers::erp::services::locations;
+use fairlane_workers::erp::services::purchase_orders::{self, NewOrder, NewPurchaseLine};
+use fairlane_workers::erp::services::vendors::{self, NewVendor};
+use fairlane_workers::erp::store::orders;
 use fairlane_workers::erp::services::products::{self, CatalogueProduct, ProductChange};
 use fairlane_workers::erp::services::stock::{self, NamedLot};
 
-use super::support::shop::{count, lines};
+use super::support::shop::{approve, count, lines};
 use super::warehouse::{Warehouse, at, dec, warehouse};
 use super::work::stored;
 
@@ -134,5 +137,28 @@ backend_test!(migrations: lines;
         let error = here.record(receipt).await.unwrap_err().to_string();
         assert!(error.contains("the location is not active"), "{error}");
         assert!(here.record(here.moving(stock::MovementKind::Sale, tiles, "5")).await.is_ok());
+    }
+);
+
+backend_test!(migrations: lines;
+    async fn a_product_without_a_sku_is_sold_and_bought_by_the_code_that_lists_show(t: TestDb) {
+        let here = warehouse(&t).await;
+        let code = "zipped-jacket|Default Title||";
+        let jacket = here.product("GONE", &[("handle_key", "'zipped-jacket|Default Title||'")]).await;
+        t.execute("update products set sku = null where sku = 'GONE'").await;
+        let order = here.order(&[(code, "2")]).await;
+        approve(&here.tenant, order.id).await.unwrap();
+        let mut tx = here.tenant.begin().await.unwrap();
+        let lines = orders::lines(&mut tx.conn(), here.id, order.id).await.unwrap();
+        assert_eq!((lines[0].product_id, lines[0].sku.as_deref()), (Some(jacket), Some(code)));
+        vendors::create(&mut tx, &here.tenant, NewVendor { code: "V-1".into(), name: "Vera".into(), ..NewVendor::default() })
+            .await
+            .unwrap();
+        let line = NewPurchaseLine { sku: code.into(), quantity: dec("4"), unit_cost: dec("2") };
+        let new = NewOrder { vendor: "V-1".into(), lines: vec![line], ..NewOrder::default() };
+        let bought = purchase_orders::create(&mut tx, &here.tenant, new).await.unwrap();
+        assert_eq!(bought.total, dec("8"));
+        tx.commit().await.unwrap();
+        assert_eq!(here.level(jacket, here.main).await, (dec("0"), dec("2")));
     }
 );

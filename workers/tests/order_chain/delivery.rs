@@ -135,6 +135,32 @@ backend_test!(migrations: lines;
 );
 
 backend_test!(migrations: lines;
+    async fn a_batch_held_back_for_one_order_is_not_given_to_another(t: TestDb) {
+        let here = warehouse(&t).await;
+        let paint = here.product("P-1", &[("track_batches", "true")]).await;
+        here.receive_lots(paint, &[("L1", "2097-01-31", "5"), ("L2", "2098-01-31", "5")]).await;
+        let (held, other) = (here.order(&[("P-1", "5")]).await, here.order(&[("P-1", "5")]).await);
+        let mut tx = here.tenant.begin().await.unwrap();
+        terms::save(&mut tx.conn(), here.id, Terms { negative: Negative::Forbid, ..Terms::default() }).await.unwrap();
+        orders::place(&mut tx, &here.tenant, held.id, 1, "MAIN", Some("L1")).await.unwrap();
+        tx.commit().await.unwrap();
+        for order in [held.id, other.id] {
+            approve(&here.tenant, order).await.unwrap();
+        }
+        here.fulfil(other.id).await.unwrap();
+        work(&t).await;
+        let left = "select count(*) as n from stock_levels l join batches b on b.id = l.batch_id
+            where b.lot = 'L1' and cast(l.on_hand as integer) = 5 and cast(l.reserved as integer) = 5";
+        assert_eq!(count(&t, left).await, 1);
+        here.fulfil(held.id).await.unwrap();
+        work(&t).await;
+        assert_eq!(count(&t, "select count(*) as n from fairlane_failed_jobs").await, 0);
+        assert_eq!(here.level(paint, here.main).await, (dec("0"), dec("0")));
+        assert_ledger_is_right(&t).await;
+    }
+);
+
+backend_test!(migrations: lines;
     async fn where_stock_must_not_fall_below_nothing_orders_and_deliveries_are_refused(t: TestDb) {
         let here = warehouse(&t).await;
         let tiles = here.product("T-1", &[]).await;

@@ -5,6 +5,7 @@
 mod alerts;
 mod bins;
 mod catalogue;
+mod causes;
 mod delivery;
 mod status;
 mod ledger;

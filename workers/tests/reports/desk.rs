@@ -111,6 +111,24 @@ impl Desk {
 
     /// Runs a worker of the queues until nothing is due.
     pub(crate) async fn work(&self, queues: &[&str]) {
+        let tenant = self.acme.id().await.unwrap();
+        let names: Vec<String> = queues.iter().map(|queue| (*queue).to_owned()).collect();
+        for _ in 0..200 {
+            self.work_once(queues).await;
+            let mut tx = self.acme.begin().await.unwrap();
+            let left =
+                query(sql!("select count(*) as n from fairlane_jobs where tenant_id = $1 and queue {in:$2}"))
+                    .bind(tenant)
+                    .bind(names.as_slice());
+            let left: i64 = left.fetch_one(&mut tx.conn()).await.unwrap().get("n").unwrap();
+            if left == 0 {
+                return;
+            }
+        }
+        panic!("there are always jobs left");
+    }
+
+    async fn work_once(&self, queues: &[&str]) {
         let options = WorkerOptions {
             queues: queues.iter().map(|queue| (*queue).to_owned()).collect(),
             stop_when_empty: true,

@@ -7,6 +7,7 @@ use fairlane::db::{Sql, query};
 use fairlane::testing::TestDb;
 use fairlane::worker::{Worker, WorkerOptions};
 use fairlane::{Backoff, Tenant, sql};
+use fairlane_workers::erp::outbound::seal::Sealer;
 use fairlane_workers::erp::store::sync::logs::{self, SyncLog};
 use fairlane_workers::erp::sync::addresses::Lookup;
 use fairlane_workers::erp::sync::connection::{
@@ -53,7 +54,7 @@ pub(crate) struct Desk<'t> {
 impl<'t> Desk<'t> {
     pub(crate) async fn new(t: &'t TestDb) -> Self {
         t.fairlane.clone().with(&registry()).announce().await.unwrap();
-        let vault = Vault::new(&SecretString::from(KEY.to_owned())).unwrap();
+        let vault = Vault::new(Sealer::new(&SecretString::from(KEY.to_owned())).unwrap());
         let runtime = SyncRuntime { vault, ..SyncRuntime::fake() };
         t.execute(
             "insert into locations (tenant_id, code, name) select id, 'MAIN', 'Main' from fairlane_tenants

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
+use fairlane_workers::erp::outbound::retry_after;
 use fairlane_workers::erp::sync::pages::link;
-use fairlane_workers::erp::sync::retry_after;
 use serde_json::Value;
 
 fn facts(name: &str) -> Option<Vec<Value>> {

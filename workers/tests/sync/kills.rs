@@ -11,8 +11,11 @@ use crate::support::processes::{Site, Worker, campaign, seeded};
 const LIVE: &str = "select count(*) as n from fairlane_jobs where kind = 'erp.sync_external_data'";
 
 fn run(site: &Site, args: &str) -> String {
-    let output =
-        site.fairlane(&args.split(' ').collect::<Vec<_>>()).env("FAIRLANE_SYNC_KEY", KEY).output().unwrap();
+    let output = site
+        .fairlane(&args.split(' ').collect::<Vec<_>>())
+        .env("FAIRLANE_OUTBOUND_SECRET_KEY", KEY)
+        .output()
+        .unwrap();
     assert!(output.status.success(), "{args}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).into_owned()
 }

@@ -50,7 +50,7 @@ backend_test!(migrations: lines;
         let mut said = String::new();
         let mut fairlane = |args: &str, input: Option<&str>| {
             let mut command = site.fairlane(&args.split(' ').collect::<Vec<_>>());
-            command.env("FAIRLANE_SYNC_KEY", KEY).env("FAIRLANE_LOG", "trace").stdin(Stdio::piped())
+            command.env("FAIRLANE_OUTBOUND_SECRET_KEY", KEY).env("FAIRLANE_LOG", "trace").stdin(Stdio::piped())
                 .stdout(Stdio::piped()).stderr(Stdio::piped());
             let mut child = command.spawn().unwrap();
             if let Some(input) = input {

@@ -42,7 +42,7 @@ backend_test!(migrations: lines;
         }
         // Not only one after the other, as the queue lets them in: together.
         t.execute("update fairlane_jobs set concurrency_key = null").await;
-        desk.beside(desk.work()).await;
+        Box::pin(desk.beside(desk.work())).await;
         assert_eq!(shop.hits_of("/token"), 1);
         assert_eq!(desk.products().await, shop.products());
         assert_eq!(desk.count("select count(*) as n from sync_logs where status = 'completed'").await, 3);

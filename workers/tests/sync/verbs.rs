@@ -9,8 +9,11 @@ use crate::support::processes::Site;
 
 /// Exit code, output and errors.
 fn fairlane(site: &Site, args: &str) -> (i32, String, String) {
-    let output =
-        site.fairlane(&args.split(' ').collect::<Vec<_>>()).env("FAIRLANE_SYNC_KEY", KEY).output().unwrap();
+    let output = site
+        .fairlane(&args.split(' ').collect::<Vec<_>>())
+        .env("FAIRLANE_OUTBOUND_SECRET_KEY", KEY)
+        .output()
+        .unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
 }
@@ -67,7 +70,7 @@ backend_test!(migrations: lines;
         let without_key: Vec<&str> = add.split(' ').chain(["--url", "https://shop.example", "--secret-file", "secret"]).collect();
         let output = site.fairlane(&without_key).output().unwrap();
         let err = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.code() == Some(4) && err.contains("FAIRLANE_SYNC_KEY"), "{err}");
+        assert!(output.status.code() == Some(4) && err.contains("FAIRLANE_OUTBOUND_SECRET_KEY"), "{err}");
         assert_eq!(site.count("select count(*) as n from sync_connections").await, 0, "nothing is half added");
         assert_eq!(fairlane(&site, &format!("{add} --url https://shop.example --secret-file secret")).0, 0);
         let (code, _, err) = fairlane(&site, "erp sync connection set shop --url https://evil.example -t acme");

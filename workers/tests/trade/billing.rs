@@ -120,6 +120,9 @@ backend_test!(migrations: lines;
         assert_eq!(error.to_string(), "active user \"4711\" does not exist");
         let late = payments::NewPayment { received_at: Some(chrono::Utc::now() + chrono::Duration::days(400)), ..payment(&invoice.number, "B-1", "1") };
         assert!(payments::receive(&mut tx, &acme, late).await.unwrap_err().to_string().contains("in the future"));
+        let early = payments::NewPayment { received_at: "0001-01-01T00:00:00Z".parse().ok(), ..payment(&invoice.number, "B-1", "1") };
+        let error = payments::receive(&mut tx, &acme, early).await.unwrap_err();
+        assert_eq!(error.to_string(), "the time 0001-01-01T00:00:00Z of the payment is not acceptable: it is before the year 2000; check the date");
         tx.rollback().await.unwrap();
         assert_eq!(count(&t, "select count(*) as n from payments").await, 0);
     }

@@ -2,11 +2,12 @@
 
 use fairlane::backend_test;
 use fairlane::testing::TestDb;
+use fairlane_workers::erp::notifications::{AnnouncementNotification, notify};
 use sqlx::{AssertSqlSafe, Column, Row};
 
 use crate::shop::billed;
 use crate::support::processes::Site;
-use crate::support::shop::{lines, shop};
+use crate::support::shop::{count, lines, shop};
 
 /// As the seed writes them; `?` is the tenant.
 const QUERIES: [&str; 4] = [
@@ -29,17 +30,14 @@ async fn fill(t: &TestDb) {
     let hold =
         if t.db.dialect() == fairlane::db::Dialect::Sqlite { "1000000" } else { "interval '1 second'" };
     t.execute("insert into users (tenant_id, name) select id, 'Ana' from fairlane_tenants").await;
-    for (id, read) in [
-        ("0190a000-0000-7000-8000-000000000001", "null"),
-        ("0190a000-0000-7000-8000-000000000002", "null"),
-        ("0190a000-0000-7000-8000-000000000003", "created"),
-    ] {
-        let read = if read == "null" { "null" } else { "(select max(created_at) from users)" };
-        run(t, format!(
-            "insert into notifications (id, tenant_id, type, notifiable_type, notifiable_id, data, dedupe_key, read_at)
-             select '{id}', tenant_id, 'AlertNotification', 'user', id, '{{}}', '{id}', {read} from users"
-        )).await;
+    let ana = count(t, "select max(id) as n from users").await;
+    for key in ["told:1", "told:2", "told:3"] {
+        let hello = AnnouncementNotification { title: "Hello".into(), message: "There".into(), action: None };
+        let mut tx = acme.begin().await.unwrap();
+        notify(&mut tx, &acme, ana, &hello, key).await.unwrap();
+        tx.commit().await.unwrap();
     }
+    t.execute("update notifications set read_at = created_at where dedupe_key like 'told:3%'").await;
     for (kind, status) in [("products", "completed"), ("products", "completed"), ("customers", "failed")] {
         run(t, format!(
             "insert into import_logs (tenant_id, import_type, file_path, file_name, file_size, sha256, mode, mapping, options, format, status)

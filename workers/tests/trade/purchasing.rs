@@ -130,6 +130,25 @@ backend_test!(migrations: lines;
 );
 
 backend_test!(migrations: lines;
+    async fn goods_arrive_on_a_day_that_can_be_and_on_no_other(t: TestDb) {
+        let acme = buyer(&t).await;
+        let order = approved(&acme).await;
+        let arrive = async |received_at| {
+            let lines = vec![arrived(1, "1")];
+            let arrival = Arrival { purchase_order: order.id, lines, received_at: Some(received_at), ..Arrival::default() };
+            let mut tx = acme.begin().await.unwrap();
+            receipts::receive(&mut tx, &acme, arrival).await
+        };
+        let now = chrono::Utc::now();
+        let late = arrive(now + chrono::Duration::days(30)).await.unwrap_err().to_string();
+        assert!(late.contains("of the goods receipt") && late.contains("in the future"), "{late}");
+        let early = arrive("1999-12-31T00:00:00Z".parse().unwrap()).await.unwrap_err().to_string();
+        assert!(early.contains("before the year 2000"), "{early}");
+        assert!(arrive(now - chrono::Duration::days(30)).await.is_ok());
+    }
+);
+
+backend_test!(migrations: lines;
     async fn a_tolerance_lets_so_much_more_arrive_and_no_more(t: TestDb) {
         let acme = buyer(&t).await;
         let order = approved(&acme).await;

@@ -82,6 +82,12 @@ pub(crate) const STOCK_CALLS: &[Call] = &[
         let lot = NamedLot { product_id: own.tracked_id, lot: given.lot.clone(), expires_on: None };
         stock::batches(tx, of, &[lot]).await
     }),
+    call!("stock::set_last_day", "product", Missing, |tx, of, own, given| async {
+        stock::set_last_day(tx, of, given.tracked_id, &given.lot, None).await
+    }),
+    call!("stock::set_last_day", "lot", Missing, |tx, of, own, given| async {
+        stock::set_last_day(tx, of, own.tracked_id, &given.lot, None).await
+    }),
     call!("stock::check_levels", "product", Missing, |tx, of, own, given| async {
         stock::check_levels(tx, of, &BTreeSet::from([(given.product_id, own.location_id)])).await
     }),

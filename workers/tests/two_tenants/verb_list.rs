@@ -140,6 +140,11 @@ pub(crate) const VERBS: &[Verb] = &[
         ],
     ),
     does("erp stock reverse", "[movement-id]", &["[movement-id]"]),
+    does(
+        "erp stock lot set",
+        "[tracked-sku] [lot] --expires 2097-03-31",
+        &["[tracked-sku] [lot] --expires none", "{tracked-sku} [lot] --expires none"],
+    ),
     does("erp stock rebuild", "", &[]),
     does("erp stock terms", "--negative allow", &[]),
     does(
@@ -231,11 +236,7 @@ pub(crate) const VERBS: &[Verb] = &[
     reads("erp template show", "notification", &[]),
     does("erp template set", "notification --subject Hello", &[]),
     does("erp template reset", "notification", &[]),
-    does(
-        "erp report run",
-        "sales --period yesterday --user [email]",
-        &["sales --period yesterday --user [email]"],
-    ),
+    does("erp report run", "sales --period yesterday", &["sales --period yesterday --user [email]"]),
     reads("erp report list", "", &[]),
     reads("erp report show", "[report-id]", &["[report-id]"]),
     // Its own has another link every second.

@@ -266,9 +266,9 @@ impl Model {
         let Some(cost) = entry.unit_cost else {
             let more = to - before;
             return if more < Decimal::ZERO {
-                self.issue(entry, key, -more, None)
+                self.issue(entry, key, -more, None);
             } else {
-                self.receive(entry, key, more)
+                self.receive(entry, key, more);
             };
         };
         let value = self.rounded(cost * to);

@@ -191,32 +191,34 @@ async fn lay(tenant: &Tenant, orders: u64) -> anyhow::Result<()> {
 }
 
 const CUSTOMERS: Sql = Sql {
-    postgres: "insert into customers (tenant_id, code, name) select $1, 'C-' || g, 'Customer ' || g
+    postgres: "insert into customers (tenant_id, code, name, created_at, updated_at)
+        select $1, 'C-' || g, 'Customer ' || g, {now}, {now}
         from generate_series(1, 1000) g",
-    sqlite: "insert into customers (tenant_id, code, name)
+    sqlite: "insert into customers (tenant_id, code, name, created_at, updated_at)
         with recursive g(g) as (select 1 union all select g + 1 from g where g < 1000)
-        select $1, 'C-' || g, 'Customer ' || g from g",
+        select $1, 'C-' || g, 'Customer ' || g, {now}, {now} from g",
 };
 
 const PRODUCTS: Sql = Sql {
-    postgres: "insert into products (tenant_id, sku, name, category) select $1, 'P-' || g, 'Product ' || g, 'Group ' || g % 20
+    postgres: "insert into products (tenant_id, sku, name, category, created_at, updated_at)
+        select $1, 'P-' || g, 'Product ' || g, 'Group ' || g % 20, {now}, {now}
         from generate_series(1, 1000) g",
-    sqlite: "insert into products (tenant_id, sku, name, category)
+    sqlite: "insert into products (tenant_id, sku, name, category, created_at, updated_at)
         with recursive g(g) as (select 1 union all select g + 1 from g where g < 1000)
-        select $1, 'P-' || g, 'Product ' || g, 'Group ' || g % 20 from g",
+        select $1, 'P-' || g, 'Product ' || g, 'Group ' || g % 20, {now}, {now} from g",
 };
 
 const ORDERS: Sql = Sql {
     postgres: "insert into sales_orders (tenant_id, number, customer_id, status, currency, decimals, net, tax, total,
-            ordered_at)
+            ordered_at, created_at, updated_at)
         select $1, 'B-' || g, (select min(id) from customers where tenant_id = $1) + g % 1000, 'approved', 'EUR', 2, 1, 0, 1,
-            timestamptz '2026-01-01 00:00:00Z' + (g * 7919 % 31000000) * interval '1 second'
+            timestamptz '2026-01-01 00:00:00Z' + (g * 7919 % 31000000) * interval '1 second', {now}, {now}
         from generate_series($2::bigint, $3::bigint) g",
     sqlite: "insert into sales_orders (tenant_id, number, customer_id, status, currency, decimals, net, tax, total,
-            ordered_at)
+            ordered_at, created_at, updated_at)
         with recursive g(g) as (select $2 union all select g + 1 from g where g < $3)
         select $1, 'B-' || g, (select min(id) from customers where tenant_id = $1) + g % 1000, 'approved', 'EUR', 2, '1', '0',
-            '1', 1767225600000000 + (g * 7919 % 31000000) * 1000000
+            '1', 1767225600000000 + (g * 7919 % 31000000) * 1000000, {now}, {now}
         from g",
 };
 

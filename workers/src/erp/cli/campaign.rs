@@ -25,7 +25,7 @@ use crate::erp::store::people;
 #[derive(Debug, Subcommand)]
 pub(super) enum Campaign {
     /// Write a campaign; nobody is told before it is sent
-    Create(Create),
+    Create(Box<Create>),
     /// Tell a campaign, now or at a time
     Send {
         /// Its number
@@ -155,7 +155,7 @@ impl Record for Row {
 
 pub(super) async fn run(verb: Campaign, tenant: &Tenant, env: &CommandEnv) -> anyhow::Result<ExitCode> {
     match verb {
-        Campaign::Create(args) => create(args, tenant, env).await?,
+        Campaign::Create(args) => create(*args, tenant, env).await?,
         Campaign::Send { id, at, follow } => return send(id, at, follow, tenant, env).await,
         Campaign::Show { id, follow: stay } => return show(id, stay, tenant, env).await,
         Campaign::List { limit } => {

@@ -1,4 +1,4 @@
-//! `erp stock levels|movements|alerts|move|count|transfer|reverse|rebuild|terms`.
+//! `erp stock levels|movements|alerts|move|count|transfer|reverse|lot|rebuild|terms`.
 
 mod change;
 mod lists;
@@ -82,6 +82,9 @@ pub(super) enum Stock {
         #[command(flatten)]
         why: Why,
     },
+    /// Correct what is known of a lot
+    #[command(subcommand)]
+    Lot(Lot),
     /// Compute the levels anew from the movements and reservations
     Rebuild {
         /// Only look; exit 1 when a level is wrong
@@ -97,6 +100,32 @@ pub(super) enum Stock {
         #[arg(long, value_name = "BOOL")]
         low_at_minimum: Option<bool>,
     },
+}
+
+/// What can be done to a lot.
+#[derive(Debug, Subcommand)]
+pub(super) enum Lot {
+    /// Correct its last day
+    Set {
+        /// The product's code
+        sku: String,
+        /// The number printed on it
+        lot: String,
+        /// Its last day, YYYY-MM-DD, or none
+        #[arg(long, value_name = "DAY|none", value_parser = last_day)]
+        expires: LastDay,
+    },
+}
+
+/// A lot's last day, as somebody names it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LastDay(Option<chrono::NaiveDate>);
+
+fn last_day(text: &str) -> Result<LastDay, String> {
+    if text == "none" {
+        return Ok(LastDay(None));
+    }
+    text.parse().map(|day| LastDay(Some(day))).map_err(|_| "it must be a day like 2027-01-31, or none".into())
 }
 
 /// Which part of the stock.
@@ -158,6 +187,9 @@ pub(super) async fn run(verb: &Stock, tenant: &Tenant, env: &CommandEnv) -> anyh
             change::transfer(way, why, tenant, env).await
         }
         Stock::Reverse { movement, why } => change::reverse(*movement, why, tenant, env).await,
+        Stock::Lot(Lot::Set { sku, lot, expires }) => {
+            change::set_last_day(sku, lot, expires.0, tenant, env).await
+        }
         Stock::Rebuild { check } => rebuild::run(*check, tenant, env).await,
         Stock::Terms { negative, low_at_minimum } => {
             change::terms(*negative, *low_at_minimum, tenant, env).await

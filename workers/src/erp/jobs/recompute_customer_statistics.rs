@@ -1,12 +1,13 @@
 //! Computes one customer's statistics anew.
 
-use fairlane::{Context, Error, Job, JobError, JobResult, Policy};
+use fairlane::{Context, Error, Job, JobResult, Policy};
 use serde::{Deserialize, Serialize};
 
 use crate::erp::Erp;
 use crate::erp::services::statistics;
 
-/// Computes a customer's statistics from the tables; result and completion are one commit.
+/// Computes a customer's statistics from the tables; result and completion are one commit. Of a customer that is gone there
+/// is nothing to compute.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct RecomputeCustomerStatistics {
     /// The customer.
@@ -22,11 +23,8 @@ impl Job for RecomputeCustomerStatistics {
         let mut tx = ctx.begin().await?;
         match statistics::recompute(&mut tx.conn(), ctx.job().tenant_id, self.customer_id).await {
             Ok(_) => ctx.complete_in(tx).await,
-            // A customer that is not there does not come by itself.
-            Err(error @ Error::NotFound { .. }) => {
-                tx.rollback().await?;
-                Err(JobError::discard(&error).code("customer_missing"))
-            }
+            // It was deleted since, by whoever undid its import: with it went everything that could be computed.
+            Err(Error::NotFound { .. }) => ctx.complete_in(tx).await,
             Err(error) => Err(error.into()),
         }
     }

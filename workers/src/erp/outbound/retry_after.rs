@@ -1,37 +1,61 @@
-//! When the other side wants to be asked again.
+//! `Retry-After`: seconds, seconds with decimals (as some shops send them), or an HTTP date.
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDateTime, Utc};
 
-/// Nobody waits longer for being asked to.
-const LONGEST: f64 = 86_400.0;
+/// The longest wait that is believed: whoever asks for more is asked again after this.
+pub const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Reads `Retry-After`: seconds, also with decimals, or a date of HTTP; at most a day.
-pub fn parse(text: &str, now: DateTime<Utc>) -> Option<Duration> {
-    let text = text.trim();
-    if let Ok(seconds) = text.parse::<f64>() {
-        return (seconds.is_finite() && seconds >= 0.0)
-            .then(|| Duration::from_secs_f64(seconds.min(LONGEST)));
+/// How long the header asks to wait from `now` on; `None` when it says nothing that can be read.
+pub fn parse(value: &str, now: DateTime<Utc>) -> Option<Duration> {
+    let value = value.trim();
+    if value.starts_with(|c: char| c.is_ascii_digit()) {
+        let plain = value.chars().all(|c| c.is_ascii_digit() || c == '.');
+        let seconds = value.parse::<f64>().ok().filter(|seconds| plain && seconds.is_finite())?;
+        return Some(Duration::from_secs_f64(seconds.min(LONGEST.as_secs_f64())));
     }
-    let at = DateTime::parse_from_rfc2822(text).ok()?.with_timezone(&Utc);
-    let wait = (at - now).to_std().unwrap_or_default();
-    Some(wait.min(Duration::from_secs_f64(LONGEST)))
+    let wait = http_date(value)?.signed_duration_since(now);
+    Some(wait.to_std().unwrap_or_default().min(LONGEST))
+}
+
+/// A date of HTTP in one of its three forms.
+pub fn http_date(value: &str) -> Option<DateTime<Utc>> {
+    const FORMS: [&str; 3] =
+        ["%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"];
+    FORMS
+        .iter()
+        .find_map(|form| NaiveDateTime::parse_from_str(value.trim(), form).ok())
+        .map(|at| at.and_utc())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn wait(value: &str) -> Option<f64> {
+        parse(value, "2026-02-09T12:00:00Z".parse().unwrap()).map(|wait| wait.as_secs_f64())
+    }
+
     #[test]
-    fn seconds_decimals_and_dates_are_understood_and_nothing_is_longer_than_a_day() {
-        let now: DateTime<Utc> = "2026-11-28T12:00:00Z".parse().unwrap();
-        let wait = |text: &str| parse(text, now).map(|wait| wait.as_secs_f64());
+    fn all_forms_are_read() {
         assert_eq!(wait("120"), Some(120.0));
-        assert_eq!(wait(" 1.5 "), Some(1.5));
-        assert_eq!(wait("Sat, 28 Nov 2026 12:01:00 GMT"), Some(60.0));
-        assert_eq!(wait("Sat, 28 Nov 2026 11:00:00 GMT"), Some(0.0), "that is over");
-        assert_eq!(wait("99999999"), Some(86_400.0));
-        assert_eq!((wait("-1"), wait("soon"), wait("NaN"), wait("inf")), (None, None, None, None));
+        assert_eq!(wait(" 0.5 "), Some(0.5));
+        assert_eq!(wait("Mon, 09 Feb 2026 12:01:00 GMT"), Some(60.0));
+        assert_eq!(wait("Monday, 09-Feb-26 12:01:00 GMT"), Some(60.0));
+        assert_eq!(wait("Mon Feb  9 12:01:00 2026"), Some(60.0));
+    }
+
+    #[test]
+    fn what_is_over_is_no_wait_and_what_is_too_long_is_cut() {
+        assert_eq!(wait("Mon, 09 Feb 2026 11:00:00 GMT"), Some(0.0));
+        assert_eq!(wait("99999999999999999999"), Some(LONGEST.as_secs_f64()));
+    }
+
+    #[test]
+    fn nonsense_is_no_wait() {
+        for nonsense in ["", "-1", "soon", "1e9", "NaN", "inf", "1.2.3", "Mon, 99 Feb 2026 12:01:00 GMT"] {
+            assert_eq!(wait(nonsense), None, "{nonsense}");
+        }
     }
 }

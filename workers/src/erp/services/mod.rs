@@ -29,6 +29,7 @@ pub mod valuation;
 pub mod vendors;
 pub mod webhooks;
 
+use chrono::{DateTime, Datelike, Utc};
 use fairlane::db::Conn;
 use fairlane::{Error, Publish, Result};
 
@@ -61,6 +62,23 @@ pub(crate) fn same_version(what: &str, stored: i64, seen: Option<i64>) -> Result
         }),
         _ => Ok(()),
     }
+}
+
+/// The first day on which anything may have happened: what is before it is a year mistyped.
+const FIRST_YEAR: i32 = 2000;
+
+/// When something happened, as somebody says: not before the year 2000, and not more than a day ahead, which is for clocks
+/// that disagree and zones that were mixed up.
+pub(crate) fn happened(what: &str, at: DateTime<Utc>, now: DateTime<Utc>) -> Result<DateTime<Utc>> {
+    let why = if at > now + chrono::Duration::days(1) {
+        "it is in the future: more than a day from now".to_owned()
+    } else if at.year() < FIRST_YEAR {
+        format!("it is before the year {FIRST_YEAR}; check the date")
+    } else {
+        return Ok(at);
+    };
+    let at = at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+    Err(Error::Invalid { what: format!("the time {at} of {what}"), why })
 }
 
 /// A text people typed: trimmed, not empty, one line, at most `most` characters.

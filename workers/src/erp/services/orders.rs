@@ -142,7 +142,7 @@ pub async fn catalogue_line(
     sku: &str,
     quantity: Decimal,
 ) -> Result<NewLine> {
-    let product = products::by_sku(&mut tx.conn(), tenant.id().await?, sku).await?;
+    let product = Product::from(products::find(&mut tx.conn(), tenant.id().await?, sku).await?);
     Ok(NewLine {
         sku: Some(product.sku),
         description: product.name,
@@ -159,8 +159,8 @@ pub(crate) async fn catalogue_product(
     tenant: &Tenant,
     sku: &str,
 ) -> Result<Option<Product>> {
-    match products::by_sku(&mut tx.conn(), tenant.id().await?, sku).await {
-        Ok(product) => Ok(Some(product)),
+    match products::find(&mut tx.conn(), tenant.id().await?, sku).await {
+        Ok(product) => Ok(Some(product.into())),
         Err(Error::NotFound { .. }) => Ok(None),
         Err(error) => Err(error),
     }
@@ -313,7 +313,7 @@ pub(super) async fn checked(conn: &mut Conn<'_>, tenant: i64, lines: &[NewLine])
         });
     }
     let skus: Vec<String> = lines.iter().filter_map(|line| line.sku.clone()).collect();
-    let products = products::by_skus(conn, tenant, &skus).await?;
+    let products = products::by_codes(conn, tenant, &skus).await?;
     (1..).zip(lines).map(|(line_no, line)| resolved(&products, line_no, line)).collect()
 }
 

@@ -5,7 +5,7 @@ use fairlane::db::Conn;
 use fairlane::{Error, Result, Tenant, Transaction};
 use rust_decimal::Decimal;
 
-use super::{active_user, one_line};
+use super::{active_user, happened, one_line};
 use crate::erp::events::InvoicePaymentReceived;
 use crate::erp::money::exact;
 use crate::erp::store::invoices::{self, Invoice};
@@ -167,13 +167,5 @@ fn fitting(invoice: &Invoice, amount: Decimal) -> Result<Decimal> {
 
 async fn time(conn: &mut Conn<'_>, given: Option<DateTime<Utc>>) -> Result<DateTime<Utc>> {
     let now = now(conn).await?;
-    match given {
-        // A day is for clocks that disagree and zones that were mixed up; more is a year mistyped.
-        Some(at) if at > now + chrono::Duration::days(1) => Err(Error::Invalid {
-            what: format!("the time {}", at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)),
-            why: "it is in the future".into(),
-        }),
-        Some(at) => Ok(at),
-        None => Ok(now),
-    }
+    given.map_or(Ok(now), |at| happened("the payment", at, now))
 }

@@ -188,7 +188,7 @@ async fn checked(
     let mut checked = Vec::with_capacity(lines.len());
     let mut amounts = Vec::with_capacity(lines.len());
     for (line_no, line) in (1..).zip(lines) {
-        let product = products::by_sku(conn, tenant, &line.sku).await?;
+        let product = products::Product::from(products::find(conn, tenant, &line.sku).await?);
         if !product.active {
             return Err(Error::Refused {
                 what: format!("a purchase order of product {}", product.sku),

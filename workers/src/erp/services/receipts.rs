@@ -8,7 +8,7 @@ use fairlane::{Error, Result, Tenant, Transaction};
 use rust_decimal::Decimal;
 
 use super::purchase_orders::{existing, locked, not_possible};
-use super::{active_user, by, one_line};
+use super::{active_user, by, happened, one_line};
 use crate::erp::events::{GoodsReceived, ReceivedLine};
 use crate::erp::money::LineTerms;
 use crate::erp::store::purchase_orders::{self, PurchaseLine, PurchaseOrder, PurchaseStatus};
@@ -77,7 +77,7 @@ pub async fn receive(tx: &mut Transaction, tenant: &Tenant, arrival: Arrival) ->
     let mut ordered = purchase_orders::lines(conn, id, before.id).await?;
     let lines = checked(conn, id, &before, &mut ordered, &arrival.lines).await?;
     let now = now(conn).await?;
-    let received_at = arrival.received_at.unwrap_or(now);
+    let received_at = arrival.received_at.map_or(Ok(now), |at| happened("the goods receipt", at, now))?;
     for line in touched(&ordered, &lines) {
         receipts::set_received(conn, id, before.id, line.line_no, line.received).await?;
     }

@@ -34,7 +34,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "outbound.secret_key",
         Kind::Secret,
         "",
-        "What encrypts secrets in the database: 32 bytes in base64, as openssl rand -base64 32 prints them; webhooks need it.",
+        "What encrypts secrets in the database: 32 bytes in base64, as openssl rand -base64 32 prints them, the same for all processes; webhooks and exchanges with other systems need it.",
     ),
     Setting::new(
         "sms.provider",

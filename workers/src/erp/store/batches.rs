@@ -112,6 +112,22 @@ pub async fn by_lot(conn: &mut Conn<'_>, tenant: i64, product: i64, lot: &str) -
     row.as_ref().map(Batch::read).transpose()
 }
 
+/// Gives a batch another last day, or none. The product's ledger is locked.
+pub async fn set_last_day(
+    conn: &mut Conn<'_>,
+    tenant: i64,
+    batch: i64,
+    expires_on: Option<NaiveDate>,
+) -> Result<()> {
+    query(sql!("update batches set expires_on = $3 where tenant_id = $1 and id = $2"))
+        .bind(tenant)
+        .bind(batch)
+        .bind(expires_on)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
 /// The batches with these numbers.
 pub async fn find(conn: &mut Conn<'_>, tenant: i64, ids: &[i64]) -> Result<Vec<Batch>> {
     if ids.is_empty() {

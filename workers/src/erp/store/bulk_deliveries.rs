@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::campaigns::message_key;
 use super::deliveries::Status;
+use super::notifications::USER;
 use super::stock::json_rows;
 
 /// One user's delivery by one channel, as it is planned.
@@ -99,19 +100,19 @@ pub async fn insert_copies(
         postgres:
             "insert into notifications (id, tenant_id, type, notifiable_type, notifiable_id, data, dedupe_key,
                 created_at, updated_at)
-            select p.id, $1, $2, 'User', p.user_id, $3::jsonb, p.dedupe_key, {now}, {now}
-            from unnest($4::uuid[], $5::bigint[], $6::text[]) as p(id, user_id, dedupe_key)
+            select p.id, $1, $2, $4, p.user_id, $3::jsonb, p.dedupe_key, {now}, {now}
+            from unnest($5::uuid[], $6::bigint[], $7::text[]) as p(id, user_id, dedupe_key)
             on conflict (tenant_id, dedupe_key) do nothing",
         sqlite:
             "insert into notifications (id, tenant_id, type, notifiable_type, notifiable_id, data, dedupe_key,
                 created_at, updated_at)
-            select value ->> 0, $1, $2, 'User', value ->> 1, $3, value ->> 2, {now}, {now}
-            from json_each($4) where true
+            select value ->> 0, $1, $2, $4, value ->> 1, $3, value ->> 2, {now}, {now}
+            from json_each($5) where true
             on conflict (tenant_id, dedupe_key) do nothing",
     };
     let rows: Vec<(Uuid, i64, String)> =
         users.iter().map(|user| (Uuid::now_v7(), *user, format!("{message}:{user}:in_app"))).collect();
-    let statement = query(statement).planned_anew().bind(tenant).bind(kind).bind(data.clone());
+    let statement = query(statement).planned_anew().bind(tenant).bind(kind).bind(data.clone()).bind(USER);
     let statement = match conn.dialect() {
         Dialect::Postgres => statement
             .bind(rows.iter().map(|row| row.0).collect::<Vec<_>>())

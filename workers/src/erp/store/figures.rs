@@ -5,6 +5,8 @@ use fairlane::db::{Conn, Row, Sql, query};
 use fairlane::{Result, sql};
 use serde::Serialize;
 
+use super::notifications::USER;
+
 /// What waits in a queue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Pending {
@@ -100,10 +102,11 @@ pub async fn unread(conn: &mut Conn<'_>, tenant: i64) -> Result<Vec<Unread>> {
     let rows = query(sql!(
         "select n.notifiable_id, coalesce(u.name, '') as name, count(*) as unread from notifications n
          left join users u on u.tenant_id = n.tenant_id and u.id = n.notifiable_id
-         where n.tenant_id = $1 and n.notifiable_type = 'user' and n.read_at is null
+         where n.tenant_id = $1 and n.notifiable_type = $2 and n.read_at is null
          group by n.notifiable_id, u.name order by unread desc, n.notifiable_id"
     ))
     .bind(tenant)
+    .bind(USER)
     .fetch_all(conn)
     .await?;
     let read = |row: &Row| {

@@ -8,6 +8,9 @@ use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
+/// Whose copies `notifications` has, in its column `notifiable_type`.
+pub const USER: &str = "User";
+
 /// What is told, to whom it is meant, and about what.
 #[derive(Debug, Clone)]
 pub struct NewMessage<'a> {
@@ -120,7 +123,7 @@ pub async fn insert(
     query(sql!(
         "insert into notifications (id, tenant_id, type, notifiable_type, notifiable_id, data, dedupe_key,
              created_at, updated_at)
-         values ($1, $2, $3, 'User', $4, {json:$5}, $6, {now}, {now})
+         values ($1, $2, $3, $7, $4, {json:$5}, $6, {now}, {now})
          on conflict (tenant_id, dedupe_key) do nothing"
     ))
     .bind(Uuid::now_v7())
@@ -129,6 +132,7 @@ pub async fn insert(
     .bind(user)
     .bind(data.clone())
     .bind(dedupe_key)
+    .bind(USER)
     .execute(conn)
     .await?;
     Ok(())
@@ -169,7 +173,7 @@ pub async fn list(
     let rows = query(sql!(
         "select n.id, n.notifiable_id, u.email, n.type, n.data, n.dedupe_key, n.read_at, n.created_at
          from notifications n left join users u on u.tenant_id = n.tenant_id and u.id = n.notifiable_id
-         where n.tenant_id = $1 and n.notifiable_type = 'User' and ($2 = 0 or n.notifiable_id = $2)
+         where n.tenant_id = $1 and n.notifiable_type = $5 and ($2 = 0 or n.notifiable_id = $2)
            and ($3 = 0 or n.read_at is null)
          order by n.created_at desc, n.id desc limit $4"
     ))
@@ -177,6 +181,7 @@ pub async fn list(
     .bind(user.unwrap_or_default())
     .bind(i64::from(unread))
     .bind(limit)
+    .bind(USER)
     .fetch_all(conn)
     .await?;
     let read = |row: &Row| {
@@ -226,10 +231,11 @@ pub async fn mark_read(conn: &mut Conn<'_>, tenant: i64, id: Uuid) -> Result<boo
 pub async fn mark_all_read(conn: &mut Conn<'_>, tenant: i64, user: Option<i64>) -> Result<u64> {
     query(sql!(
         "update notifications set read_at = {now}, updated_at = {now}
-         where tenant_id = $1 and notifiable_type = 'User' and ($2 = 0 or notifiable_id = $2) and read_at is null"
+         where tenant_id = $1 and notifiable_type = $3 and ($2 = 0 or notifiable_id = $2) and read_at is null"
     ))
     .bind(tenant)
     .bind(user.unwrap_or_default())
+    .bind(USER)
     .execute(conn)
     .await
 }

@@ -15,7 +15,7 @@ use super::stock::plain;
 pub struct Product {
     /// Its number inside the database.
     pub id: i64,
-    /// Its code.
+    /// What people call it by: its code, else its barcode, else the key made of its handle.
     pub sku: String,
     /// Its name.
     pub name: String,
@@ -25,42 +25,63 @@ pub struct Product {
     pub active: bool,
 }
 
-/// The product with this code.
-pub async fn by_sku(conn: &mut Conn<'_>, tenant: i64, sku: &str) -> Result<Product> {
-    let row =
-        query(sql!("select id, sku, name, price, active from products where tenant_id = $1 and sku = $2"))
-            .bind(tenant)
-            .bind(sku)
-            .fetch_optional(conn)
-            .await?
-            .ok_or_else(|| Error::NotFound { what: "product", name: sku.to_owned() })?;
-    Ok(Product {
-        id: row.get("id")?,
-        sku: row.get("sku")?,
-        name: row.get("name")?,
-        price: row.get("price")?,
-        active: row.get("active")?,
-    })
-}
-
-/// The products with these codes, by code: those there are.
-pub async fn by_skus(conn: &mut Conn<'_>, tenant: i64, skus: &[String]) -> Result<HashMap<String, Product>> {
-    let rows =
-        query(sql!("select id, sku, name, price, active from products where tenant_id = $1 and sku {in:$2}"))
-            .bind(tenant)
-            .bind(skus)
-            .fetch_all(conn)
-            .await?;
-    let read = |row: &Row| {
-        let product = Product {
+impl Product {
+    fn read(row: &Row) -> Result<Self> {
+        Ok(Self {
             id: row.get("id")?,
-            sku: row.get("sku")?,
+            sku: row.get("code")?,
             name: row.get("name")?,
             price: row.get("price")?,
             active: row.get("active")?,
-        };
-        Ok((product.sku.clone(), product))
-    };
+        })
+    }
+}
+
+impl From<CatalogueProduct> for Product {
+    fn from(product: CatalogueProduct) -> Self {
+        let Details { name, price, active, .. } = product.details;
+        Self { id: product.id, sku: product.code, name, price, active }
+    }
+}
+
+/// The product with this SKU, as other systems name it.
+pub async fn by_sku(conn: &mut Conn<'_>, tenant: i64, sku: &str) -> Result<Product> {
+    let row = query(sql!(
+        "select id, sku as code, name, price, active from products where tenant_id = $1 and sku = $2"
+    ))
+    .bind(tenant)
+    .bind(sku)
+    .fetch_optional(conn)
+    .await?
+    .ok_or_else(|| Error::NotFound { what: "product", name: sku.to_owned() })?;
+    Product::read(&row)
+}
+
+/// The products people call by these codes, by code: those there are. A SKU goes before a barcode that reads alike.
+pub async fn by_codes(conn: &mut Conn<'_>, tenant: i64, codes: &[String]) -> Result<HashMap<String, Product>> {
+    let by_sku = sql!(
+        "select id, sku as code, name, price, active from products where tenant_id = $1 and sku {in:$2}"
+    );
+    let mut found = keyed(conn, tenant, codes, by_sku).await?;
+    let left: Vec<String> = codes.iter().filter(|code| !found.contains_key(*code)).cloned().collect();
+    if !left.is_empty() {
+        let by_code = sql!(
+            "select id, coalesce(sku, barcode, handle_key) as code, name, price, active from products
+             where tenant_id = $1 and coalesce(sku, barcode, handle_key) {in:$2}"
+        );
+        found.extend(keyed(conn, tenant, &left, by_code).await?);
+    }
+    Ok(found)
+}
+
+async fn keyed(
+    conn: &mut Conn<'_>,
+    tenant: i64,
+    codes: &[String],
+    statement: Sql,
+) -> Result<HashMap<String, Product>> {
+    let rows = query(statement).bind(tenant).bind(codes).fetch_all(conn).await?;
+    let read = |row: &Row| Product::read(row).map(|product| (product.sku.clone(), product));
     rows.iter().map(read).collect()
 }
 

@@ -9,7 +9,7 @@ use reqwest::header::{DATE, HeaderMap, LOCATION, RETRY_AFTER};
 use reqwest::{Client, Method, Url};
 
 use super::addresses::{Forbidden, Guard};
-use super::retry_after;
+use crate::erp::outbound::retry_after;
 
 /// Most redirects of one request.
 const MOST_REDIRECTS: usize = 3;

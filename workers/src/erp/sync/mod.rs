@@ -5,7 +5,7 @@
 //! pull       page by page: records and cursor in one commit              pull.rs, pages.rs, apply/, deletions.rs
 //! push       the outbox: one request for each version, with a fixed key  push.rs
 //! session    each request: gate, token, signature, answer                session.rs, token.rs, auth.rs
-//! gate       breaker, rate, asked waits: one row for all workers         gate.rs, breaker.rs, bucket.rs, retry_after.rs
+//! gate       breaker, rate, asked waits: one row for all workers         gate.rs, breaker.rs, bucket.rs
 //! endpoint   one origin, permitted addresses, limited answers            http.rs, addresses.rs
 //! dialects   how each system is asked, as descriptions                   dialects/, paths.rs, record.rs
 //! ```
@@ -28,7 +28,6 @@ pub mod paths;
 pub mod pull;
 mod push;
 pub mod record;
-pub mod retry_after;
 pub mod runtime;
 pub mod secrets;
 pub mod session;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fairlane::config::{Config, ConfigError, Problem};
+use fairlane::config::{Config, ConfigError};
 use secrecy::SecretString;
 
 use super::addresses::{Guard, Lookup, SystemLookup};
@@ -11,6 +11,8 @@ use super::breaker::Terms;
 use super::connection::Connection;
 use super::http::{Endpoint, HttpError, Limits};
 use super::secrets::{Place, Vault};
+use crate::erp::outbound::seal::Sealer;
+use crate::erp::settings;
 
 /// What exchanging needs beside the database.
 #[derive(Debug, Clone)]
@@ -28,8 +30,7 @@ pub struct SyncRuntime {
 impl SyncRuntime {
     /// Reads the section `sync`.
     pub fn read(config: &Config) -> Result<Self, ConfigError> {
-        let vault = Vault::new(&config.secret("sync.key")?)
-            .map_err(|why| ConfigError::Invalid(vec![Problem::new("sync.key", &why)]))?;
+        let vault = Vault::new(settings::sealer(config)?);
         let cooldown = config.duration("sync.breaker_cooldown")?;
         Ok(Self {
             vault,
@@ -47,7 +48,7 @@ impl SyncRuntime {
     /// One for tests: no key, short waits.
     pub fn fake() -> Self {
         Self {
-            vault: Vault::default(),
+            vault: Vault::new(Sealer::without_key()),
             lookup: Arc::new(SystemLookup),
             terms: Terms {
                 failures: 5,

@@ -1,5 +1,6 @@
 //! Movements recorded by hand, and the rules.
 
+use chrono::NaiveDate;
 use fairlane::cli::{CommandEnv, printable};
 use fairlane::{Error, Tenant, Transaction};
 use rust_decimal::Decimal;
@@ -108,6 +109,24 @@ pub(super) async fn reverse(
     let reversed = stock::reverse(&mut tx, tenant, movement, why.reason.as_deref(), user).await?;
     tx.commit().await?;
     show(&reversed, &format!("reversal of movement {movement}"), env)
+}
+
+pub(super) async fn set_last_day(
+    sku: &str,
+    lot: &str,
+    expires_on: Option<NaiveDate>,
+    tenant: &Tenant,
+    env: &CommandEnv,
+) -> anyhow::Result<()> {
+    let id = tenant.id().await?;
+    let mut tx = tenant.begin().await?;
+    let product = products::find(&mut tx.conn(), id, sku).await?.id;
+    let (before, after) = stock::set_last_day(&mut tx, tenant, product, lot, expires_on).await?;
+    tx.commit().await?;
+    let day = |day: Option<NaiveDate>| day.map_or_else(|| "none".to_owned(), |day| day.to_string());
+    let line =
+        format!("The last day of lot {lot} of {sku} is {}; it was {}.", day(expires_on), day(before.expires_on));
+    Ok(env.output.result(&after, Some(&after.id.to_string()), &[printable(&line)])?)
 }
 
 pub(super) async fn terms(

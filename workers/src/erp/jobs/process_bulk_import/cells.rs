@@ -142,5 +142,5 @@ impl<'a> Cells<'a> {
 }
 
 fn value_error(field: usize, cell: &str, error: &ValueError) -> RowError {
-    RowError::cell(error.code(), field, cell, error.to_string())
+    RowError::cell(error.code(), field, cell.trim(), error.to_string())
 }

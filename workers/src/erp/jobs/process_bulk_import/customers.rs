@@ -63,6 +63,8 @@ const PRESETS: &[Preset] = &[
         columns: &[
             ("email", "Email"),
             ("name", "Default Address Company"),
+            ("first_name", "First Name"),
+            ("last_name", "Last Name"),
             ("phone", "Phone"),
             ("street", "Default Address Address1"),
             ("city", "Default Address City"),
@@ -130,7 +132,7 @@ impl ImportType for Customers {
         )
     }
 
-    fn identity(row: &PartyRow, _: Mode) -> Option<Key> {
+    fn identity(row: &PartyRow, _: Mode, _: Option<&str>) -> Option<Key> {
         row.keys(SECOND).into_iter().next()
     }
 

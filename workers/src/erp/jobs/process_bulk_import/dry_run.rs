@@ -48,7 +48,8 @@ pub async fn run<T: ImportType>(
     max_failed: Option<MaxFailed>,
 ) -> Result<DryRun, DryRunError> {
     let scope = Scope { tenant_id: tenant.id().await?, import_id: 0, user_id: None };
-    let mut import = ImportRun::<T>::open(tenant.clone(), scope, path, plan, None)?.dry();
+    let plan = plan.clone().placed(tenant, scope.tenant_id).await?;
+    let mut import = ImportRun::<T>::open(tenant.clone(), scope, path, &plan, None)?.dry();
     let mut dry = DryRun::default();
     while let Some(chunk) = import.read_chunk().map_err(RunError::from)? {
         let mut tx = tenant.begin().await?;
@@ -80,6 +81,8 @@ pub(super) struct Seen {
     rows: HashMap<u64, u64>,
     hasher: RandomState,
     duplicates: Duplicates,
+    /// Where the stock is that names no location: two rows of one place are one.
+    location: Option<String>,
 }
 
 /// A row that later ones may repeat: its place, and the hashes of key and row.
@@ -93,13 +96,13 @@ pub(super) struct Split<'a, R> {
 }
 
 impl Seen {
-    pub(super) fn refusing(duplicates: Duplicates) -> Self {
-        Self { duplicates, ..Self::default() }
+    pub(super) fn new(duplicates: Duplicates, location: Option<String>) -> Self {
+        Self { duplicates, location, ..Self::default() }
     }
 
     /// What is remembered of a row.
     pub(super) fn hashes<T: ImportType>(&self, mode: Mode, placed: &PlacedRow<T::Row>) -> Option<Remembered> {
-        let key = T::identity(&placed.row, mode)?;
+        let key = T::identity(&placed.row, mode, self.location.as_deref())?;
         Some((placed.place, self.hash(&key), self.hash(&placed.row)))
     }
 
@@ -134,7 +137,7 @@ impl Seen {
                 continue;
             };
             if refuses || mode == Mode::Create {
-                let error = repeated::<T>(mode, refuses, &placed.row);
+                let error = self.repeated::<T>(mode, &placed.row);
                 split.applied.refuse(place, Outcome::Failed, error);
                 continue;
             }
@@ -154,14 +157,17 @@ impl Seen {
         self.rows.extend(rows.into_iter().map(|(_, key, row)| (key, row)));
     }
 
+    fn repeated<T: ImportType>(&self, mode: Mode, row: &T::Row) -> RowError {
+        let Some(key) = T::identity(row, mode, self.location.as_deref()) else {
+            return RowError::row("duplicate_key", "stands twice");
+        };
+        let refuses = self.duplicates == Duplicates::Error;
+        let why = if refuses { "duplicates are errors" } else { "mode create takes the first" };
+        let message = format!("`{}` stands twice in the file; {why}", key.value);
+        RowError::cell("duplicate_key", key.field, &key.value, message)
+    }
+
     fn hash(&self, value: &impl Hash) -> u64 {
         self.hasher.hash_one(value)
     }
-}
-
-fn repeated<T: ImportType>(mode: Mode, refuses: bool, row: &T::Row) -> RowError {
-    let Some(key) = T::identity(row, mode) else { return RowError::row("duplicate_key", "stands twice") };
-    let why = if refuses { "duplicates are errors" } else { "mode create takes the first" };
-    let message = format!("`{}` stands twice in the file; {why}", key.value);
-    RowError::cell("duplicate_key", key.field, &key.value, message)
 }

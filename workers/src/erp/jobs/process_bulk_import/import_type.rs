@@ -201,8 +201,9 @@ pub trait ImportType: Send + Sync + Sized + 'static {
     /// What makes the row unfit, whatever is stored already.
     fn read(cells: &Cells<'_>, memory: &mut Self::Memory) -> Result<Reading<Self::Row>, RowError>;
 
-    /// What two rows must not share if they are to be two; nothing where every row counts.
-    fn identity(row: &Self::Row, mode: Mode) -> Option<Key>;
+    /// What two rows must not share if they are to be two; nothing where every row counts. `location` is where the stock is
+    /// that names none.
+    fn identity(row: &Self::Row, mode: Mode, location: Option<&str>) -> Option<Key>;
 
     /// Writes rows in a few statements, whatever their number; a refusal of the database is an error.
     fn apply(

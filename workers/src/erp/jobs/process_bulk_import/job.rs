@@ -157,6 +157,7 @@ async fn go_through<T: ImportType, S>(
         location: import.options.location.clone(),
         keep: settings.undo_days > 0,
     };
+    let plan = plan.placed(&ctx.tenant(), scope.tenant_id).await?;
     let mut run = ImportRun::<T>::open(ctx.tenant(), scope, &path, &plan, checkpoint)?;
     if import.cancel_requested {
         return Err(End::Cancelled);

@@ -148,7 +148,7 @@ impl ImportType for Products {
         Ok(Reading::Row(row))
     }
 
-    fn identity(row: &ProductRow, _: Mode) -> Option<Key> {
+    fn identity(row: &ProductRow, _: Mode, _: Option<&str>) -> Option<Key> {
         Self::row_keys(row).into_iter().next()
     }
 

@@ -24,6 +24,8 @@ use super::row_errors::{self, Outcome, Refusal, RowPlace, StoredRefusal};
 use super::tabular::value::ValueSettings;
 use super::tabular::{Format, Limits, Row, RowReader, TabularError};
 
+use crate::erp::store::{locations, reading};
+
 pub use refusal::is_refusal;
 pub(super) use refusal::refusal_message;
 
@@ -51,6 +53,18 @@ pub struct ImportPlan {
     pub location: Option<String>,
     /// Whether what was there before is kept, so that the import can be undone.
     pub keep: bool,
+}
+
+impl ImportPlan {
+    /// Names the location of stock that names none, where nobody said it: the tenant's first. Rows are compared by it before
+    /// the database is asked for any.
+    pub(super) async fn placed(mut self, tenant: &Tenant, tenant_id: i64) -> Result<Self> {
+        if self.location.is_none() {
+            let mut tx = reading(tenant).await?;
+            self.location = locations::first(&mut tx.conn(), tenant_id).await?.map(|first| first.code);
+        }
+        Ok(self)
+    }
 }
 
 /// Why a run cannot start, or go on reading.
@@ -131,7 +145,8 @@ impl<T: ImportType> ImportRun<T> {
         };
         let may_create = plan.mode != Mode::Update;
         let columns = Columns::resolve::<T>(&plan.mapping, reader.header(), may_create)?;
-        let seen = (plan.duplicates == Duplicates::Error).then(|| Seen::refusing(plan.duplicates));
+        let refuses = plan.duplicates == Duplicates::Error;
+        let seen = refuses.then(|| Seen::new(plan.duplicates, plan.location.clone()));
         Ok(Self {
             tenant,
             scope,
@@ -151,7 +166,8 @@ impl<T: ImportType> ImportRun<T> {
 
     pub(super) fn dry(mut self) -> Self {
         self.dry = true;
-        self.seen.get_or_insert_default();
+        let location = &self.location;
+        self.seen.get_or_insert_with(|| Seen::new(Duplicates::default(), location.clone()));
         self
     }
 

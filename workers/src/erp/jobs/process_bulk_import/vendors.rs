@@ -87,7 +87,7 @@ impl ImportType for Vendors {
         )
     }
 
-    fn identity(row: &PartyRow, _: Mode) -> Option<Key> {
+    fn identity(row: &PartyRow, _: Mode, _: Option<&str>) -> Option<Key> {
         row.keys(SECOND).into_iter().next()
     }
 

@@ -83,7 +83,7 @@ impl Book {
 }
 
 /// What a movement of this kind changes where so many are there.
-fn change(kind: MovementKind, quantity: Decimal, on_hand: Decimal) -> Decimal {
+pub(super) fn change(kind: MovementKind, quantity: Decimal, on_hand: Decimal) -> Decimal {
     match kind {
         MovementKind::Receipt | MovementKind::ReturnIn | MovementKind::TransferIn => quantity,
         MovementKind::Sale | MovementKind::ReturnOut | MovementKind::TransferOut => -quantity,

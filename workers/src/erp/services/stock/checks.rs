@@ -101,50 +101,57 @@ impl Known {
         Error::Refused { what: self.what(new), why }
     }
 
-    /// A movement as people know it: `sale of 3 T-1 at MAIN (order 7 line 1)`.
+    /// A movement as people know it: `sale of 3 T-1 at MAIN (order 7 line 1)`. What was entered by hand is known by what
+    /// it moves: its cause is a number that nobody chose.
     fn what(&self, new: &NewMovement) -> String {
         let product = self.products.get(&new.product_id);
         let location = self.locations.get(&new.location_id);
-        format!(
-            "{} of {} {} at {} ({})",
+        let moved = format!(
+            "{} of {} {} at {}",
             new.kind,
             new.quantity,
             product.map_or("?", |product| &product.sku),
             location.map_or("?", |location| &location.code),
-            new.source
-        )
+        );
+        if new.source.kind == "manual" { moved } else { format!("{moved} ({})", new.source) }
+    }
+
+    /// What is wrong with a movement whatever else is known; trims what people typed.
+    pub(super) fn shape(&self, new: &mut NewMovement, reversal: bool, now: DateTime<Utc>) -> Result<()> {
+        if let Some(why) = shape_fault(new, reversal, now) {
+            return Err(self.invalid(new, why));
+        }
+        new.source.kind = one_line("a movement's cause", &new.source.kind, 50)?;
+        new.source.id = one_line("a movement's cause", &new.source.id, 200)?;
+        if let Some(reason) = &new.reason {
+            new.reason = Some(one_line("a movement's reason", reason, 500)?);
+        }
+        Ok(())
+    }
+
+    pub(super) fn invalid(&self, new: &NewMovement, why: String) -> Error {
+        Error::Invalid { what: self.what(new), why }
     }
 }
 
-/// Refuses numbers that mean nothing or do not fit, and trims what people typed.
-pub(super) fn shape(new: &mut NewMovement, reversal: bool, now: DateTime<Utc>) -> Result<()> {
-    let what = format!("the movement \"{}\" of {}", new.kind, new.source);
-    let invalid = |why: String| Err(Error::Invalid { what: what.clone(), why });
+/// Why the numbers mean nothing or do not fit.
+fn shape_fault(new: &NewMovement, reversal: bool, now: DateTime<Utc>) -> Option<String> {
     if !reversal && let Some(why) = quantity_fault(new) {
-        return invalid(why);
+        return Some(why);
     }
     if let Some(cost) = new.unit_cost
         && (cost < Decimal::ZERO || cost > Decimal::from(LARGEST_COST) || decimals(cost) > 4)
     {
-        return invalid(format!("its unit cost {cost} must be 0 to {LARGEST_COST}, with at most 4 decimals"));
+        return Some(format!("its unit cost {cost} must be 0 to {LARGEST_COST}, with at most 4 decimals"));
     }
     if let Some(amount) = new.amount
         && (amount.abs() > Decimal::from(LARGEST_AMOUNT) || decimals(amount) > 4)
     {
-        return invalid(format!(
-            "its amount {amount} must be up to {LARGEST_AMOUNT}, with at most 4 decimals"
-        ));
+        return Some(format!("its amount {amount} must be up to {LARGEST_AMOUNT}, with at most 4 decimals"));
     }
     // Clocks differ, and days begin elsewhere first; but the future has not happened.
-    if let Some(at) = new.effective_at.filter(|at| *at > now + TimeDelta::days(1)) {
-        return invalid(format!("it happens at {at}, more than a day from now"));
-    }
-    new.source.kind = one_line("a movement's cause", &new.source.kind, 50)?;
-    new.source.id = one_line("a movement's cause", &new.source.id, 200)?;
-    if let Some(reason) = &new.reason {
-        new.reason = Some(one_line("a movement's reason", reason, 500)?);
-    }
-    Ok(())
+    let late = new.effective_at.filter(|at| *at > now + TimeDelta::days(1));
+    late.map(|at| format!("it happens at {at}, more than a day from now"))
 }
 
 fn quantity_fault(new: &NewMovement) -> Option<String> {

@@ -12,12 +12,13 @@ use super::lots::lock;
 use super::reserve::release;
 use super::{MovementKind, NewMovement, Source, record_all};
 use crate::erp::events::{DeliveredLine, OrderFulfilled};
+use crate::erp::store::stock::levels::Level;
 use crate::erp::store::stock::{levels, movements, reservations, sites};
 use crate::erp::store::{batches, profiles};
 
 /// Records the sale movements of a delivered order and ends its reservations; a line that has its movements is left
-/// alone. A line without a batch is taken from those that expire first, of those that are still good on the day; the bins of
-/// where it comes from are a part of it.
+/// alone. A line without a batch is taken from those that expire first, of those that are still good on the day; what other
+/// orders hold back of a batch is taken last. The bins of where a line comes from are a part of it.
 pub async fn deliver(tx: &mut Transaction, tenant: &Tenant, event: &OrderFulfilled) -> Result<()> {
     let id = tenant.id().await?;
     let mut products: Vec<i64> = event.lines.iter().map(|line| line.product_id).collect();
@@ -29,8 +30,10 @@ pub async fn deliver(tx: &mut Transaction, tenant: &Tenant, event: &OrderFulfill
     let order = event.order_id.to_string();
     let done: HashSet<i64> =
         movements::of_source(conn, id, "order", &order).await?.iter().map(|done| done.source.line).collect();
-    let lines: Vec<&DeliveredLine> =
+    let mut lines: Vec<&DeliveredLine> =
         event.lines.iter().filter(|line| !done.contains(&line.line_no)).collect();
+    // Who names a batch takes it before the order's other lines help themselves.
+    lines.sort_by_key(|line| line.batch_id.is_none());
     let day = profiles::find(conn, id).await?.day(event.fulfilled_at);
     let mut shelves = Shelves::read(conn, id, &lines).await?;
     let mut sales = Vec::new();
@@ -52,7 +55,28 @@ struct Pile {
     location: i64,
     batch: Option<i64>,
     expires_on: Option<NaiveDate>,
-    left: Decimal,
+    /// What nobody holds back.
+    free: Decimal,
+    /// What other orders hold back of this batch: this one's is given back before.
+    held: Decimal,
+}
+
+impl Pile {
+    fn new(expires_on: Option<NaiveDate>, level: &Level) -> Self {
+        let (location, batch) = (level.pool.location_id, level.pool.batch_id);
+        // What is held back without a batch is held back of none.
+        let reserved = if batch.is_some() { level.reserved } else { Decimal::ZERO };
+        let held = reserved.min(level.on_hand).max(Decimal::ZERO);
+        Self { location, batch, expires_on, free: level.on_hand - held, held }
+    }
+
+    fn free(&mut self) -> &mut Decimal {
+        &mut self.free
+    }
+
+    fn held(&mut self) -> &mut Decimal {
+        &mut self.held
+    }
 }
 
 /// What is taken from one pile.
@@ -88,13 +112,29 @@ impl Shelves {
             .collect();
         let mut shelves = Self { within, ..Self::default() };
         for level in levels.iter().filter(|level| level.on_hand > Decimal::ZERO) {
-            let (location, batch) = (level.pool.location_id, level.pool.batch_id);
-            let expires_on = batch.and_then(|batch| days.get(&batch).copied().flatten());
-            let pile = Pile { location, batch, expires_on, left: level.on_hand };
-            shelves.piles.entry(level.pool.product_id).or_default().push(pile);
+            let expires_on = level.pool.batch_id.and_then(|batch| days.get(&batch).copied().flatten());
+            shelves.piles.entry(level.pool.product_id).or_default().push(Pile::new(expires_on, level));
         }
+        levels.iter().for_each(|level| shelves.hold(level));
         shelves.newest = batches::newest_of_tracked(conn, tenant, &products).await?;
         Ok(shelves)
+    }
+
+    /// Holds back in the bins of a place what is held back of a batch at the place and does not lie there itself.
+    fn hold(&mut self, level: &Level) {
+        let Some(parts) = self.within.get(&level.pool.location_id).filter(|_| level.pool.batch_id.is_some()) else {
+            return;
+        };
+        let mut beyond = level.reserved - level.on_hand.max(Decimal::ZERO);
+        for pile in self.piles.entry(level.pool.product_id).or_default() {
+            let is_bin = pile.location != level.pool.location_id && parts.contains(&pile.location);
+            if is_bin && pile.batch == level.pool.batch_id && beyond > Decimal::ZERO {
+                let part = pile.free.min(beyond);
+                pile.free -= part;
+                pile.held += part;
+                beyond -= part;
+            }
+        }
     }
 
     /// Takes what a line needs: from which piles, how many of each.
@@ -107,15 +147,17 @@ impl Shelves {
         };
         let mut taken = Vec::new();
         let mut missing = line.quantity;
-        let wanted = |pile: &&mut Pile| {
-            here(pile.location) && line.batch_id.is_none_or(|batch| pile.batch == Some(batch))
-        };
-        for pile in piles.iter_mut().filter(|pile| wanted(pile)) {
-            let part = pile.left.min(missing);
-            if part > Decimal::ZERO {
-                pile.left -= part;
-                missing -= part;
-                taken.push(Taken { location: pile.location, batch: pile.batch, quantity: part });
+        for share in [Pile::free, Pile::held] {
+            for pile in piles.iter_mut() {
+                if !here(pile.location) || line.batch_id.is_some_and(|batch| pile.batch != Some(batch)) {
+                    continue;
+                }
+                let part = (*share(pile)).min(missing);
+                if part > Decimal::ZERO {
+                    *share(pile) -= part;
+                    missing -= part;
+                    add(&mut taken, Taken { location: pile.location, batch: pile.batch, quantity: part });
+                }
             }
         }
         if missing > Decimal::ZERO {
@@ -128,6 +170,14 @@ impl Shelves {
             }
         }
         taken
+    }
+}
+
+/// A pile is one part of a line, however it was put together.
+fn add(taken: &mut Vec<Taken>, part: Taken) {
+    match taken.iter_mut().find(|other| (other.location, other.batch) == (part.location, part.batch)) {
+        Some(same) => same.quantity += part.quantity,
+        None => taken.push(part),
     }
 }
 
@@ -150,7 +200,8 @@ mod tests {
             location: 1,
             batch: Some(batch),
             expires_on: (!expires_on.is_empty()).then(|| day(expires_on)),
-            left: left.into(),
+            free: left.into(),
+            held: Decimal::ZERO,
         };
         let piles = vec![
             pile(1, "", 10),
@@ -189,7 +240,13 @@ mod tests {
     #[test]
     fn bins_are_a_part_of_where_a_line_comes_from_and_come_behind_it_unless_they_expire_before() {
         let mut shelves = shelves();
-        let pile = |location, batch, expires_on, left: i64| Pile { location, batch, expires_on, left: left.into() };
+        let pile = |location, batch, expires_on, left: i64| Pile {
+            location,
+            batch,
+            expires_on,
+            free: left.into(),
+            held: Decimal::ZERO,
+        };
         let piles = vec![
             pile(12, None, None, 4),
             pile(1, None, None, 2),
@@ -216,6 +273,16 @@ mod tests {
         let mut shelves = shelves();
         assert_eq!(take(&mut shelves, 1, Some(2), 5), [(2, 5)]);
         assert_eq!(take(&mut shelves, 1, Some(9), 2), [(9, 2)]);
+    }
+
+    #[test]
+    fn what_another_order_holds_back_of_a_batch_is_taken_when_nothing_else_is_left() {
+        let mut shelves = shelves();
+        for pile in shelves.piles.get_mut(&1).unwrap().iter_mut().filter(|pile| pile.batch == Some(3)) {
+            (pile.free, pile.held) = (1.into(), 3.into());
+        }
+        assert_eq!(take(&mut shelves, 1, None, 5), [(3, 1), (2, 3), (1, 1)]);
+        assert_eq!(take(&mut shelves, 1, None, 19), [(1, 9), (4, 9), (3, 1)]);
     }
 
     #[test]

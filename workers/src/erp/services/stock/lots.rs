@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use chrono::NaiveDate;
 use fairlane::{Error, Result, Tenant, Transaction};
 
 use super::{Batch, NamedLot};
@@ -50,6 +51,29 @@ pub async fn batches(tx: &mut Transaction, tenant: &Tenant, lots: &[NamedLot]) -
         Ok((*batch).clone())
     };
     named.iter().map(find).collect()
+}
+
+/// Corrects the last day of a lot, or takes it away; returns the batch as it was and as it is.
+///
+/// Alerts about another stage than today's are closed by the next scan, which opens those that are due.
+pub async fn set_last_day(
+    tx: &mut Transaction,
+    tenant: &Tenant,
+    product: i64,
+    lot: &str,
+    expires_on: Option<NaiveDate>,
+) -> Result<(Batch, Batch)> {
+    let id = tenant.id().await?;
+    // Behind the lock nobody delivers by the old day any more.
+    lock(tx, tenant, &[product]).await?;
+    let conn = &mut tx.conn();
+    let missing = || Error::NotFound { what: "lot", name: lot.to_owned() };
+    let before = batches::by_lot(conn, id, product, lot).await?.ok_or_else(missing)?;
+    let after = Batch { expires_on, ..before.clone() };
+    if after != before {
+        batches::set_last_day(conn, id, before.id, expires_on).await?;
+    }
+    Ok((before, after))
 }
 
 /// Each lot once: the first day that is named for it counts.

@@ -31,7 +31,7 @@ pub use crate::erp::store::batches::{Batch, NamedLot};
 pub use crate::erp::store::stock::{MovementKind, Source};
 pub use deliver::deliver;
 pub use expiry::{STAGES, close_over, open_due, stage};
-pub use lots::{batches, lock};
+pub use lots::{batches, lock, set_last_day};
 pub use low::{Place, check_levels, check_product};
 pub use rebuild::{Difference, Rebuilt, rebuild};
 pub use receive::post_receipt;

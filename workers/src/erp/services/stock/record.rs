@@ -5,14 +5,15 @@ use std::collections::{BTreeMap, HashSet};
 use chrono::{DateTime, Utc};
 use fairlane::db::Conn;
 use fairlane::{Error, Result, Tenant, Transaction};
+use rust_decimal::Decimal;
 
-use super::book::{Book, Entry};
-use super::checks::{self, Known};
-use super::{NewMovement, Recorded};
+use super::book::{Book, Entry, change};
+use super::checks::Known;
+use super::{MovementKind, NewMovement, Recorded};
 use crate::erp::events::StockMovementRecorded;
 use crate::erp::store::stock::movements::{self, Numbered};
 use crate::erp::store::stock::terms::{self, Terms};
-use crate::erp::store::stock::{Movement, Pool, ledgers, levels};
+use crate::erp::store::stock::{Movement, Pool, ledgers, levels, plain};
 
 /// A movement to be recorded, with the one it takes back.
 #[derive(Debug)]
@@ -115,8 +116,8 @@ impl<'a> Page<'a> {
     /// Reads what the drafts need and locks the ledgers; what is read behind the locks stays true.
     async fn open(conn: &mut Conn<'_>, tenant: i64, mut drafts: Vec<Draft<'a>>) -> Result<Self> {
         let (terms, now) = terms::find(conn, tenant).await?;
-        let mut fates = shaped(&mut drafts, now);
         let known = Known::load(conn, tenant, &drafts).await?;
+        let mut fates = shaped(&known, &mut drafts, now);
         for (draft, fate) in drafts.iter().zip(&mut fates) {
             if let (Fate::Open, Err(fault)) = (&fate, known.check(draft)) {
                 *fate = Fate::Refused(fault);
@@ -145,13 +146,10 @@ impl<'a> Page<'a> {
         let causes: Vec<_> = self.drafts.iter().map(|draft| (&draft.new.source, draft.new.kind)).collect();
         let recorded = movements::recorded(conn, tenant, &causes).await?;
         for ((draft, fate), before) in self.drafts.iter().zip(&mut self.fates).zip(recorded) {
-            let (Fate::Open, Some((movement, pool))) = (&fate, before) else { continue };
-            let same = (pool.product_id, pool.location_id) == (draft.new.product_id, draft.new.location_id);
-            *fate = match same {
-                true => Fate::Before(movement),
-                false => Fate::Refused(
-                    self.known.refused(&draft.new, "the same cause has moved something else before".into()),
-                ),
+            let (Fate::Open, Some(before)) = (&fate, before) else { continue };
+            *fate = match other(draft, &before) {
+                None => Fate::Before(before.id),
+                Some(why) => Fate::Refused(self.known.refused(&draft.new, why)),
             };
         }
         Ok(())
@@ -287,18 +285,45 @@ fn recorded_meanwhile(error: Error) -> Error {
     }
 }
 
+/// What a draft says otherwise than the movement its cause has recorded before, if it does.
+fn other(draft: &Draft<'_>, before: &movements::Done) -> Option<String> {
+    let (new, pool) = (&draft.new, draft.pool());
+    let place = |pool: Pool| (pool.product_id, pool.location_id);
+    if place(pool) != place(before.pool) {
+        return Some("the same cause has moved something else before".into());
+    }
+    // The number of the movement that is taken back is the whole cause: there is nothing else to say.
+    if draft.reverses.is_some() {
+        return None;
+    }
+    let recorded = |what: String| Some(format!("movement {} of the same cause has {what}", before.id));
+    if pool.batch_id != before.pool.batch_id {
+        return recorded("another batch".into());
+    }
+    // Of a count the ledger has the difference: what was counted then is not there any more.
+    let quantity = plain(change(new.kind, new.quantity, Decimal::ZERO));
+    if new.kind != MovementKind::Count && quantity != before.quantity {
+        return recorded(format!("the quantity {}", before.quantity.abs()));
+    }
+    let shown = |cost: Option<Decimal>| cost.map_or_else(|| "none".to_owned(), |cost| cost.to_string());
+    if new.unit_cost.map(plain) != before.unit_cost {
+        return recorded(format!("the unit cost {}", shown(before.unit_cost)));
+    }
+    if new.amount.map(plain) != before.amount {
+        return recorded(format!("the amount {}", shown(before.amount)));
+    }
+    None
+}
+
 /// What is wrong with each draft by itself; a cause that comes twice in a list is a mistake of the list.
-fn shaped(drafts: &mut [Draft<'_>], now: DateTime<Utc>) -> Vec<Fate> {
+fn shaped(known: &Known, drafts: &mut [Draft<'_>], now: DateTime<Utc>) -> Vec<Fate> {
     let mut causes = HashSet::new();
     let check = |draft: &mut Draft<'_>| {
-        checks::shape(&mut draft.new, draft.reverses.is_some(), now)?;
+        known.shape(&mut draft.new, draft.reverses.is_some(), now)?;
         if causes.insert((draft.new.source.clone(), draft.new.kind)) {
             return Ok(());
         }
-        Err(Error::Invalid {
-            what: format!("the movement \"{}\" of {}", draft.new.kind, draft.new.source),
-            why: "the same cause comes twice in one list".into(),
-        })
+        Err(known.invalid(&draft.new, "the same cause comes twice in one list".into()))
     };
     drafts.iter_mut().map(check).map(|checked| checked.map_or_else(Fate::Refused, |()| Fate::Open)).collect()
 }

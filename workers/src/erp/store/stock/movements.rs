@@ -148,21 +148,48 @@ impl<'a> JsonRow<'a> {
     }
 }
 
-/// Which of these causes have their movement already: for each, in order, that movement's number and place.
+/// What a cause has recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Done {
+    /// The movement.
+    pub id: i64,
+    /// Where it happened.
+    pub pool: Pool,
+    /// How many came or, negative, left.
+    pub quantity: Decimal,
+    /// What one cost.
+    pub unit_cost: Option<Decimal>,
+    /// What it is worth in all.
+    pub amount: Option<Decimal>,
+}
+
+impl Done {
+    fn read(row: &Row) -> Result<Self> {
+        Ok(Self {
+            id: row.get("id")?,
+            pool: Pool::read(row)?,
+            quantity: plain(row.get("quantity")?),
+            unit_cost: row.get::<Option<Decimal>>("unit_cost")?.map(plain),
+            amount: row.get::<Option<Decimal>>("amount")?.map(plain),
+        })
+    }
+}
+
+/// Which of these causes have their movement already: for each, in order, that movement.
 pub async fn recorded(
     conn: &mut Conn<'_>,
     tenant: i64,
     causes: &[(&Source, MovementKind)],
-) -> Result<Vec<Option<(i64, Pool)>>> {
+) -> Result<Vec<Option<Done>>> {
     let statement = Sql {
-        postgres: "select k.place - 1 as place, m.id, m.product_id, m.location_id, m.batch_id
+        postgres: "select k.place - 1 as place, m.id, m.product_id, m.location_id, m.batch_id, m.quantity, m.unit_cost, m.amount
             from unnest($2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::text[])
                 with ordinality as k(source_type, source_id, source_line, source_part, kind, place)
             cross join lateral (
-                select id, product_id, location_id, batch_id from stock_movements
+                select id, product_id, location_id, batch_id, quantity, unit_cost, amount from stock_movements
                 where tenant_id = $1 and source_type = k.source_type and source_id = k.source_id
                   and source_line = k.source_line and source_part = k.source_part and kind = k.kind limit 1) m",
-        sqlite: "select k.key as place, m.id, m.product_id, m.location_id, m.batch_id
+        sqlite: "select k.key as place, m.id, m.product_id, m.location_id, m.batch_id, m.quantity, m.unit_cost, m.amount
             from json_each($2) k cross join stock_movements m on m.tenant_id = $1 and m.source_type = k.value ->> 0
                 and m.source_id = k.value ->> 1 and m.source_line = k.value ->> 2
                 and m.source_part = k.value ->> 3 and m.kind = k.value ->> 4",
@@ -186,7 +213,7 @@ pub async fn recorded(
     for row in statement.fetch_all(conn).await? {
         let place = usize::try_from(row.get::<i64>("place")?).unwrap_or(usize::MAX);
         if let Some(slot) = found.get_mut(place) {
-            *slot = Some((row.get("id")?, Pool::read(&row)?));
+            *slot = Some(Done::read(&row)?);
         }
     }
     Ok(found)

@@ -82,9 +82,10 @@ impl ImportType for Inventory {
     }
 
     /// Two counts of one place are the same count; what came twice came twice.
-    fn identity(row: &StockRow, mode: Mode) -> Option<Key> {
-        let part = |part: &Option<String>| part.as_deref().unwrap_or_default().replace('|', "\\|");
-        let place = [part(&row.location), part(&row.bin), part(&row.lot)].join("|");
+    fn identity(row: &StockRow, mode: Mode, location: Option<&str>) -> Option<Key> {
+        let part = |part: Option<&str>| part.unwrap_or_default().replace('|', "\\|");
+        let location = row.location.as_deref().or(location);
+        let place = [part(location), part(row.bin.as_deref()), part(row.lot.as_deref())].join("|");
         (mode == Mode::Count).then(|| Key { field: SKU, value: format!("{}|{place}", row.sku) })
     }
 

@@ -16,11 +16,15 @@ const DAYS: usize = 4;
 const ACTIVE: usize = 5;
 const ADDRESS: usize = 6;
 
+/// The names of a person, behind the parts of the address: what stands for the name where there is none.
+const FIRST_NAME: usize = ADDRESS + PARTS.len();
+const LAST_NAME: usize = FIRST_NAME + 1;
+
 /// The parts of an address, in order of their fields behind [`ADDRESS`].
 const PARTS: [&str; 6] = ["contact", "street", "city", "region", "postal_code", "country"];
 
 /// The fields of both, with the name that their days have.
-pub(super) const fn fields(days: &'static str) -> [Field; 12] {
+pub(super) const fn fields(days: &'static str) -> [Field; 14] {
     [
         Field::text("code"),
         Field::text("name").required(),
@@ -34,6 +38,8 @@ pub(super) const fn fields(days: &'static str) -> [Field; 12] {
         Field::text("region"),
         Field::text("postal_code"),
         Field::text("country"),
+        Field::text("first_name"),
+        Field::text("last_name"),
     ]
 }
 
@@ -75,7 +81,7 @@ pub(super) fn read(
     }
     let row = PartyRow {
         code: one_line(cells, CODE, 64)?,
-        name: one_line(cells, NAME, 200)?,
+        name: name(cells)?,
         email: one_line(cells, EMAIL, 320)?,
         phone: one_line(cells, PHONE, 64)?,
         days: days(cells)?,
@@ -87,6 +93,16 @@ pub(super) fn read(
         return Err(RowError::row("missing_key", missing));
     }
     Ok(Reading::Row(row))
+}
+
+/// The name; a private person's is made of first and last name, because shops keep the company's in its place.
+fn name(cells: &Cells<'_>) -> Result<Option<String>, RowError> {
+    if let Some(name) = one_line(cells, NAME, 200)? {
+        return Ok(Some(name));
+    }
+    let parts = [one_line(cells, FIRST_NAME, 100)?, one_line(cells, LAST_NAME, 99)?];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    Ok((!parts.is_empty()).then(|| parts.join(" ")))
 }
 
 fn days(cells: &Cells<'_>) -> Result<Option<i64>, RowError> {

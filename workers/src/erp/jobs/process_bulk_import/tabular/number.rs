@@ -68,6 +68,10 @@ impl fmt::Display for DecimalMark {
     }
 }
 
+/// Stands before a number that a workbook holds as a number: its sign is a point, whatever the texts beside it use. White
+/// space (a figure space), so that whoever reads the cell as a text does not see it.
+pub const TYPED: char = '\u{2007}';
+
 /// Why a cell is not read as a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NumberError {
@@ -111,12 +115,13 @@ pub fn parse_decimal(text: &str, mark: Option<DecimalMark>) -> Result<Decimal, N
     Ok(if negative { -value } else { value })
 }
 
-/// Finds the decimal mark the cells of one or several columns agree on; `None` when no cell tells.
+/// Finds the decimal mark the cells of one or several columns agree on; `None` when no cell tells. What a workbook holds as
+/// a number says nothing of how people write theirs.
 pub fn detect_decimal_mark<'a>(
     cells: impl IntoIterator<Item = &'a str>,
 ) -> Result<Option<DecimalMark>, MixedMarks> {
     let (mut point, mut comma) = (None, None);
-    for cell in cells {
+    for cell in cells.into_iter().filter(|cell| !cell.starts_with(TYPED)) {
         let Some((_, body)) = bare_number(cell) else { continue };
         match evidence(body) {
             Evidence::Mark(mark) if plain_digits(body, mark).is_ok() => {

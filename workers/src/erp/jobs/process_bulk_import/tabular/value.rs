@@ -5,7 +5,7 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use super::date::{DateError, DateFormat, parse_date};
-use super::number::{DecimalMark, NumberError, parse_decimal};
+use super::number::{DecimalMark, NumberError, TYPED, parse_decimal};
 
 /// Why a cell has not the type its column needs.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -68,7 +68,8 @@ impl ValueSettings {
     /// Reads a number; `None` for an empty cell or a null marker, which is never zero.
     pub fn decimal(&self, cell: &str) -> Result<Option<Decimal>, ValueError> {
         let Some(text) = text(cell) else { return Ok(None) };
-        let number = parse_decimal(text, self.decimal_mark);
+        let mark = if cell.starts_with(TYPED) { Some(DecimalMark::Point) } else { self.decimal_mark };
+        let number = parse_decimal(text, mark);
         number.map(Some).map_err(|source| ValueError::Number { text: text.to_owned(), source })
     }
 

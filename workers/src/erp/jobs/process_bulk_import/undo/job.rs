@@ -17,16 +17,16 @@ use crate::erp::store::reading;
 
 /// Where the next page begins.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
-struct Checkpoint {
-    phase: Phase,
-    after: i64,
+pub(super) struct Checkpoint {
+    pub(super) phase: Phase,
+    pub(super) after: i64,
     /// Whether this round has undone something that may have been in another's way.
-    moved: bool,
+    pub(super) moved: bool,
 }
 
 impl Checkpoint {
     /// What follows when a phase has no more pages.
-    fn next(self) -> Option<Self> {
+    pub(super) fn next(self) -> Option<Self> {
         let next = |phase| Some(Self { phase, after: 0, moved: false });
         match self.phase {
             Phase::Created => next(Phase::Changed),

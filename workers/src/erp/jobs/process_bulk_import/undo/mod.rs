@@ -5,7 +5,7 @@
 //! job       page by page: first what is new, then what was changed, then once more what was in each other's way;
 //!           each page is one transaction with its events, its marks and the checkpoint
 //! records   one page of records with keys; an inventory reverses its movements instead (inventory/undo)
-//! try_out   the same with every page rolled back
+//! try_out   the same in one transaction that is rolled back
 //! ```
 
 mod job;

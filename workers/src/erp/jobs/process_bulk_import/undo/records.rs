@@ -4,11 +4,11 @@
 use std::collections::{BTreeMap, HashMap};
 
 use fairlane::db::{Conn, Sql, query};
-use fairlane::{Result, Transaction, sql};
+use fairlane::{Error, Result, Transaction, sql};
+use sqlx::error::ErrorKind;
 
 use super::super::import_type::{Kept, RecordType, Scope, Undone, Writing};
 use super::super::run::is_refusal;
-use super::super::run::refusal_message;
 use super::store;
 
 /// Undoes some changes of an import.
@@ -123,7 +123,7 @@ impl<T: RecordType> Page<T> {
                 Err(error) if is_refusal(&error) => {
                     query(sql!("rollback to savepoint undo_rows")).execute(conn).await?;
                     match ids[..] {
-                        [only] => self.stay(only, "refused", refusal_message(&error)),
+                        [only] => self.stay(only, "refused", in_the_way(&error)),
                         _ => {
                             let (first, second) = ids.split_at(ids.len() / 2);
                             waiting.extend([second.to_vec(), first.to_vec()]);
@@ -140,6 +140,22 @@ impl<T: RecordType> Page<T> {
     fn stay(&mut self, id: i64, code: &'static str, message: String) {
         let label = self.stored.get(&id).map(T::label);
         self.undone.push(Undone::conflict(id, label, code, message));
+    }
+}
+
+/// What the database refuses, in words for people: whose key it is, or who needs the record.
+fn in_the_way(error: &Error) -> String {
+    let Error::Database(source) = error else { return error.to_string() };
+    let Some(refusal) = source.as_database_error() else { return "the database refuses it".into() };
+    // PostgreSQL names the index, SQLite the columns.
+    let place = [refusal.constraint().unwrap_or_default(), refusal.message()].join(" ");
+    let keys = ["barcode", "sku", "email", "code", "handle"];
+    let key = keys.into_iter().find(|key| place.contains(key));
+    match (refusal.kind(), key) {
+        (ErrorKind::UniqueViolation, Some(key)) => format!("its {key} belongs to another record by now"),
+        (ErrorKind::UniqueViolation, None) => "what it is found by belongs to another record by now".into(),
+        (ErrorKind::ForeignKeyViolation, _) => "other records refer to it".into(),
+        _ => "what it was before is not acceptable any more".into(),
     }
 }
 

@@ -135,8 +135,8 @@ pub(super) async fn follow_versions(
     query.execute(conn).await.map(drop)
 }
 
-/// Enters the wish to undo an import; conflicts of an earlier undoing are looked at again.
-pub(super) async fn enter(conn: &mut Conn<'_>, scope: Scope, job: Uuid) -> Result<()> {
+/// Lets the conflicts of an earlier undoing be looked at again.
+pub(super) async fn forget_conflicts(conn: &mut Conn<'_>, scope: Scope) -> Result<()> {
     query(sql!(
         "update import_changes set outcome = null, label = null, code = null, message = null
          where tenant_id = $1 and import_id = $2 and outcome = 'conflict'"
@@ -144,7 +144,13 @@ pub(super) async fn enter(conn: &mut Conn<'_>, scope: Scope, job: Uuid) -> Resul
     .bind(scope.tenant_id)
     .bind(scope.import_id)
     .execute(conn)
-    .await?;
+    .await
+    .map(drop)
+}
+
+/// Enters the wish to undo an import; conflicts of an earlier undoing are looked at again.
+pub(super) async fn enter(conn: &mut Conn<'_>, scope: Scope, job: Uuid) -> Result<()> {
+    forget_conflicts(conn, scope).await?;
     query(sql!(
         "update import_logs set undo_status = 'pending', undo_job_id = $3, undo_failure = null, conflict_rows = 0,
             undo_requested_at = {now}, undone_at = null, updated_at = {now}

@@ -4,6 +4,8 @@ use calamine::{Data, ExcelDateTime};
 use chrono::NaiveTime;
 use rust_decimal::Decimal;
 
+use super::super::tabular::number::TYPED;
+
 /// The digits that a spreadsheet shows of a number; those behind them are noise of its arithmetic.
 const DIGITS: usize = 15;
 
@@ -18,6 +20,15 @@ pub(super) fn text(cell: &Data) -> String {
         Data::DateTime(at) => date_time(at),
         Data::DateTimeIso(text) => iso(text),
         Data::Error(error) => error.to_string(),
+    }
+}
+
+/// The same for the table: a number with decimals says that it is one, because the texts beside it may have a comma.
+pub(super) fn written(cell: &Data) -> String {
+    let shown = text(cell);
+    match cell {
+        Data::Float(_) if shown.contains('.') => format!("{TYPED}{shown}"),
+        _ => shown,
     }
 }
 

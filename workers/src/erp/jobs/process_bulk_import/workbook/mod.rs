@@ -145,7 +145,7 @@ fn write_xlsx<R: Read + Seek, W: Write>(
                 place.saturating_add(1)
             )));
         }
-        let text = cell::text(&Data::from(cell.get_value().clone()));
+        let text = cell::written(&Data::from(cell.get_value().clone()));
         if text.is_empty() {
             continue;
         }
@@ -169,7 +169,7 @@ fn write_range<W: Write>(range: &calamine::Range<Data>, mut writer: Counted<W>) 
     for cells in range.rows() {
         let mut row = Vec::new();
         for (column, cell) in (first_column..).zip(cells) {
-            let text = cell::text(cell);
+            let text = cell::written(cell);
             if !text.is_empty() {
                 put(&mut row, column, text);
             }

@@ -65,7 +65,7 @@ fn the_first_sheet_that_is_shown_is_read_with_the_rows_and_numbers_of_the_sheet(
         assert_eq!(row.problem, None);
         rows.push((row.line, row.fields.to_vec().join("|")));
     }
-    assert_eq!(rows, [(3, "|13090|Nut\nM4|0.3".to_owned()), (5, "|B||#DIV/0!".to_owned())]);
+    assert_eq!(rows, [(3, "|13090|Nut\nM4|\u{2007}0.3".to_owned()), (5, "|B||#DIV/0!".to_owned())]);
 }
 
 /// An open document with a hidden sheet and a table that begins in its second row.
@@ -101,7 +101,7 @@ fn an_open_document_is_read_like_the_others() {
     assert_eq!(table.of.sheet, "Goods");
     let text = std::fs::read_to_string(table.path()).unwrap();
     let rows: Vec<&str> = text.lines().filter(|line| !line.trim_matches([',', '"']).is_empty()).collect();
-    assert_eq!(rows, ["sku,price,day", "A-1,12.5,2014-01-02"]);
+    assert_eq!(rows, ["sku,price,day", "A-1,\u{2007}12.5,2014-01-02"]);
 }
 
 #[test]
