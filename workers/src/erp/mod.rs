@@ -26,8 +26,8 @@ use fairlane::store::migrate::MigrationLine;
 
 use events::{
     CustomerCreated, GoodsReceived, InvoiceGenerated, InvoiceOverdue, InvoicePaymentReceived, LeadConverted,
-    LowStockDetected, OrderApproved, OrderCreated, OrderFulfilled, PurchaseOrderApproved, StockExpiring,
-    StockMovementRecorded,
+    LowStockDetected, OrderApproved, OrderCreated, OrderFulfilled, ProductUpdated, PurchaseOrderApproved,
+    StockExpiring, StockMovementRecorded,
 };
 use jobs::process_bulk_import::ProcessBulkImport;
 use jobs::process_bulk_import::undo::UndoBulkImport;
@@ -78,6 +78,7 @@ pub fn registry() -> Registry<Erp> {
         .on::<PurchaseOrderApproved, NotifyPurchaseOrderApproval>()
         .on::<GoodsReceived, PostGoodsReceipt>()
         .on::<StockMovementRecorded, CheckStockLevel>()
+        .on::<ProductUpdated, CheckStockLevel>()
         .on::<LowStockDetected, SendLowStockNotification>()
         .on::<StockExpiring, SendStockExpiryAlert>()
 }

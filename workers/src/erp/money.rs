@@ -107,6 +107,17 @@ fn invalid(what: &str, why: String) -> Error {
     Error::Invalid { what: what.to_owned(), why }
 }
 
+/// The decimals of a currency by ISO 4217: its code's own, else 2.
+pub fn currency_decimals(code: &str) -> u32 {
+    match code {
+        "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX" | "VND" | "VUV"
+        | "XAF" | "XOF" | "XPF" => 0,
+        "BHD" | "IQD" | "JOD" | "KWD" | "LYD" | "OMR" | "TND" => 3,
+        "CLF" | "UYW" => 4,
+        _ => 2,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -177,5 +188,10 @@ mod tests {
             prop_assert_eq!(sum.tax, amounts.iter().map(|line| line.tax).sum::<Decimal>());
             prop_assert_eq!(sum.total, sum.net + sum.tax);
         }
+    }
+
+    #[test]
+    fn a_currency_has_the_decimals_of_its_standard() {
+        assert_eq!(["JPY", "EUR", "KWD", "CLF", "XPF", "USD"].map(currency_decimals), [0, 2, 3, 4, 0, 2]);
     }
 }

@@ -161,6 +161,30 @@ backend_test!(migrations: lines;
     }
 );
 
+backend_test!(migrations: lines;
+    async fn a_letter_that_will_not_arrive_is_told_once_to_those_who_see_invoices(t: TestDb) {
+        let server = SmtpServer::start().await;
+        let acme = shop(&t).await;
+        let finance = staff(&acme).await;
+        let told = "select count(*) as n from notifications where type = 'AlertNotification'";
+        for (number, answer) in [Answer::Message("554 5.7.1 spam"), Answer::Recipient("550 5.1.1 no such user")].into_iter().enumerate() {
+            server.answer("ana@example.com", answer);
+            let order = enter(&acme).await;
+            approve(&acme, order.id).await.unwrap();
+            work(&t, &erp(server.port)).await;
+            assert_eq!(count(&t, told).await, number as i64 + 1);
+        }
+        // However often it is told again.
+        for event in stored::<InvoiceGenerated>(&t).await {
+            acme.publish(event).await.unwrap();
+        }
+        work(&t, &erp(server.port)).await;
+        let to = "select count(*) as n from notifications where type = 'AlertNotification' and notifiable_id = (select min(id) from users where name = 'Finance')";
+        assert_eq!((count(&t, told).await, count(&t, to).await), (2, 2));
+        assert!(finance > 0);
+    }
+);
+
 /// Lets workers send their mails through a server.
 fn send_through(site: &Site, server: &SmtpServer) {
     let settings = format!(

@@ -4,7 +4,9 @@ use fairlane::testing::TestDb;
 use fairlane::{Error, backend_test};
 use fairlane_workers::erp::events::{LowStockDetected, StockExpiring};
 use fairlane_workers::erp::jobs::scan_expiring_stock::ScanExpiringStock;
+use fairlane_workers::erp::services::products::{self, ProductChange};
 use fairlane_workers::erp::services::profiles::{self, ProfileChange};
+use fairlane_workers::erp::services::users;
 use fairlane_workers::erp::services::stock::{MovementKind, check_levels, rebuild};
 
 use super::support::shop::{approve, count, lines};
@@ -191,5 +193,53 @@ backend_test!(migrations: lines;
         t.execute("delete from stock_levels").await;
         assert_eq!((look(true).await, look(true).await), ((2, 3), (2, 0)));
         assert_eq!(here.level(tiles, here.main).await, (dec("8.25"), dec("3")));
+    }
+);
+
+backend_test!(migrations: lines;
+    async fn another_minimum_and_a_product_that_is_given_up_are_looked_at(t: TestDb) {
+        let here = warehouse(&t).await;
+        let tiles = here.product("T-1", &[]).await;
+        here.receive(tiles, "4").await;
+        work(&t).await;
+        assert_eq!(count(&t, OPEN).await, 0);
+        let change = async |change: ProductChange| {
+            let mut tx = here.tenant.begin().await.unwrap();
+            products::update(&mut tx, &here.tenant, "T-1", None, &change, None).await.unwrap();
+            tx.commit().await.unwrap();
+            work(&t).await;
+            count(&t, OPEN).await
+        };
+        let minimum = |number: &str| ProductChange { reorder_level: Some(Some(dec(number))), ..ProductChange::default() };
+        let active = |active| ProductChange { active: Some(active), ..ProductChange::default() };
+        assert_eq!((change(minimum("5")).await, low(&t).await.len()), (1, 1));
+        assert_eq!(change(minimum("3")).await, 0);
+        assert_eq!(change(minimum("9")).await, 1);
+        assert_eq!(change(active(false)).await, 0);
+        assert_eq!(change(active(true)).await, 1);
+    }
+);
+
+backend_test!(migrations: lines;
+    async fn a_batch_that_comes_back_is_told_anew(t: TestDb) {
+        let here = warehouse(&t).await;
+        let mut tx = here.tenant.begin().await.unwrap();
+        users::ensure(&mut tx, &here.tenant, "Ana", "ana@example.com", &["inventory.alerts"]).await.unwrap();
+        tx.commit().await.unwrap();
+        let paint = here.product("P-1", &[("track_batches", "true")]).await;
+        let soon = (chrono::Utc::now().date_naive() + chrono::Days::new(20)).to_string();
+        here.receive_lots(paint, &[("A", &soon, "4")]).await;
+        work(&t).await;
+        let told = "select count(*) as n from notifications where type = 'StockExpiryNotification'";
+        scan(&t, &here).await;
+        scan(&t, &here).await;
+        assert_eq!(count(&t, told).await, 1);
+        let batch = count(&t, "select id as n from batches where lot = 'A'").await;
+        for quantity in ["-4", "4"] {
+            here.record(here.moving(MovementKind::Adjust, paint, quantity).batch(batch)).await.unwrap();
+            work(&t).await;
+        }
+        scan(&t, &here).await;
+        assert_eq!((count(&t, told).await, count(&t, OPEN).await), (2, 1));
     }
 );

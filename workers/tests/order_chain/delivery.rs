@@ -26,7 +26,7 @@ impl Warehouse {
         order
     }
 
-    async fn fulfil(&self, order: i64) -> fairlane::Result<Order> {
+    pub(crate) async fn fulfil(&self, order: i64) -> fairlane::Result<Order> {
         let mut tx = self.tenant.begin().await?;
         let order = orders::fulfil(&mut tx, &self.tenant, order, None).await?;
         tx.commit().await?;

@@ -3,9 +3,11 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod alerts;
+mod bins;
 mod catalogue;
 mod causes;
 mod delivery;
+mod status;
 mod ledger;
 mod openboxes;
 #[path = "../support/mod.rs"]

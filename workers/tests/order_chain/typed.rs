@@ -20,8 +20,9 @@ backend_test!(migrations: lines;
         let site = Site::new(t).await;
         let erp = |args: &[&str]| site.run(&[&["erp"], args, &["-t", "acme"]].concat());
         erp(&["location", "add", "MAIN", "--name", "Warehouse"]);
+        // A part of MAIN: what lies there counts for MAIN.
         erp(&["location", "add", "SHOP", "--name", "Shop", "--parent", "MAIN"]);
-        erp(&["product", "create", "P-1", "--name", "Paint", "--price", "9.90", "--reorder-level", "6", "--track-batches", "true"]);
+        erp(&["product", "create", "P-1", "--name", "Paint", "--price", "9.90", "--reorder-level", "7", "--track-batches", "true"]);
         erp(&["customer", "add", "C-1", "--name", "Ana"]);
         let lot = ["--at", "MAIN", "--lot", "L1", "--expires", "2097-01-31"];
         let receipt = [&["stock", "move", "receipt", "P-1", "10"], &lot[..], &["--cost", "4.20", "--reference", "D-1"]].concat();

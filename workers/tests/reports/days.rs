@@ -54,7 +54,7 @@ backend_test!(migrations: lines;
         let cancelled = desk.sell("C-1", "2026-03-01T12:00:00Z", None, &[line(None, "1", "20")]).await;
         let mut tx = desk.acme.begin().await.unwrap();
         orders::cancel(&mut tx, &desk.acme, cancelled).await.unwrap();
-        let taken = Taken { at: Some(time("2026-03-01T12:00:00Z")), country: None };
+        let taken = Taken { at: Some(time("2026-03-01T12:00:00Z")), country: None, user: None };
         orders::create_taken(&mut tx, &desk.acme, "C-1", &[line(None, "1", "40")], &taken).await.unwrap();
         tx.commit().await.unwrap();
         desk.sell("C-1", "2026-03-01T12:00:00Z", None, &[line(None, "1", "80")]).await;
@@ -64,7 +64,7 @@ backend_test!(migrations: lines;
         assert!(report["notes"].to_string().contains("1 orders in other currencies than EUR are left out"), "{report}");
         let future = time("2100-01-01T00:00:00Z");
         let mut tx = desk.acme.begin().await.unwrap();
-        let taken = Taken { at: Some(future), country: None };
+        let taken = Taken { at: Some(future), country: None, user: None };
         let error = orders::create_taken(&mut tx, &desk.acme, "C-1", &[line(None, "1", "1")], &taken).await.unwrap_err();
         assert!(error.to_string().contains("in the future"), "{error}");
     }

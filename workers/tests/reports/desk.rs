@@ -62,7 +62,7 @@ impl Desk {
         lines: &[NewLine],
     ) -> i64 {
         let mut tx = self.acme.begin().await.unwrap();
-        let taken = Taken { at: Some(time(at)), country: country.map(Into::into) };
+        let taken = Taken { at: Some(time(at)), country: country.map(Into::into), user: None };
         let order = orders::create_taken(&mut tx, &self.acme, customer, lines, &taken).await.unwrap();
         orders::approve(&mut tx, &self.acme, order.id, None).await.unwrap();
         tx.commit().await.unwrap();

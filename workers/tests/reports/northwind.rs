@@ -81,7 +81,7 @@ async fn load(desk: &Desk, data: &Path) {
             customers::create(&mut tx, acme, new).await.unwrap();
         }
         let at = time(&format!("{}Z", order[3].replace(' ', "T")));
-        let taken = Taken { at: Some(at), country: Some(order[13].to_owned()) };
+        let taken = Taken { at: Some(at), country: Some(order[13].to_owned()), user: None };
         let made = orders::create_taken(&mut tx, acme, &customer, &lines[&order[0]], &taken).await.unwrap();
         orders::approve(&mut tx, acme, made.id, None).await.unwrap();
     }

@@ -104,7 +104,7 @@ async fn load(desk: &Desk, rows: &[Row]) {
         let mut tx = acme.begin().await.unwrap();
         for order in some {
             let lines: Vec<NewLine> = order.iter().copied().map(new_line).collect();
-            let taken = Taken { at: Some(order[0].at), country: Some(order[0].country.clone()) };
+            let taken = Taken { at: Some(order[0].at), country: Some(order[0].country.clone()), user: None };
             let made = orders::create_taken(&mut tx, acme, &order[0].customer, &lines, &taken).await.unwrap();
             orders::approve(&mut tx, acme, made.id, None).await.unwrap();
         }

@@ -7,10 +7,11 @@ use fairlane_workers::erp::services::purchase_orders::{
     self, NewOrder, NewPurchaseLine, PurchaseOrder, PurchaseStatus,
 };
 use fairlane_workers::erp::services::receipts::{self, Arrival, ArrivedLine, TakenIn};
+use fairlane_workers::erp::services::products::{self, ProductChange};
 use fairlane_workers::erp::services::vendors::{self, NewVendor, VendorChange};
 use fairlane_workers::erp::services::{profiles, users};
 
-use crate::shop::{beta, catalogue, stored};
+use crate::shop::{beta, catalogue, stored, work};
 use crate::support::shop::{count, lines, shop};
 
 fn line(sku: &str, quantity: &str, cost: &str) -> NewPurchaseLine {
@@ -236,5 +237,29 @@ backend_test!(migrations: lines;
         let foreign = Arrival { purchase_order: draft.id, lines: vec![arrived(1, "1")], ..Arrival::default() };
         let error = receipts::receive(&mut tx, &beta, foreign).await.unwrap_err();
         assert!(matches!(error, Error::NotFound { .. }), "{error}");
+    }
+);
+
+async fn activate(acme: &Tenant, active: bool) {
+    let mut tx = acme.begin().await.unwrap();
+    let change = ProductChange { active: Some(active), ..ProductChange::default() };
+    products::update(&mut tx, acme, "T-1", None, &change, None).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+backend_test!(migrations: lines;
+    async fn goods_of_a_product_that_is_given_up_are_refused_and_what_was_taken_in_is_stocked(t: TestDb) {
+        let acme = buyer(&t).await;
+        let order = approved(&acme).await;
+        activate(&acme, false).await;
+        let error = take_in(&acme, order.id, vec![arrived(1, "4")]).await.unwrap_err().to_string();
+        assert!(error.contains("product T-1 is not active"), "{error}");
+        activate(&acme, true).await;
+        take_in(&acme, order.id, vec![arrived(1, "4")]).await.unwrap();
+        // Given up between the goods' arrival and the stock's note of it.
+        activate(&acme, false).await;
+        work(&t).await;
+        assert_eq!(count(&t, "select count(*) as n from fairlane_failed_jobs").await, 0);
+        assert_eq!(count(&t, "select count(*) as n from stock_movements where kind = 'receipt'").await, 1);
     }
 );

@@ -97,3 +97,47 @@ backend_test!(migrations: lines;
         assert_eq!(converted["listeners"], serde_json::json!(["erp.create_customer_from_lead"]));
     }
 );
+
+backend_test!(migrations: lines;
+    async fn who_does_what_is_shown_and_taken_away_and_orders_show_their_lines(t: TestDb) {
+        catalogue(&t).await;
+        let site = Site::new(t).await;
+        json(&site, &["erp", "customer", "add", "C-1", "--name", "Ana"]);
+        let add = ["erp", "user", "add", "bo@example.com", "--name", "Bo", "--permission"];
+        json(&site, &[&add[..], &["sales.view"]].concat());
+        let user = json(&site, &[&add[..], &["inventory.alerts", "--at", "MAIN"]].concat());
+        assert_eq!(user["may"], serde_json::json!([{ "permission": "inventory.alerts", "at": "MAIN" }, { "permission": "sales.view", "at": null }]));
+        let (code, why) = refused(&site, &["erp", "user", "revoke", "bo@example.com", "--permission", "inventory.alerts"]);
+        assert!(code == 4 && why.contains("does not have it there"), "{code} {why}");
+        json(&site, &["erp", "user", "revoke", "bo@example.com", "--permission", "inventory.alerts", "--at", "MAIN"]);
+        json(&site, &["erp", "user", "deactivate", "bo@example.com"]);
+        let said = site.run(&["erp", "user", "show", "bo@example.com", "-t", "acme"]);
+        assert!(said.contains("may do: sales.view.") && said.contains("is inactive"), "{said}");
+        json(&site, &["erp", "user", "activate", "bo@example.com"]);
+
+        let create = ["erp", "order", "create", "--customer", "C-1", "--line", "T-1=2", "--line", "T-l=1@5", "--from", "MAIN", "--user", "bo@example.com", "-t", "acme"];
+        let output = site.fairlane(&create).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success() && said.contains("T-l: no product of the catalogue, billed as text"), "{said}");
+        let number = json(&site, &["erp", "order", "list"])["data"][0]["number"].as_str().unwrap().to_owned();
+        let shown = json(&site, &["erp", "order", "show", &number]);
+        assert_eq!((&shown["status"], &shown["lines"][0]["from"], &shown["lines"][1]["sku"]), (&"draft".into(), &"MAIN".into(), &Value::Null));
+        let text = site.run(&["erp", "order", "show", &number, "-t", "acme"]);
+        assert!(text.contains("T-1 Blue tiles  2 at 33.5 EUR, from MAIN"), "{text}");
+        json(&site, &["erp", "order", "cancel", &number, "--user", "bo@example.com"]);
+        assert_eq!(site.count("select count(*) as n from fairlane_audit where action = 'order.cancel'").await, 1);
+
+        std::fs::write(site.folder.path().join("new.csv"), "sku,name\nN-1,Nails\n").unwrap();
+        json(&site, &["import", "new.csv", "--as", "products", "--user", "bo@example.com"]);
+        assert_eq!(site.count("select count(*) as n from import_logs l join users u on u.id = l.user_id where u.name = 'Bo'").await, 1);
+        let listed = site.run(&["imports", "list", "-t", "acme"]);
+        assert!(listed.contains(" ago") || listed.contains("now"), "{listed}");
+
+        assert_eq!(json(&site, &["erp", "profile", "set", "--currency", "JPY"])["decimals"], 0);
+        assert_eq!(json(&site, &["erp", "profile", "set", "--currency", "JPY", "--decimals", "2"])["decimals"], 2);
+        let (code, why) = refused(&site, &["erp", "template", "set", "notification", "--text", "nofile"]);
+        assert!(code == 2 && why.contains("nofile"), "{code} {why}");
+        let output = site.fairlane(&["erp", "product", "list", "--after", "ZZZZ", "-t", "acme"]).output().unwrap();
+        assert!(String::from_utf8_lossy(&output.stderr).contains("No products behind ZZZZ"));
+    }
+);

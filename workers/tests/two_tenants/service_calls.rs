@@ -198,6 +198,16 @@ pub(crate) const CALLS: &[Call] = &[
         Some(given.user)
     )),
     call!("orders::cancel", "order", Missing, |tx, of, own, given| orders::cancel(tx, of, given.approved_id)),
+    call!("orders::cancel_by", "order", Missing, |tx, of, own, given| {
+        orders::cancel_by(tx, of, given.approved_id, None)
+    }),
+    call!("orders::cancel_by", "user", Missing, |tx, of, own, given| {
+        orders::cancel_by(tx, of, own.draft_id, Some(given.user))
+    }),
+    call!("orders::create_taken", "user", Missing, |tx, of, own, given| async {
+        let taken = orders::Taken { user: Some(given.user), ..orders::Taken::default() };
+        orders::create_taken(tx, of, &own.customer, &[line(own)], &taken).await
+    }),
     call!("orders::place", "order", Missing, |tx, of, own, given| orders::place(
         tx,
         of,
@@ -350,6 +360,13 @@ pub(crate) const CALLS: &[Call] = &[
         "bo@example.com",
         &["billing.view"],
         Some(given.location_id)
+    )),
+    call!("users::revoke", "user", Missing, |tx, of, own, given| users::revoke(
+        tx,
+        of,
+        &given.email,
+        "billing.view",
+        None
     )),
     call!("users::set_active", "user", Missing, |tx, of, own, given| users::set_active(
         tx,

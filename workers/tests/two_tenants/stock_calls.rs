@@ -94,6 +94,9 @@ pub(crate) const STOCK_CALLS: &[Call] = &[
     call!("stock::check_levels", "location", Nothing, |tx, of, own, given| async {
         stock::check_levels(tx, of, &BTreeSet::from([(own.product_id, given.location_id)])).await
     }),
+    call!("stock::check_product", "product", Nothing, |tx, of, own, given| async {
+        stock::check_product(tx, of, given.product_id).await
+    }),
     call!("stock::lock", "product", Nothing, |tx, of, own, given| async {
         stock::lock(tx, of, &[given.product_id]).await
     }),

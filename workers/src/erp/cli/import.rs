@@ -13,10 +13,11 @@ use serde_json::json;
 use super::import_args::ImportArgs;
 use super::import_follow::follow;
 use super::import_maps;
+use super::user_of;
 use crate::erp::jobs::process_bulk_import::dry_run::{self, DryRun, DryRunError};
 use crate::erp::jobs::process_bulk_import::log::ImportLog;
 use crate::erp::jobs::process_bulk_import::run::ImportPlan;
-use crate::erp::jobs::process_bulk_import::submit::{Inspected, SubmitError, inspect, submit};
+use crate::erp::jobs::process_bulk_import::submit::{Inspected, Submission, SubmitError, inspect, submit};
 use crate::erp::jobs::process_bulk_import::tabular::TabularError;
 use crate::erp::jobs::process_bulk_import::types::{IMPORT_TYPES, with_import_type};
 use crate::erp::settings::ImportSettings;
@@ -60,7 +61,8 @@ async fn hand_in(
     settings: &ImportSettings,
     env: &CommandEnv,
 ) -> anyhow::Result<ExitCode> {
-    let submission = args.submission();
+    let user_id = handed_in_by(args, tenant).await?;
+    let submission = Submission { user_id, ..args.submission() };
     let name = args.import_type.as_str();
     let submitted = with_import_type!(
         name,
@@ -84,6 +86,15 @@ async fn hand_in(
     lines.push(format!("import {id} is queued; follow it: fairlane imports show {id} -t {}", tenant.slug()));
     out.result(&value, Some(&id.to_string()), &lines)?;
     Ok(Exit::Done.into())
+}
+
+/// The user who hands the file in, where one is named.
+async fn handed_in_by(args: &ImportArgs, tenant: &Tenant) -> anyhow::Result<Option<i64>> {
+    if args.user.is_none() {
+        return Ok(None);
+    }
+    let mut tx = tenant.begin().await?;
+    Ok(user_of(&mut tx, tenant.id().await?, args.user.as_deref()).await?)
 }
 
 async fn try_out(

@@ -65,6 +65,9 @@ pub(super) struct ImportArgs {
     /// Give up when more rows have failed than this number, or share of those read (20%)
     #[arg(long, value_name = "N|P%")]
     pub(super) max_failed: Option<MaxFailed>,
+    /// The address of the user who hands it in
+    #[arg(long, value_name = "EMAIL")]
+    pub(super) user: Option<String>,
     /// Show how far it is, and end with the counts
     #[arg(long)]
     pub(super) follow: bool,

@@ -15,13 +15,13 @@ use crate::erp::jobs::process_bulk_import::log::{self, ImportLog};
 const POLL: Duration = Duration::from_millis(200);
 /// How long an import may wait before its watcher looks for a worker.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// How often a watcher that is no terminal says something.
+/// How often a watcher that is no terminal says something, where there is something new.
 const PLAIN_EVERY: Duration = Duration::from_secs(2);
 
 /// Waits for the end of an import and shows its progress.
 pub(super) async fn follow(tenant: &Tenant, env: &CommandEnv, import_id: i64) -> anyhow::Result<ImportLog> {
     let (began, mut spoke) = (Instant::now(), Instant::now());
-    let mut warned = false;
+    let (mut warned, mut said) = (false, String::new());
     let bar = bar(env);
     loop {
         let log = find(tenant, import_id).await?;
@@ -45,8 +45,11 @@ pub(super) async fn follow(tenant: &Tenant, env: &CommandEnv, import_id: i64) ->
         if bar.is_hidden() && spoke.elapsed() > PLAIN_EVERY {
             spoke = Instant::now();
             let percent = log.read_bytes * 100 / log.file_size.max(1);
-            env.output
-                .remark(&format!("{percent}%: {} rows, {} refused", log.counts.total, log.counts.failed));
+            let line = format!("{percent}%: {} rows, {} refused", log.counts.total, log.counts.failed);
+            if line != said {
+                env.output.remark(&line);
+                said = line;
+            }
         }
         tokio::time::sleep(POLL).await;
     }

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::{ArgMatches, Args, FromArgMatches, Subcommand};
 use fairlane::Tenant;
-use fairlane::cli::{CommandEnv, DomainCommand, Exit, Failure, Page, Record, rfc3339};
+use fairlane::cli::{CommandEnv, DomainCommand, Exit, Failure, Page, Record, ago};
 use futures::future::BoxFuture;
 use serde_json::json;
 
@@ -145,7 +145,7 @@ impl Record for ImportLog {
             counts.unchanged.to_string(),
             counts.skipped.to_string(),
             counts.failed.to_string(),
-            rfc3339(self.created_at),
+            ago(self.created_at, chrono::Utc::now()),
         ]
     }
 

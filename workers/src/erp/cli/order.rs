@@ -1,14 +1,14 @@
-//! `erp order list|create|place|approve|fulfil|cancel`.
+//! `erp order list|show|create|place|approve|fulfil|cancel`.
 
 use std::str::FromStr;
 
 use clap::Subcommand;
-use fairlane::cli::{CommandEnv, Page, Record};
+use fairlane::cli::{CommandEnv, Page, Record, printable};
 use fairlane::{Error, Tenant, Transaction};
 use rust_decimal::Decimal;
 
-use super::{Limit, reading, user_of};
-use crate::erp::services::orders::{self, NewLine};
+use super::{Limit, order_show, reading, user_of};
+use crate::erp::services::orders::{self, NewLine, Taken};
 use crate::erp::store;
 use crate::erp::store::orders::Order as Row;
 
@@ -18,6 +18,11 @@ pub(super) enum Order {
     List {
         #[command(flatten)]
         limit: Limit,
+    },
+    /// Show an order with its lines, where they come from and where it stands
+    Show {
+        /// The order's number: SO-2026-00001
+        number: String,
     },
     /// Enter an order as a draft
     Create {
@@ -36,6 +41,9 @@ pub(super) enum Order {
         /// Approve it at once
         #[arg(long)]
         approve: bool,
+        /// The address of the user who enters it
+        #[arg(long, value_name = "EMAIL")]
+        user: Option<String>,
     },
     /// Say where a line of a draft is delivered from, and of which batch
     Place {
@@ -70,6 +78,9 @@ pub(super) enum Order {
     Cancel {
         /// The order's number: SO-2026-00001
         number: String,
+        /// The address of the user who calls it off
+        #[arg(long, value_name = "EMAIL")]
+        user: Option<String>,
     },
 }
 
@@ -165,22 +176,32 @@ pub(super) async fn run(verb: &Order, tenant: &Tenant, env: &CommandEnv) -> anyh
             let empty = "No orders yet. Enter one: fairlane erp order create --customer CODE --line ITEM=1@9.90 -t TENANT";
             env.output.page(&Page::from(rows), empty)?;
         }
-        Order::Create { customer, lines, tax, from, approve } => {
+        Order::Show { number } => order_show::show(number, tenant, env).await?,
+        Order::Create { customer, lines, tax, from, approve, user } => {
             let mut tx = tenant.begin().await?;
+            let user = user_of(&mut tx, id, user.as_deref()).await?;
             let mut resolved = Vec::with_capacity(lines.len());
             for line in lines {
                 resolved.push(line.resolve(&mut tx, tenant, *tax).await?);
             }
-            let mut order = orders::create(&mut tx, tenant, customer, &resolved).await?;
+            let taken = Taken { user, ..Taken::default() };
+            let mut order = orders::create_taken(&mut tx, tenant, customer, &resolved, &taken).await?;
             if let Some(from) = from {
                 for (line, _) in (1..).zip(&resolved).filter(|(_, line)| line.sku.is_some()) {
                     orders::place(&mut tx, tenant, order.id, line, from, None).await?;
                 }
             }
             if *approve {
-                order = orders::approve(&mut tx, tenant, order.id, None).await?;
+                order = orders::approve(&mut tx, tenant, order.id, user).await?;
             }
             tx.commit().await?;
+            // A code that was mistyped looks like this too.
+            for line in resolved.iter().filter(|line| line.sku.is_none()) {
+                env.output.remark(&format!(
+                    "{}: no product of the catalogue, billed as text",
+                    printable(&line.description)
+                ));
+            }
             show(&order, if *approve { "entered and approved" } else { "entered" }, *approve, env)?;
         }
         Order::Approve { number, user } => {
@@ -206,10 +227,11 @@ pub(super) async fn run(verb: &Order, tenant: &Tenant, env: &CommandEnv) -> anyh
             tx.commit().await?;
             show(&order, "delivered", false, env)?;
         }
-        Order::Cancel { number } => {
+        Order::Cancel { number, user } => {
             let mut tx = tenant.begin().await?;
+            let user = user_of(&mut tx, id, user.as_deref()).await?;
             let order = orders::named(&mut tx.conn(), id, number).await?;
-            let order = orders::cancel(&mut tx, tenant, order.id).await?;
+            let order = orders::cancel_by(&mut tx, tenant, order.id, user).await?;
             tx.commit().await?;
             show(&order, "cancelled", false, env)?;
         }

@@ -7,10 +7,12 @@ use fairlane::cli::{CommandEnv, Page, Record, printable};
 use rust_decimal::Decimal;
 use serde_json::json;
 
+use super::user_may;
 use super::user_mail::{self, Preferences, Suppressions};
 use super::user_reach::{self, Device, Phone};
 use super::user_timing::{self, Digest, QuietHours};
 use super::{Limit, reading};
+use crate::erp::money::currency_decimals;
 use crate::erp::notifications::Severity;
 use crate::erp::services::profiles::{self, ProfileChange};
 use crate::erp::services::users;
@@ -44,6 +46,22 @@ pub(super) enum User {
     },
     /// List what users may be allowed
     Permissions,
+    /// Show a user and what the user may do
+    Show {
+        /// An address, or a number
+        user: String,
+    },
+    /// Take a permission from a user
+    Revoke {
+        /// An address, or a number
+        user: String,
+        /// Which: see `erp user show`
+        #[arg(long, value_name = "PERMISSION")]
+        permission: String,
+        /// Where it was given: a location's code; without it, what was given everywhere
+        #[arg(long, value_name = "LOCATION")]
+        at: Option<String>,
+    },
     /// Let a user out: nothing is told to them any more
     Deactivate {
         /// An address, or a number
@@ -101,9 +119,9 @@ pub(super) enum Profile {
         /// Its currency, such as EUR
         #[arg(long, value_name = "CODE")]
         currency: Option<String>,
-        /// The decimals of the currency
-        #[arg(long, default_value_t = 2, requires = "currency", value_name = "NUMBER")]
-        decimals: u32,
+        /// The decimals of the currency, where they are not those of ISO 4217
+        #[arg(long, requires = "currency", value_name = "NUMBER")]
+        decimals: Option<u32>,
         /// How much more than ordered may arrive, in percent of a line's quantity
         #[arg(long, value_name = "PERCENT")]
         over_delivery: Option<Decimal>,
@@ -151,7 +169,7 @@ impl Record for Row {
 pub(super) async fn run_user(verb: &User, tenant: &Tenant, env: &CommandEnv) -> anyhow::Result<()> {
     match verb {
         User::Add { email, name, permissions, at } => {
-            add(tenant, env, (email, name), permissions, at.as_deref()).await
+            user_may::add(tenant, env, (email, name), permissions, at.as_deref()).await
         }
         User::List { limit, after } => {
             let id = tenant.id().await?;
@@ -169,6 +187,10 @@ pub(super) async fn run_user(verb: &User, tenant: &Tenant, env: &CommandEnv) -> 
                 .map(|(code, words)| json!({ "permission": code, "description": words }))
                 .collect();
             Ok(env.output.result(&json!({ "data": codes }), None, &lines)?)
+        }
+        User::Show { user } => user_may::show(tenant, env, user).await,
+        User::Revoke { user, permission, at } => {
+            user_may::revoke(tenant, env, user, permission, at.as_deref()).await
         }
         User::Deactivate { user } => set_active(tenant, env, user, false).await,
         User::Activate { user } => set_active(tenant, env, user, true).await,
@@ -193,30 +215,6 @@ pub(super) async fn run_user(verb: &User, tenant: &Tenant, env: &CommandEnv) -> 
     }
 }
 
-async fn add(
-    tenant: &Tenant,
-    env: &CommandEnv,
-    (email, name): (&str, &str),
-    permissions: &[String],
-    at: Option<&str>,
-) -> anyhow::Result<()> {
-    let wanted: Vec<&str> = permissions.iter().map(String::as_str).collect();
-    let tenant_id = tenant.id().await?;
-    let mut tx = tenant.begin().await?;
-    let location = match at {
-        Some(code) => Some(people::location_id(&mut tx.conn(), tenant_id, code).await?),
-        None => None,
-    };
-    let id = users::ensure_at(&mut tx, tenant, name, email, &wanted, location).await?;
-    tx.commit().await?;
-    let may = if wanted.is_empty() { "nothing special".to_owned() } else { wanted.join(", ") };
-    let place = at.map(|code| format!(" at {code}")).unwrap_or_default();
-    let line = format!("User {email} is there and may do: {may}{place}.");
-    let result =
-        json!({ "id": id, "email": email, "name": name, "permissions": permissions, "location": at });
-    Ok(env.output.result(&result, Some(&id.to_string()), &[printable(&line)])?)
-}
-
 async fn set_active(tenant: &Tenant, env: &CommandEnv, who: &str, active: bool) -> anyhow::Result<()> {
     let mut tx = tenant.begin().await?;
     let user = users::set_active(&mut tx, tenant, who, active).await?;
@@ -234,7 +232,10 @@ pub(super) async fn run_profile(verb: &Profile, tenant: &Tenant, env: &CommandEn
     match verb {
         Profile::Show => {}
         Profile::Set { name, timezone, currency, decimals, over_delivery, sms_from, books_closed_until } => {
-            let currency = currency.clone().map(|code| (code, *decimals));
+            let currency = currency.clone().map(|code| {
+                let decimals = decimals.unwrap_or_else(|| currency_decimals(&code));
+                (code, decimals)
+            });
             let change = ProfileChange { name: name.clone(), timezone: timezone.clone(), currency };
             let mut tx = tenant.begin().await?;
             profiles::change(&mut tx, tenant, &change).await?;

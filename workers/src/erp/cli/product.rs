@@ -169,8 +169,11 @@ pub(super) async fn run(verb: &Product, tenant: &Tenant, env: &CommandEnv) -> an
         Product::List { limit, after } => {
             let mut tx = reading(tenant).await?;
             let rows = store::products::list(&mut tx.conn(), id, after, limit.limit.into()).await?;
-            let empty = "No products yet. Add one: fairlane erp product create CODE --name NAME -t TENANT";
-            env.output.page(&Page::from(rows), empty)?;
+            let empty = match after.as_str() {
+                "" => "No products yet. Add one: fairlane erp product create CODE --name NAME -t TENANT".into(),
+                after => format!("No products behind {after}."),
+            };
+            env.output.page(&Page::from(rows), &empty)?;
         }
         Product::Show { sku } => {
             let mut tx = reading(tenant).await?;

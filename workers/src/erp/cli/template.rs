@@ -2,10 +2,9 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context as _;
 use clap::Subcommand;
 use fairlane::Tenant;
-use fairlane::cli::{CommandEnv, Page, Record, printable};
+use fairlane::cli::{CommandEnv, Failure, Page, Record, printable};
 use serde::Serialize;
 use serde_json::json;
 
@@ -72,7 +71,7 @@ pub(super) async fn run(verb: &Template, tenant: &Tenant, env: &CommandEnv) -> a
         Template::Set { name, subject, text, mjml } => {
             let file = |path: &Option<PathBuf>| match path {
                 Some(path) => std::fs::read_to_string(path)
-                    .with_context(|| format!("reading {}", path.display()))
+                    .map_err(|why| Failure::usage(format!("reading {}: {why}", path.display())))
                     .map(Some),
                 None => Ok(None),
             };

@@ -112,7 +112,7 @@ async fn demo(args: &DemoArgs, env: &CommandEnv) -> anyhow::Result<()> {
 /// Migrates where this login may, and says what was done.
 async fn bring_schema(env: &CommandEnv) -> anyhow::Result<String> {
     match env.migrate().await {
-        Ok(applied) if applied.is_empty() => Ok("up to date".into()),
+        Ok(applied) if applied.is_empty() => Ok("every migration is there".into()),
         Ok(applied) => Ok(format!("{} migrations", applied.len())),
         // The login of workers may not even look at the list of migrations: somebody else has made the tables.
         Err(why) if is_forbidden(&why) => Ok("made by another login, this one may not change it".into()),

@@ -83,7 +83,7 @@ impl Story {
     pub(super) async fn stock_line(&self, since: Instant) -> anyhow::Result<String> {
         let row = query(sql!(
             "select a.quantity, p.name, (select count(*) from notifications n where n.tenant_id = $1
-                 and n.type = 'LowStockNotification') as told
+                 and n.type = 'LowStockNotification' and n.dedupe_key like 'low:' || a.id || ':%') as told
              from stock_alerts a join products p on p.tenant_id = a.tenant_id and p.id = a.product_id
              where a.tenant_id = $1 and p.sku = $2 and a.kind = 'low' and a.closed_at is null"
         ))

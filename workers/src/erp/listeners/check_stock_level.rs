@@ -1,4 +1,4 @@
-//! A movement may have left too little.
+//! A movement may have left too little, and another minimum may ask for more.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use fairlane::{Context, JobResult, Listener, Policy};
 use rust_decimal::Decimal;
 
 use crate::erp::Erp;
-use crate::erp::events::StockMovementRecorded;
+use crate::erp::events::{ProductUpdated, StockMovementRecorded};
 use crate::erp::services::stock;
 use crate::erp::store::alerts;
 use crate::erp::store::stock::{Pool, levels};
@@ -38,6 +38,23 @@ impl Listener<StockMovementRecorded> for CheckStockLevel {
             if left.is_none_or(|left| left <= Decimal::ZERO) {
                 alerts::close_batch(conn, tenant, pool).await?;
             }
+        }
+        ctx.complete_in(tx).await
+    }
+}
+
+/// The fields of a product that say how much there should be.
+const MINIMUM: [&str; 2] = ["reorder_level", "active"];
+
+impl Listener<ProductUpdated> for CheckStockLevel {
+    const KIND: &'static str = "erp.check_stock_level";
+    const POLICY: Policy = Policy::DEFAULT;
+    type State = Erp;
+
+    async fn handle(event: ProductUpdated, ctx: Context<Erp>) -> JobResult {
+        let mut tx = ctx.begin().await?;
+        if MINIMUM.iter().any(|field| event.changes.contains_key(*field)) {
+            stock::check_product(&mut tx, &ctx.tenant(), event.product_id).await?;
         }
         ctx.complete_in(tx).await
     }

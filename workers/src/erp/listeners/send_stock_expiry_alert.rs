@@ -18,7 +18,9 @@ impl Listener<StockExpiring> for SendStockExpiryAlert {
         let mut tx = ctx.begin().await?;
         let audience =
             Audience::holders(INVENTORY_ALERTS).at(event.location_id).about("batch", event.batch_id);
-        let key = format!("exp:{}:{}:{}", event.batch_id, event.location_id, event.threshold);
+        // The alert tells a batch that has come back from the same batch before it went.
+        let StockExpiring { batch_id, location_id, threshold, alert_id, .. } = event;
+        let key = format!("exp:{batch_id}:{location_id}:{threshold}:{alert_id}");
         let notification = StockExpiryNotification {
             batch_id: event.batch_id,
             lot: event.lot,

@@ -193,6 +193,20 @@ mod tests {
     }
 
     #[test]
+    fn an_action_that_leads_nowhere_is_left_out_of_both_parts() {
+        for name in [NOTIFICATION, DigestNotification::TYPE] {
+            let values = context! {
+                seller => "Acme", user => context! { name => "Ana" },
+                notification => context! { title => "Order", message => "Told.", severity => "info", context => context! {} },
+                action => context! { label => "View order", url => None::<String> },
+                unsubscribe => "",
+            };
+            let content = render(&built_in(name).unwrap(), &values).unwrap();
+            assert!(!content.text.contains("View order") && !content.html.contains("View order"), "{}", content.text);
+        }
+    }
+
+    #[test]
     fn a_template_that_cannot_be_used_is_refused_with_its_part_and_line() {
         let with = |subject: &str, text: &str, mjml: Option<&str>| {
             let own = built_in("invoice").unwrap();

@@ -14,6 +14,7 @@ use super::{Note, channels};
 use crate::erp::store::deliveries::{Delivery, Status};
 use crate::erp::store::notifications::{self, Message};
 use crate::erp::store::people::{self, User};
+use crate::erp::store::stock::sites;
 use crate::erp::store::{deliveries, delivery_lists, preferences};
 
 /// What a line rests on.
@@ -224,7 +225,10 @@ async fn silent(
 
 async fn present(conn: &mut Conn<'_>, tenant: i64, message: &Message, user: &User) -> Result<Line> {
     let places = match &message.permission {
-        Some(permission) => people::places(conn, tenant, user.id, permission).await?,
+        Some(permission) => {
+            let places = people::places(conn, tenant, user.id, permission).await?;
+            at_message(conn, tenant, message, places).await?
+        }
         None => Vec::new(),
     };
     let (code, why) = reason(message, user, &places);
@@ -238,6 +242,25 @@ async fn present(conn: &mut Conn<'_>, tenant: i64, message: &Message, user: &Use
         why,
         basis: Basis::Present,
     })
+}
+
+/// The places of a user, with those that are of the message's site as the message's own.
+async fn at_message(
+    conn: &mut Conn<'_>,
+    tenant: i64,
+    message: &Message,
+    places: Vec<(Option<i64>, String)>,
+) -> Result<Vec<(Option<i64>, String)>> {
+    let Some(here) = message.location else { return Ok(places) };
+    let mut asked: Vec<i64> = places.iter().filter_map(|(place, _)| *place).collect();
+    asked.push(here);
+    let sites = sites::of(conn, tenant, &asked).await?;
+    let same = |place: i64| sites.contains_key(&place) && sites.get(&place) == sites.get(&here);
+    let moved = |(place, code): (Option<i64>, String)| match place {
+        Some(place) if same(place) => (Some(here), code),
+        place => (place, code),
+    };
+    Ok(places.into_iter().map(moved).collect())
 }
 
 /// Why a user without a row was not told, as far as what is true now says it.

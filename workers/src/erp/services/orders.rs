@@ -6,12 +6,14 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Datelike, Utc};
 use fairlane::db::Conn;
+use fairlane::store::audit::{self, AuditEntry};
 use fairlane::{Error, Result, Tenant, Transaction};
 use rust_decimal::Decimal;
 
-use super::{one_line, statistics, stock};
+use super::{by, one_line, scanners, statistics, stock};
 use crate::erp::events::{OrderApproved, OrderCreated};
 use crate::erp::money::{Amounts, LineTerms};
+use crate::erp::notifications::{Audience, OrderStatusNotification, SALES_VIEW, notify_audience};
 use crate::erp::store::orders::{self, NewOrder, Order, OrderLine, OrderStatus};
 use crate::erp::store::products::Product;
 use crate::erp::store::{customers, invoices, now, people, products, profiles, sequences};
@@ -45,6 +47,8 @@ pub struct Taken {
     pub at: Option<DateTime<Utc>>,
     /// The country it goes to, as people write it; else its customer's address says it.
     pub country: Option<String>,
+    /// The user who enters it, where one is known.
+    pub user: Option<i64>,
 }
 
 /// Enters an order as a draft, in the tenant's currency, and tells of it.
@@ -67,6 +71,7 @@ pub async fn create_taken(
 ) -> Result<Order> {
     let id = tenant.id().await?;
     let conn = &mut tx.conn();
+    refuse_inactive(conn, id, taken.user).await?;
     let customer = customers::by_code(conn, id, customer).await?;
     if !customer.active {
         return Err(Error::Refused {
@@ -103,9 +108,10 @@ pub async fn create_taken(
         currency: order.currency.clone(),
         total: order.total,
         ordered_at: order.ordered_at,
-        user_id: None,
+        user_id: taken.user,
     };
-    tenant.publish(event).in_tx(tx).await?;
+    by(tenant.publish(event), taken.user).in_tx(&mut *tx).await?;
+    scanners::ensure_first(tx, tenant).await?;
     Ok(order)
 }
 
@@ -199,10 +205,17 @@ pub async fn approve(tx: &mut Transaction, tenant: &Tenant, order: i64, user: Op
     Ok(order)
 }
 
-/// Calls an order off, as long as it is neither delivered nor billed, and gives back what was held back for it.
+/// Calls an order off, as long as it is neither delivered nor billed, gives back what was held back for it, and tells those
+/// who see orders.
 pub async fn cancel(tx: &mut Transaction, tenant: &Tenant, order: i64) -> Result<Order> {
+    cancel_by(tx, tenant, order, None).await
+}
+
+/// As [`cancel`], and keeps in the audit which user did it, where one is known.
+pub async fn cancel_by(tx: &mut Transaction, tenant: &Tenant, order: i64, user: Option<i64>) -> Result<Order> {
     let id = tenant.id().await?;
     let conn = &mut tx.conn();
+    refuse_inactive(conn, id, user).await?;
     let before = locked(conn, id, order).await?;
     if invoices::of_order(conn, id, order).await?.is_some() {
         return Err(Error::Refused {
@@ -215,7 +228,37 @@ pub async fn cancel(tx: &mut Transaction, tenant: &Tenant, order: i64) -> Result
     }
     stock::give_back(tx, tenant, order).await?;
     statistics::refresh(tx, tenant, before.customer_id).await?;
+    if let Some(user) = user {
+        note_cancelled(&mut tx.conn(), id, &before.number, user).await?;
+    }
+    tell_cancelled(tx, tenant, &before).await?;
     existing(&mut tx.conn(), id, order).await
+}
+
+async fn note_cancelled(conn: &mut Conn<'_>, tenant: i64, number: &str, user: i64) -> Result<()> {
+    let entry = AuditEntry {
+        tenant_id: Some(tenant),
+        actor: &format!("user:{user}"),
+        action: "order.cancel",
+        target: number,
+        affected: 1,
+        reason: None,
+        detail: None,
+    };
+    audit::record(conn, &entry).await
+}
+
+async fn tell_cancelled(tx: &mut Transaction, tenant: &Tenant, order: &Order) -> Result<()> {
+    let notification = OrderStatusNotification {
+        order_id: order.id,
+        order_number: order.number.clone(),
+        status: OrderStatus::Cancelled,
+        customer_name: order.customer_name.clone(),
+    };
+    let audience = Audience::holders(SALES_VIEW).about("order", order.id);
+    let key = format!("order:{}:{}", order.id, OrderStatus::Cancelled);
+    notify_audience(tx, tenant, &audience, &notification, &key).await?;
+    Ok(())
 }
 
 /// The order people name by its number (`SO-2026-00001`).

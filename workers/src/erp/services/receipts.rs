@@ -14,6 +14,7 @@ use crate::erp::money::LineTerms;
 use crate::erp::store::purchase_orders::{self, PurchaseLine, PurchaseOrder, PurchaseStatus};
 use crate::erp::store::receipts::{self, NewReceipt};
 pub use crate::erp::store::receipts::{Receipt, ReceiptLine};
+use crate::erp::store::stock::referred;
 use crate::erp::store::{now, profiles, sequences};
 
 /// Most lines of one receipt.
@@ -140,6 +141,8 @@ async fn checked(
         });
     }
     let tolerance = tolerance(conn, tenant).await?;
+    let ids: Vec<i64> = ordered.iter().map(|line| line.product_id).collect();
+    let known = referred::products(conn, tenant, &ids).await?;
     let mut lines = Vec::with_capacity(arrived.len());
     let mut expiries = BTreeMap::new();
     for (line_no, line) in (1..).zip(arrived) {
@@ -149,6 +152,9 @@ async fn checked(
             what: "line of the purchase order",
             name: format!("{} {}", order.number, line.order_line_no),
         })?;
+        if known.get(&of.product_id).is_some_and(|product| !product.active) {
+            return Err(inactive(&what, &of.sku));
+        }
         count_up(&what, of, line.quantity, tolerance)?;
         let lot = batch(conn, tenant, &what, of, line).await?;
         if let Some(lot) = &lot {
@@ -166,6 +172,15 @@ async fn checked(
         });
     }
     Ok(lines)
+}
+
+fn inactive(what: &str, sku: &str) -> Error {
+    Error::Refused {
+        what: format!("taking in goods of {what}"),
+        why: format!(
+            "product {sku} is not active; activate it: fairlane erp product update {sku} --active true"
+        ),
+    }
 }
 
 fn count_up(what: &str, of: &mut PurchaseLine, quantity: Decimal, tolerance: Decimal) -> Result<()> {

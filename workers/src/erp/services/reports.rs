@@ -5,7 +5,7 @@ use fairlane::db::Conn;
 use fairlane::{Error, Result, Tenant, Transaction};
 use uuid::Uuid;
 
-use super::active_user;
+use super::{active_user, scanners};
 use crate::erp::jobs::GenerateReport;
 use crate::erp::reports::ReportRequest;
 use crate::erp::store::reports::{self, NewReport, Report};
@@ -25,6 +25,7 @@ pub async fn request(
     active_user(conn, id, user).await?;
     let now = now(conn).await?;
     let report = enter(conn, id, request, user, now, None).await?;
+    scanners::ensure_first(tx, tenant).await?;
     let job = GenerateReport { report_id: Some(report), request: None };
     let job = tenant.dispatch(job).in_tx(&mut *tx).await?;
     reports::set_job(&mut tx.conn(), id, report, job.id).await?;

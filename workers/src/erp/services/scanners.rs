@@ -75,6 +75,15 @@ pub async fn ensure(tx: &mut Transaction, tenant: &Tenant) -> Result<()> {
     Ok(())
 }
 
+/// As [`ensure`], where the tenant has no scanner at all: with its first order, lot or report there is something to look for.
+pub(crate) async fn ensure_first(tx: &mut Transaction, tenant: &Tenant) -> Result<()> {
+    let tenant_id = tenant.id().await?;
+    match stored(&mut tx.conn(), tenant_id).await?.is_empty() {
+        true => ensure(tx, tenant).await,
+        false => Ok(()),
+    }
+}
+
 /// Turns scanners on or off; `only` names one. What is turned on and has no schedule gets one.
 pub async fn switch(
     tx: &mut Transaction,

@@ -51,6 +51,33 @@ pub async fn ensure_at(
     Ok(user)
 }
 
+/// Takes a permission from a user: at one location, or, without one, where it was given everywhere.
+pub async fn revoke(
+    tx: &mut Transaction,
+    tenant: &Tenant,
+    who: &str,
+    permission: &str,
+    location: Option<i64>,
+) -> Result<User> {
+    let id = tenant.id().await?;
+    let conn = &mut tx.conn();
+    let user = people::named(conn, id, who).await?;
+    if !people::knows_permission(conn, permission).await? {
+        return Err(Error::NotFound { what: "permission", name: permission.to_owned() });
+    }
+    let what = format!("taking {permission} from user {}", user.label());
+    if !people::unassign(conn, id, user.id, permission, location).await? {
+        let why = "the user does not have it there; look: fairlane erp user show USER".into();
+        return Err(Error::Refused { what, why });
+    }
+    let left = people::places(conn, id, user.id, permission).await?;
+    if left.iter().any(|(place, _)| *place == location) {
+        let why = "the user has it by another role too".into();
+        return Err(Error::Refused { what, why });
+    }
+    Ok(user)
+}
+
 fn checked_address(whose: &str, email: &str) -> Result<String> {
     let address = check_address(email).map_err(|why| Error::Invalid {
         what: format!("the address \"{}\" of {whose}", email.escape_debug()),

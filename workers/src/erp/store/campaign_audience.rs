@@ -5,6 +5,7 @@ use fairlane::{Result, sql};
 use serde::Serialize;
 
 use super::campaigns::message_key;
+use super::people;
 
 /// To whom a campaign is meant.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -27,8 +28,12 @@ pub async fn audience_page(
 ) -> Result<Vec<i64>> {
     let rows = match (&rule.permission, &rule.named_users) {
         (Some(permission), _) => {
+            let places = match rule.location_id {
+                Some(location) => people::same_site(conn, tenant, permission, location).await?,
+                None => Vec::new(),
+            };
             let holders = query(HOLDERS).planned_anew().bind(tenant).bind(after).bind(upto).bind(limit);
-            holders.bind(permission.as_str()).bind(rule.location_id).fetch_all(conn).await?
+            holders.bind(permission.as_str()).bind(places).fetch_all(conn).await?
         }
         (None, Some(named)) => {
             let among = query(AMONG).bind(tenant).bind(after).bind(upto).bind(limit);
@@ -54,7 +59,7 @@ const HOLDERS: Sql = sql!(
          select 1 from user_roles ur
          join role_permissions rp on rp.tenant_id = ur.tenant_id and rp.role_id = ur.role_id
          where ur.tenant_id = u.tenant_id and ur.user_id = u.id and rp.permission = $5
-           and (ur.location_id is null or ur.location_id = $6))
+           and (ur.location_id is null or ur.location_id {in:$6}))
      order by u.id limit $4"
 );
 

@@ -5,6 +5,8 @@ use fairlane::sql;
 use fairlane::{Error, Result};
 use serde::Serialize;
 
+use super::stock::sites;
+
 /// A user as stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct User {
@@ -165,6 +167,43 @@ pub async fn assign(
     Ok(())
 }
 
+/// Takes the role of a permission from a user, for one location or where it was given everywhere; returns whether the user
+/// had it.
+pub async fn unassign(
+    conn: &mut Conn<'_>,
+    tenant: i64,
+    user: i64,
+    role: &str,
+    location: Option<i64>,
+) -> Result<bool> {
+    let touched = query(sql!(
+        "delete from user_roles where tenant_id = $1 and user_id = $2 and coalesce(location_id, 0) = $4
+           and role_id in (select id from roles where tenant_id = $1 and name = $3)"
+    ))
+    .bind(tenant)
+    .bind(user)
+    .bind(role)
+    .bind(location.unwrap_or_default())
+    .execute(conn)
+    .await?;
+    Ok(touched > 0)
+}
+
+/// What a user may do, with the code of where; an empty one is everywhere.
+pub async fn held(conn: &mut Conn<'_>, tenant: i64, user: i64) -> Result<Vec<(String, String)>> {
+    let rows = query(sql!(
+        "select distinct rp.permission, coalesce(l.code, '') as code from user_roles ur
+         join role_permissions rp on rp.tenant_id = ur.tenant_id and rp.role_id = ur.role_id
+         left join locations l on l.tenant_id = ur.tenant_id and l.id = ur.location_id
+         where ur.tenant_id = $1 and ur.user_id = $2 order by 1, 2"
+    ))
+    .bind(tenant)
+    .bind(user)
+    .fetch_all(conn)
+    .await?;
+    rows.iter().map(|row| Ok((row.get("permission")?, row.get("code")?))).collect()
+}
+
 /// Whether the product knows this permission.
 pub async fn knows_permission(conn: &mut Conn<'_>, permission: &str) -> Result<bool> {
     let row = query(sql!("select code from permissions where code = $1"))
@@ -180,29 +219,60 @@ pub async fn permissions(conn: &mut Conn<'_>) -> Result<Vec<(String, String)>> {
     rows.iter().map(|row| Ok((row.get("code")?, row.get("description")?))).collect()
 }
 
-/// The active users who may do something, each once: everywhere, or at this location. Without a location those who may
-/// do it somewhere only do not count.
+/// The active users who may do something, each once: everywhere, or at this location or another of its site. Without a
+/// location those who may do it somewhere only do not count.
 pub async fn holders(
     conn: &mut Conn<'_>,
     tenant: i64,
     permission: &str,
     location: Option<i64>,
 ) -> Result<Vec<User>> {
+    let places = match location {
+        Some(location) => same_site(conn, tenant, permission, location).await?,
+        None => Vec::new(),
+    };
     let rows = query(sql!(
         "select u.id, u.name, u.email, u.active from users u
          where u.tenant_id = $1 and u.active and exists (
              select 1 from user_roles ur
              join role_permissions rp on rp.tenant_id = ur.tenant_id and rp.role_id = ur.role_id
              where ur.tenant_id = u.tenant_id and ur.user_id = u.id and rp.permission = $2
-               and (ur.location_id is null or ur.location_id = $3))
+               and (ur.location_id is null or ur.location_id {in:$3}))
          order by u.id"
     ))
     .bind(tenant)
     .bind(permission)
-    .bind(location)
+    .bind(places)
     .fetch_all(conn)
     .await?;
     rows.iter().map(User::read).collect()
+}
+
+/// The places for which somebody may do this, of those in the site of a location.
+pub(crate) async fn same_site(
+    conn: &mut Conn<'_>,
+    tenant: i64,
+    permission: &str,
+    location: i64,
+) -> Result<Vec<i64>> {
+    let rows = query(sql!(
+        "select distinct ur.location_id from user_roles ur
+         join role_permissions rp on rp.tenant_id = ur.tenant_id and rp.role_id = ur.role_id
+         where ur.tenant_id = $1 and rp.permission = $2 and ur.location_id is not null"
+    ))
+    .bind(tenant)
+    .bind(permission)
+    .fetch_all(conn)
+    .await?;
+    let mut places = rows.iter().map(|row| row.get("location_id")).collect::<Result<Vec<i64>>>()?;
+    if places.iter().all(|place| *place == location) {
+        return Ok(places);
+    }
+    let mut asked = places.clone();
+    asked.push(location);
+    let sites = sites::of(conn, tenant, &asked).await?;
+    places.retain(|place| *place == location || (sites.contains_key(place) && sites.get(place) == sites.get(&location)));
+    Ok(places)
 }
 
 /// The active ones of these users.

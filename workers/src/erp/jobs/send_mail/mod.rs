@@ -165,7 +165,7 @@ impl Sending {
                 ),
                 json!({ "delivery_id": id, "notification_key": notification_key, "type": kind }),
             );
-            self.alert(&mut tx, &alert, "uncertain").await?;
+            alert_billing(&mut tx, &self.ctx, &self.delivery, &alert, "uncertain").await?;
         }
         self.ctx.complete_in(tx).await
     }
@@ -186,13 +186,12 @@ impl Sending {
             // The user's other mails were left for the same reason without a job that fails.
             return self.ctx.complete_in(tx).await;
         }
-        if matches!(error, MailError::AddressMissing) {
-            let alert = AlertNotification::warning(
-                format!("{} could not be sent", who.what),
-                format!("{} has no mail address.", who.name),
-                json!({ "delivery_id": id, "notification_key": self.delivery.notification_key, "recipient": who.name }),
-            );
-            self.alert(&mut tx, &alert, "no_address").await?;
+        if self.delivery.user_id.is_none() && error.is_permanent() {
+            let why = match error {
+                MailError::AddressMissing => format!("{} has no mail address.", who.name),
+                error => format!("To {}: {error}", who.name),
+            };
+            tell_undelivered(&mut tx, &self.ctx, &self.delivery, &who.what, &why).await?;
         }
         tx.commit().await?;
         let message = format!("{} to {}: {error}", who.what, who.name);
@@ -223,28 +222,57 @@ impl Sending {
             _ => format!("When the cause is removed: fairlane retry {}", job.id),
         }
     }
+}
 
-    async fn alert(&self, tx: &mut Transaction, alert: &AlertNotification, what: &str) -> Result<(), Error> {
-        let key = format!("{}:{what}", self.delivery.dedupe_key);
-        let subject = self.delivery.subject_type.as_deref().zip(self.delivery.subject_id);
-        let mut audience = Audience::holders(BILLING_VIEW);
-        if let Some((kind, id)) = subject {
-            audience = audience.about(kind, id);
-        }
-        notify_audience(tx, &self.ctx.tenant(), &audience, alert, &key).await?;
-        Ok(())
+/// A letter to a customer or a vendor will not arrive: told once for each delivery to those who see invoices.
+async fn tell_undelivered(
+    tx: &mut Transaction,
+    ctx: &Context<Erp>,
+    delivery: &Delivery,
+    what: &str,
+    why: &str,
+) -> Result<(), Error> {
+    let alert = AlertNotification::warning(
+        format!("{what} could not be sent"),
+        why.to_owned(),
+        json!({
+            "delivery_id": delivery.id, "notification_key": delivery.notification_key, "type": delivery.kind,
+            "recipient": delivery.recipient,
+        }),
+    );
+    alert_billing(tx, ctx, delivery, &alert, "undelivered").await
+}
+
+async fn alert_billing(
+    tx: &mut Transaction,
+    ctx: &Context<Erp>,
+    delivery: &Delivery,
+    alert: &AlertNotification,
+    what: &str,
+) -> Result<(), Error> {
+    let key = format!("{}:{what}", delivery.dedupe_key);
+    let mut audience = Audience::holders(BILLING_VIEW);
+    if let Some((kind, id)) = delivery.subject_type.as_deref().zip(delivery.subject_id) {
+        audience = audience.about(kind, id);
     }
+    notify_audience(tx, &ctx.tenant(), &audience, alert, &key).await?;
+    Ok(())
 }
 
 /// The job has failed for good: whatever the reason, its delivery is not on its way any more.
 async fn give_up(job: &SendMail, error: &str, ctx: &Context<Erp>) -> fairlane::Result<()> {
     let mut tx = ctx.tenant().begin().await?;
-    let (conn, tenant) = (&mut tx.conn(), ctx.job().tenant_id);
-    if let Some(delivery) = deliveries::lock(conn, tenant, job.delivery_id).await? {
+    let tenant = ctx.job().tenant_id;
+    if let Some(delivery) = deliveries::lock(&mut tx.conn(), tenant, job.delivery_id).await? {
+        let conn = &mut tx.conn();
         let code = delivery.code.as_deref().unwrap_or("given_up");
         match delivery.status {
             Status::Pending => {
                 deliveries::mark(conn, tenant, delivery.id, Status::Failed, code, error).await?;
+                if delivery.user_id.is_none() {
+                    let what = format!("The mail {}", delivery.dedupe_key);
+                    tell_undelivered(&mut tx, ctx, &delivery, &what, error).await?;
+                }
             }
             Status::Sending => {
                 deliveries::mark(conn, tenant, delivery.id, Status::Uncertain, "mail_uncertain", error)

@@ -62,14 +62,14 @@ impl Notification for InvoiceGeneratedNotification {
     }
 }
 
-/// A customer has paid.
+/// A customer has paid, or has got something back.
 #[derive(Debug, Clone)]
 pub struct PaymentReceivedNotification {
     /// The payment.
     pub payment_id: i64,
     /// What the payer or the bank calls it.
     pub reference: String,
-    /// What was paid.
+    /// What was paid; a refund is negative.
     pub amount: Decimal,
     /// The currency (ISO 4217).
     pub currency: String,
@@ -81,17 +81,34 @@ pub struct PaymentReceivedNotification {
     pub customer_name: String,
 }
 
+impl PaymentReceivedNotification {
+    fn words(&self) -> (Severity, String, String) {
+        let Self { reference, amount, currency, method, invoice_number: invoice, customer_name: customer, .. } = self;
+        if amount.is_sign_negative() {
+            let amount = amount.abs();
+            return (
+                Severity::Info,
+                format!("Refund {reference}: {amount} {currency} to {customer}"),
+                format!("{amount} {currency} by {method} to {customer} for invoice {invoice}."),
+            );
+        }
+        (
+            Severity::Success,
+            format!("Payment {reference} received"),
+            format!("{amount} {currency} by {method} from {customer} for invoice {invoice}."),
+        )
+    }
+}
+
 impl Notification for PaymentReceivedNotification {
     const TYPE: &'static str = "PaymentReceivedNotification";
 
     fn note(&self) -> Note {
+        let (severity, title, message) = self.words();
         Note {
-            severity: Severity::Success,
-            title: format!("Payment {} received", self.reference),
-            message: format!(
-                "{} {} by {} from {} for invoice {}.",
-                self.amount, self.currency, self.method, self.customer_name, self.invoice_number
-            ),
+            severity,
+            title,
+            message,
             context: json!({
                 "payment_id": self.payment_id, "payment_reference": self.reference, "amount": self.amount,
                 "currency": self.currency, "method": self.method,
@@ -146,6 +163,26 @@ impl Notification for OrderStatusNotification {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn money_that_goes_back_is_told_as_a_refund() {
+        let told = |amount: &str| {
+            let payment = PaymentReceivedNotification {
+                payment_id: 1,
+                reference: "P-2".into(),
+                amount: amount.parse().unwrap(),
+                currency: "EUR".into(),
+                method: "transfer".into(),
+                invoice_number: "INV-1".into(),
+                customer_name: "Carl".into(),
+            };
+            let note = payment.note();
+            (note.severity.as_str(), note.title, note.message)
+        };
+        let refund = ("info", "Refund P-2: 4.00 EUR to Carl".into(), "4.00 EUR by transfer to Carl for invoice INV-1.".into());
+        assert_eq!(told("-4.00"), refund);
+        assert_eq!(told("4.00").1, "Payment P-2 received");
+    }
 
     #[test]
     fn the_severity_of_an_order_follows_its_status() {

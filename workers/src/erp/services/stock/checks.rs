@@ -12,6 +12,9 @@ use super::{MovementKind, NewMovement};
 use crate::erp::services::one_line;
 use crate::erp::store::stock::referred::{self, StockedLocation, StockedProduct};
 
+/// The cause of the movements of goods that somebody has taken in.
+pub(super) const GOODS_RECEIPT: &str = "goods_receipt";
+
 const LARGEST_QUANTITY: i64 = 1_000_000_000;
 const LARGEST_COST: i64 = 1_000_000_000;
 const LARGEST_AMOUNT: i64 = 100_000_000_000_000;
@@ -65,6 +68,10 @@ impl Known {
         if let Some(user) = new.user_id.filter(|user| !self.users.contains(user)) {
             return Err(missing("user", user));
         }
+        // Goods were taken in while they could be: whatever product and place are now, they are there.
+        if new.source.kind == GOODS_RECEIPT {
+            return Ok(());
+        }
         // What leaves, comes back or is counted can be recorded always: how else would the rest go away?
         if draft.reverses.is_none() && new.kind == MovementKind::Receipt && !product.active {
             return Err(self.refused(new, "the product is not active".into()));
@@ -82,7 +89,9 @@ impl Known {
         let tracked = self.products.get(&new.product_id).is_some_and(|product| product.track_batches);
         let moves = !matches!(new.kind, MovementKind::LandedCost | MovementKind::Revalue);
         let negative = |number: Decimal| number.is_sign_negative() && !number.is_zero();
-        if tracked && moves && new.batch_id.is_none() && (!negative(change) || negative(on_hand)) {
+        // What was taken in without a lot before the product had batches is there too.
+        let taken_in = new.source.kind == GOODS_RECEIPT;
+        if tracked && moves && !taken_in && new.batch_id.is_none() && (!negative(change) || negative(on_hand)) {
             return Err(self.refused(new, "the product is tracked by batches; name one".into()));
         }
         Ok(())

@@ -6,7 +6,7 @@ use chrono::NaiveDate;
 use fairlane::{Error, Result, Tenant, Transaction};
 
 use super::{Batch, NamedLot};
-use crate::erp::services::one_line;
+use crate::erp::services::{one_line, scanners};
 use crate::erp::store::batches;
 use crate::erp::store::stock::{ledgers, referred};
 
@@ -26,6 +26,9 @@ pub async fn lock(tx: &mut Transaction, tenant: &Tenant, products: &[i64]) -> Re
 /// ledgers are locked: name all lots of a transaction at once, and [`lock`] before if its movements are about more.
 pub async fn batches(tx: &mut Transaction, tenant: &Tenant, lots: &[NamedLot]) -> Result<Vec<Batch>> {
     let id = tenant.id().await?;
+    if !lots.is_empty() {
+        scanners::ensure_first(tx, tenant).await?;
+    }
     let conn = &mut tx.conn();
     let mut named = lots.to_vec();
     for lot in &mut named {

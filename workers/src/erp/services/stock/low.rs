@@ -1,6 +1,6 @@
 //! Stock that is low: one alert for each time that what is available falls below the minimum.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use fairlane::db::Conn;
 use fairlane::{Error, Result, Tenant, Transaction};
@@ -11,13 +11,13 @@ use crate::erp::store::alerts::{self, NewAlert};
 use crate::erp::store::stock::levels::Level;
 use crate::erp::store::stock::referred::{self, StockedProduct};
 use crate::erp::store::stock::terms::{self, Negative, Terms};
-use crate::erp::store::stock::{Pool, ledgers, levels};
+use crate::erp::store::stock::{Pool, ledgers, levels, sites};
 
-/// A product at a location, all its batches together.
+/// A product at a location, all its batches together; a look at a bin is one at the whole site.
 pub type Place = (i64, i64);
 
 /// Looks at what is available at these places now: opens an alert and tells of it where it is too little, closes the
-/// alert where it is enough again.
+/// alert where it is enough again. What lies in the bins of a site is the site's.
 ///
 /// The products' ledgers are locked, so that of any number of looks at the same time one sees the crossing.
 pub async fn check_levels(tx: &mut Transaction, tenant: &Tenant, places: &BTreeSet<Place>) -> Result<()> {
@@ -32,23 +32,44 @@ pub async fn check_levels(tx: &mut Transaction, tenant: &Tenant, places: &BTreeS
     Ok(())
 }
 
+/// Looks at a product wherever it lies or somebody was told about it: its minimum has changed. Of what is no product there is
+/// nothing to look at.
+pub async fn check_product(tx: &mut Transaction, tenant: &Tenant, product: i64) -> Result<()> {
+    let id = tenant.id().await?;
+    let conn = &mut tx.conn();
+    let levels = levels::of_products(conn, id, &[product]).await?;
+    let open = alerts::open_low(conn, id, &[product]).await?;
+    let lies = levels.iter().map(|level| level.pool.location_id);
+    let told = open.iter().map(|(_, pool)| pool.location_id);
+    let places = lies.chain(told).map(|location| (product, location)).collect();
+    check_levels(tx, tenant, &places).await
+}
+
 async fn look(conn: &mut Conn<'_>, tenant: i64, places: &BTreeSet<Place>) -> Result<Vec<LowStockDetected>> {
-    let (products, sites): (Vec<i64>, Vec<i64>) = places.iter().copied().unzip();
+    let (products, named): (Vec<i64>, Vec<i64>) = places.iter().copied().unzip();
     let known = referred::products(conn, tenant, &products).await?;
     if let Some(missing) = products.iter().find(|product| !known.contains_key(product)) {
         return Err(Error::NotFound { what: "product", name: missing.to_string() });
     }
     ledgers::lock(conn, tenant, &products).await?;
     let (terms, _) = terms::find(conn, tenant).await?;
+    let site_of = sites::of(conn, tenant, &named).await?;
+    let places: BTreeSet<Place> =
+        places.iter().filter_map(|(product, named)| Some((*product, *site_of.get(named)?))).collect();
+    let sites: Vec<i64> = places.iter().map(|(_, site)| *site).collect();
     let locations = referred::locations(conn, tenant, &sites).await?;
-    let available = available(&levels::at(conn, tenant, &products, &sites).await?);
-    let open: HashMap<Place, i64> = alerts::open_low(conn, tenant, &products)
-        .await?
-        .into_iter()
-        .map(|(alert, pool)| ((pool.product_id, pool.location_id), alert))
-        .collect();
+    let parts = Parts::of(&sites::within(conn, tenant, &sites).await?);
+    let available = parts.available(&levels::at(conn, tenant, &products, &parts.all()).await?);
     let (mut low, mut over) = (Vec::new(), Vec::new());
-    for place in places {
+    let mut open = HashMap::<Place, i64>::new();
+    for (alert, pool) in alerts::open_low(conn, tenant, &products).await? {
+        match parts.site(pool.location_id) {
+            // Told of a bin, before bins were looked at with their site.
+            Some(site) if site != pool.location_id => over.push(alert),
+            _ => drop(open.insert((pool.product_id, pool.location_id), alert)),
+        }
+    }
+    for place in &places {
         let (Some(product), Some(location)) = (known.get(&place.0), locations.get(&place.1)) else {
             continue;
         };
@@ -79,20 +100,39 @@ async fn look(conn: &mut Conn<'_>, tenant: i64, places: &BTreeSet<Place>) -> Res
     Ok(low)
 }
 
-/// What nobody has reserved, of all batches together.
-fn available(levels: &[Level]) -> HashMap<Place, Decimal> {
-    let mut available = HashMap::<Place, Decimal>::new();
-    for level in levels {
-        let here = available.entry((level.pool.product_id, level.pool.location_id)).or_default();
-        *here += level.on_hand - level.reserved;
+/// Locations, each with the site that it is a part of.
+struct Parts(BTreeMap<i64, i64>);
+
+impl Parts {
+    fn of(within: &HashMap<i64, Vec<i64>>) -> Self {
+        let parts = within.iter().flat_map(|(site, parts)| parts.iter().map(|part| (*part, *site)));
+        Self(parts.collect())
     }
-    available
+
+    fn all(&self) -> Vec<i64> {
+        self.0.keys().copied().collect()
+    }
+
+    fn site(&self, location: i64) -> Option<i64> {
+        self.0.get(&location).copied()
+    }
+
+    /// What nobody has reserved, of all batches and bins together.
+    fn available(&self, levels: &[Level]) -> HashMap<Place, Decimal> {
+        let mut available = HashMap::<Place, Decimal>::new();
+        for level in levels {
+            let Some(site) = self.site(level.pool.location_id) else { continue };
+            *available.entry((level.pool.product_id, site)).or_default() += level.on_hand - level.reserved;
+        }
+        available
+    }
 }
 
-/// The minimum that was crossed, if one was. A minimum of 0 is none; where somebody is to be told of stock below
-/// nothing, nothing is the least minimum.
+/// The minimum that was crossed, if one was. A minimum of 0 is none, and what is not bought any more has none; where
+/// somebody is to be told of stock below nothing, nothing is the least minimum.
 fn crossed(product: &StockedProduct, terms: &Terms, current: Decimal) -> Option<Decimal> {
-    if let Some(minimum) = product.reorder_level.filter(|minimum| !minimum.is_zero()) {
+    let minimum = product.reorder_level.filter(|minimum| product.active && !minimum.is_zero());
+    if let Some(minimum) = minimum {
         let low = current < minimum || (terms.low_at_minimum && current == minimum);
         return low.then_some(minimum);
     }

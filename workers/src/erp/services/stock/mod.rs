@@ -32,7 +32,7 @@ pub use crate::erp::store::stock::{MovementKind, Source};
 pub use deliver::deliver;
 pub use expiry::{STAGES, close_over, open_due, stage};
 pub use lots::{batches, lock, set_last_day};
-pub use low::{Place, check_levels};
+pub use low::{Place, check_levels, check_product};
 pub use rebuild::{Difference, Rebuilt, rebuild};
 pub use receive::post_receipt;
 pub use record::{record, record_all, record_each};

@@ -2,11 +2,13 @@
 
 use fairlane::{Result, Tenant, Transaction};
 
+use super::checks::GOODS_RECEIPT;
 use super::{Batch, MovementKind, NamedLot, NewMovement, Source, batches, lock, record_all};
 use crate::erp::events::{GoodsReceived, ReceivedLine};
 use crate::erp::store::stock::postings;
 
-/// Records the receipt movements of a goods receipt, with lots, last days and costs, and notes that they are recorded.
+/// Records the receipt movements of a goods receipt, with lots, last days and costs, and notes that they are recorded. What
+/// was taken in is recorded whatever has become of the product since.
 pub async fn post_receipt(tx: &mut Transaction, tenant: &Tenant, event: &GoodsReceived) -> Result<()> {
     let id = tenant.id().await?;
     postings::mark(&mut tx.conn(), id, event.receipt_id).await?;
@@ -31,7 +33,7 @@ pub async fn post_receipt(tx: &mut Transaction, tenant: &Tenant, event: &GoodsRe
         .lines
         .iter()
         .map(|line| {
-            let source = Source::new("goods_receipt", &receipt).line(line.line_no);
+            let source = Source::new(GOODS_RECEIPT, &receipt).line(line.line_no);
             let kind = MovementKind::Receipt;
             NewMovement::new(kind, line.product_id, event.location_id, line.quantity, source)
                 .batch(batch(line))

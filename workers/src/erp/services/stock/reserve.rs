@@ -10,7 +10,7 @@ use super::low::{Place, check_levels};
 use crate::erp::store::stock::levels::Level;
 use crate::erp::store::stock::reservations::Reservation;
 use crate::erp::store::stock::terms::{self, Negative};
-use crate::erp::store::stock::{Pool, ledgers, levels, referred, reservations};
+use crate::erp::store::stock::{Pool, ledgers, levels, referred, reservations, sites};
 
 /// Holds back what an order's lines will take. Where the stock must not fall below 0, what is not there cannot be
 /// promised: the whole order is refused.
@@ -85,41 +85,69 @@ fn change(
     pools.iter().filter_map(|pool| levels.get(pool).copied()).collect()
 }
 
-/// Refuses what is not available at its place, or not of its batch.
+/// Refuses what is not available at its place (the bins in it count), at the whole site of it, or not of its batch.
 async fn suffice(
     conn: &mut Conn<'_>,
     tenant: i64,
     levels: &HashMap<Pool, Level>,
     wanted: &[Reservation],
 ) -> Result<()> {
-    let free = |fits: &dyn Fn(&Pool) -> bool| -> Decimal {
-        levels.values().filter(|level| fits(&level.pool)).map(|level| level.on_hand - level.reserved).sum()
-    };
-    let asked = |fits: &dyn Fn(&Pool) -> bool| -> Decimal {
-        wanted.iter().filter(|one| fits(&one.pool)).map(|one| one.quantity).sum()
-    };
+    let places: Vec<i64> = wanted.iter().map(|one| one.pool.location_id).collect();
+    let site_of = sites::of(conn, tenant, &places).await?;
+    let roots: Vec<i64> = places.iter().chain(site_of.values()).copied().collect();
+    let within = sites::within(conn, tenant, &roots).await?;
+    let stock = Stock { levels, wanted, within: &within };
     for one in wanted {
         let pool = one.pool;
-        let place =
-            |other: &Pool| (other.product_id, other.location_id) == (pool.product_id, pool.location_id);
-        let batch = |other: &Pool| *other == pool;
-        let short = free(&place) < asked(&place) || (pool.batch_id.is_some() && free(&batch) < asked(&batch));
-        if !short {
-            continue;
-        }
-        let left = if pool.batch_id.is_some() { free(&batch).min(free(&place)) } else { free(&place) };
+        let site = site_of.get(&pool.location_id).copied().unwrap_or(pool.location_id);
+        let Some(left) = stock.shortage(pool, site) else { continue };
         let sku = referred::products(conn, tenant, &[pool.product_id]).await?.remove(&pool.product_id);
-        let site = referred::locations(conn, tenant, &[pool.location_id]).await?.remove(&pool.location_id);
+        let place = referred::locations(conn, tenant, &[pool.location_id]).await?.remove(&pool.location_id);
         return Err(Error::Refused {
             what: format!(
                 "line {}, {} {} from {}",
                 one.line_no,
                 one.quantity,
                 sku.map_or_else(|| "?".into(), |product| product.sku),
-                site.map_or_else(|| "?".into(), |location| location.code)
+                place.map_or_else(|| "?".into(), |location| location.code)
             ),
             why: format!("{left} are available, and the stock must not fall below 0"),
         });
     }
     Ok(())
+}
+
+/// What is there, and all that an order wants of it.
+struct Stock<'a> {
+    levels: &'a HashMap<Pool, Level>,
+    wanted: &'a [Reservation],
+    within: &'a HashMap<i64, Vec<i64>>,
+}
+
+impl Stock<'_> {
+    /// How many are available of a pool, where that is less than what the order wants of it.
+    fn shortage(&self, pool: Pool, site: i64) -> Option<Decimal> {
+        let lies_in = |other: &Pool, root: i64| {
+            let parts = self.within.get(&root).is_some_and(|parts| parts.contains(&other.location_id));
+            other.product_id == pool.product_id && parts
+        };
+        let at_site = |other: &Pool| lies_in(other, site);
+        let at_place = |other: &Pool| lies_in(other, pool.location_id);
+        let of_batch = |other: &Pool| at_place(other) && other.batch_id == pool.batch_id;
+        let mut scopes: Vec<&dyn Fn(&Pool) -> bool> = vec![&at_site, &at_place];
+        if pool.batch_id.is_some() {
+            scopes.push(&of_batch);
+        }
+        let short = scopes.iter().any(|scope| self.free(scope) < self.asked(scope));
+        short.then(|| scopes.iter().map(|scope| self.free(scope)).min().unwrap_or_default())
+    }
+
+    fn free(&self, fits: &dyn Fn(&Pool) -> bool) -> Decimal {
+        let here = self.levels.values().filter(|level| fits(&level.pool));
+        here.map(|level| level.on_hand - level.reserved).sum()
+    }
+
+    fn asked(&self, fits: &dyn Fn(&Pool) -> bool) -> Decimal {
+        self.wanted.iter().filter(|one| fits(&one.pool)).map(|one| one.quantity).sum()
+    }
 }

@@ -6,6 +6,7 @@
 //! | [`movements`] | `stock_movements` |
 //! | [`levels`] | `stock_levels` |
 //! | [`reservations`] | `stock_reservations` |
+//! | [`sites`] | `locations`: which of them are bins of the same warehouse |
 //! | [`postings`] | `goods_receipts.posted_at` |
 //! | [`referred`] | what movements refer to: products, locations, batches, users |
 //! | [`terms`] | the stock's rules in `tenants.settings` |
@@ -16,6 +17,7 @@ pub mod movements;
 pub mod postings;
 pub mod referred;
 pub mod reservations;
+pub mod sites;
 pub mod terms;
 
 use std::fmt;
