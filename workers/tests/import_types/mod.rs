@@ -98,14 +98,18 @@ fn book_of_two(path: &std::path::Path, number: &str, text: &str) {
         row([word("B"), word("Nut"), word(text)]),
     ];
     let relation = |kind: &str, target: &str| {
-        format!("<Relationships xmlns=\"{package}/relationships\"><Relationship Id=\"r1\" Type=\"{office}/{kind}\" Target=\"{target}\"/></Relationships>")
+        format!(
+            "<Relationships xmlns=\"{package}/relationships\"><Relationship Id=\"r1\" Type=\"{office}/{kind}\" Target=\"{target}\"/></Relationships>"
+        )
     };
     let parts = [
         ("[Content_Types].xml", format!("<Types xmlns=\"{package}/content-types\"/>")),
         ("_rels/.rels", relation("officeDocument", "xl/workbook.xml")),
         (
             "xl/workbook.xml",
-            format!("<workbook xmlns=\"{main}\" xmlns:r=\"{office}\"><sheets><sheet name=\"S\" sheetId=\"1\" r:id=\"r1\"/></sheets></workbook>"),
+            format!(
+                "<workbook xmlns=\"{main}\" xmlns:r=\"{office}\"><sheets><sheet name=\"S\" sheetId=\"1\" r:id=\"r1\"/></sheets></workbook>"
+            ),
         ),
         ("xl/_rels/workbook.xml.rels", relation("worksheet", "worksheets/sheet1.xml")),
         (

@@ -6,8 +6,8 @@ use fairlane_workers::erp::events::{LowStockDetected, StockExpiring};
 use fairlane_workers::erp::jobs::scan_expiring_stock::ScanExpiringStock;
 use fairlane_workers::erp::services::products::{self, ProductChange};
 use fairlane_workers::erp::services::profiles::{self, ProfileChange};
-use fairlane_workers::erp::services::users;
 use fairlane_workers::erp::services::stock::{MovementKind, check_levels, rebuild};
+use fairlane_workers::erp::services::users;
 
 use super::support::shop::{approve, count, lines};
 use super::warehouse::{Warehouse, assert_ledger_is_right, dec, warehouse};

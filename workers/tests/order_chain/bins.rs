@@ -18,11 +18,18 @@ impl Warehouse {
     async fn bin(&self, name: &str, product: i64, quantity: &str) -> i64 {
         let code = format!("MAIN/{name}");
         let mut tx = self.tenant.begin().await.unwrap();
-        let new = NewLocation { code: code.clone(), name: code, parent_id: Some(self.main), kind: "internal".into() };
+        let new = NewLocation {
+            code: code.clone(),
+            name: code,
+            parent_id: Some(self.main),
+            kind: "internal".into(),
+        };
         let bin = locations::insert(&mut tx.conn(), self.id, &new).await.unwrap().unwrap().id;
         tx.commit().await.unwrap();
         let source = Source::new("test", name);
-        self.record(NewMovement::new(MovementKind::Count, product, bin, dec(quantity), source)).await.unwrap();
+        self.record(NewMovement::new(MovementKind::Count, product, bin, dec(quantity), source))
+            .await
+            .unwrap();
         bin
     }
 }

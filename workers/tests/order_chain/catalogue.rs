@@ -4,11 +4,11 @@ use fairlane::backend_test;
 use fairlane::{Error, Result};
 use fairlane_workers::erp::events::{Change, ProductCreated, ProductDeleted, ProductUpdated};
 use fairlane_workers::erp::services::locations;
+use fairlane_workers::erp::services::products::{self, CatalogueProduct, ProductChange};
 use fairlane_workers::erp::services::purchase_orders::{self, NewOrder, NewPurchaseLine};
+use fairlane_workers::erp::services::stock::{self, NamedLot};
 use fairlane_workers::erp::services::vendors::{self, NewVendor};
 use fairlane_workers::erp::store::orders;
-use fairlane_workers::erp::services::products::{self, CatalogueProduct, ProductChange};
-use fairlane_workers::erp::services::stock::{self, NamedLot};
 
 use super::support::shop::{approve, count, lines};
 use super::warehouse::{Warehouse, at, dec, warehouse};

@@ -7,9 +7,9 @@ mod bins;
 mod catalogue;
 mod causes;
 mod delivery;
-mod status;
 mod ledger;
 mod openboxes;
+mod status;
 #[path = "../support/mod.rs"]
 mod support;
 mod typed;

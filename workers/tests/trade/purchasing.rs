@@ -3,11 +3,11 @@
 use fairlane::testing::TestDb;
 use fairlane::{Error, Tenant, backend_test};
 use fairlane_workers::erp::events::{GoodsReceived, PurchaseOrderApproved};
+use fairlane_workers::erp::services::products::{self, ProductChange};
 use fairlane_workers::erp::services::purchase_orders::{
     self, NewOrder, NewPurchaseLine, PurchaseOrder, PurchaseStatus,
 };
 use fairlane_workers::erp::services::receipts::{self, Arrival, ArrivedLine, TakenIn};
-use fairlane_workers::erp::services::products::{self, ProductChange};
 use fairlane_workers::erp::services::vendors::{self, NewVendor, VendorChange};
 use fairlane_workers::erp::services::{profiles, users};
 

@@ -1,7 +1,7 @@
 //! `erp order show`.
 
-use fairlane::cli::{CommandEnv, printable};
 use fairlane::Tenant;
+use fairlane::cli::{CommandEnv, printable};
 use rust_decimal::Decimal;
 use serde::Serialize;
 

@@ -7,8 +7,8 @@ use fairlane::cli::{CommandEnv, Page, Record, printable};
 use rust_decimal::Decimal;
 use serde_json::json;
 
-use super::user_may;
 use super::user_mail::{self, Preferences, Suppressions};
+use super::user_may;
 use super::user_reach::{self, Device, Phone};
 use super::user_timing::{self, Digest, QuietHours};
 use super::{Limit, reading};

@@ -170,7 +170,9 @@ pub(super) async fn run(verb: &Product, tenant: &Tenant, env: &CommandEnv) -> an
             let mut tx = reading(tenant).await?;
             let rows = store::products::list(&mut tx.conn(), id, after, limit.limit.into()).await?;
             let empty = match after.as_str() {
-                "" => "No products yet. Add one: fairlane erp product create CODE --name NAME -t TENANT".into(),
+                "" => {
+                    "No products yet. Add one: fairlane erp product create CODE --name NAME -t TENANT".into()
+                }
                 after => format!("No products behind {after}."),
             };
             env.output.page(&Page::from(rows), &empty)?;

@@ -153,8 +153,9 @@ impl Story {
         .await?;
         let on = self.database_flag()?;
         let Some(failed) = failed else {
-            let others =
-                self.count(sql!("select count(*) as n from fairlane_failed_jobs where tenant_id = $1")).await?;
+            let others = self
+                .count(sql!("select count(*) as n from fairlane_failed_jobs where tenant_id = $1"))
+                .await?;
             let first = match others {
                 0 => "   ✓ nothing has failed: the demo's failed job was repaired".into(),
                 others => format!(

@@ -202,7 +202,11 @@ mod tests {
                 unsubscribe => "",
             };
             let content = render(&built_in(name).unwrap(), &values).unwrap();
-            assert!(!content.text.contains("View order") && !content.html.contains("View order"), "{}", content.text);
+            assert!(
+                !content.text.contains("View order") && !content.html.contains("View order"),
+                "{}",
+                content.text
+            );
         }
     }
 

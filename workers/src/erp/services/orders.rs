@@ -212,7 +212,12 @@ pub async fn cancel(tx: &mut Transaction, tenant: &Tenant, order: i64) -> Result
 }
 
 /// As [`cancel`], and keeps in the audit which user did it, where one is known.
-pub async fn cancel_by(tx: &mut Transaction, tenant: &Tenant, order: i64, user: Option<i64>) -> Result<Order> {
+pub async fn cancel_by(
+    tx: &mut Transaction,
+    tenant: &Tenant,
+    order: i64,
+    user: Option<i64>,
+) -> Result<Order> {
     let id = tenant.id().await?;
     let conn = &mut tx.conn();
     refuse_inactive(conn, id, user).await?;

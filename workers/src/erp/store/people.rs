@@ -271,7 +271,9 @@ pub(crate) async fn same_site(
     let mut asked = places.clone();
     asked.push(location);
     let sites = sites::of(conn, tenant, &asked).await?;
-    places.retain(|place| *place == location || (sites.contains_key(place) && sites.get(place) == sites.get(&location)));
+    places.retain(|place| {
+        *place == location || (sites.contains_key(place) && sites.get(place) == sites.get(&location))
+    });
     Ok(places)
 }
 

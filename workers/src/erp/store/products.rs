@@ -58,7 +58,11 @@ pub async fn by_sku(conn: &mut Conn<'_>, tenant: i64, sku: &str) -> Result<Produ
 }
 
 /// The products people call by these codes, by code: those there are. A SKU goes before a barcode that reads alike.
-pub async fn by_codes(conn: &mut Conn<'_>, tenant: i64, codes: &[String]) -> Result<HashMap<String, Product>> {
+pub async fn by_codes(
+    conn: &mut Conn<'_>,
+    tenant: i64,
+    codes: &[String],
+) -> Result<HashMap<String, Product>> {
     let by_sku = sql!(
         "select id, sku as code, name, price, active from products where tenant_id = $1 and sku {in:$2}"
     );

@@ -124,8 +124,11 @@ pub(super) async fn set_last_day(
     let (before, after) = stock::set_last_day(&mut tx, tenant, product, lot, expires_on).await?;
     tx.commit().await?;
     let day = |day: Option<NaiveDate>| day.map_or_else(|| "none".to_owned(), |day| day.to_string());
-    let line =
-        format!("The last day of lot {lot} of {sku} is {}; it was {}.", day(expires_on), day(before.expires_on));
+    let line = format!(
+        "The last day of lot {lot} of {sku} is {}; it was {}.",
+        day(expires_on),
+        day(before.expires_on)
+    );
     Ok(env.output.result(&after, Some(&after.id.to_string()), &[printable(&line)])?)
 }
 

@@ -83,7 +83,15 @@ pub struct PaymentReceivedNotification {
 
 impl PaymentReceivedNotification {
     fn words(&self) -> (Severity, String, String) {
-        let Self { reference, amount, currency, method, invoice_number: invoice, customer_name: customer, .. } = self;
+        let Self {
+            reference,
+            amount,
+            currency,
+            method,
+            invoice_number: invoice,
+            customer_name: customer,
+            ..
+        } = self;
         if amount.is_sign_negative() {
             let amount = amount.abs();
             return (
@@ -179,7 +187,11 @@ mod tests {
             let note = payment.note();
             (note.severity.as_str(), note.title, note.message)
         };
-        let refund = ("info", "Refund P-2: 4.00 EUR to Carl".into(), "4.00 EUR by transfer to Carl for invoice INV-1.".into());
+        let refund = (
+            "info",
+            "Refund P-2: 4.00 EUR to Carl".into(),
+            "4.00 EUR by transfer to Carl for invoice INV-1.".into(),
+        );
         assert_eq!(told("-4.00"), refund);
         assert_eq!(told("4.00").1, "Payment P-2 received");
     }

@@ -91,7 +91,8 @@ impl Known {
         let negative = |number: Decimal| number.is_sign_negative() && !number.is_zero();
         // What was taken in without a lot before the product had batches is there too.
         let taken_in = new.source.kind == GOODS_RECEIPT;
-        if tracked && moves && !taken_in && new.batch_id.is_none() && (!negative(change) || negative(on_hand)) {
+        if tracked && moves && !taken_in && new.batch_id.is_none() && (!negative(change) || negative(on_hand))
+        {
             return Err(self.refused(new, "the product is tracked by batches; name one".into()));
         }
         Ok(())

@@ -122,7 +122,8 @@ impl Shelves {
 
     /// Holds back in the bins of a place what is held back of a batch at the place and does not lie there itself.
     fn hold(&mut self, level: &Level) {
-        let Some(parts) = self.within.get(&level.pool.location_id).filter(|_| level.pool.batch_id.is_some()) else {
+        let Some(parts) = self.within.get(&level.pool.location_id).filter(|_| level.pool.batch_id.is_some())
+        else {
             return;
         };
         let mut beyond = level.reserved - level.on_hand.max(Decimal::ZERO);
@@ -140,7 +141,9 @@ impl Shelves {
     /// Takes what a line needs: from which piles, how many of each.
     fn take(&mut self, line: &DeliveredLine, day: NaiveDate) -> Vec<Taken> {
         let piles = self.piles.entry(line.product_id).or_default();
-        piles.sort_by_key(|pile| (order(pile, day), pile.location != line.location_id, pile.location, pile.batch));
+        piles.sort_by_key(|pile| {
+            (order(pile, day), pile.location != line.location_id, pile.location, pile.batch)
+        });
         let parts = self.within.get(&line.location_id);
         let here = |location: i64| {
             location == line.location_id || parts.is_some_and(|parts| parts.contains(&location))
@@ -265,7 +268,10 @@ mod tests {
         let taken = shelves.take(&line(1, 6), day("2026-03-01"));
         assert_eq!(taken.iter().map(|part| part.location).collect::<Vec<_>>(), [11, 1, 12]);
         let taken = shelves.take(&line(12, 2), day("2026-03-01"));
-        assert_eq!(taken.iter().map(|part| (part.location, part.quantity)).collect::<Vec<_>>(), [(12, 2.into())]);
+        assert_eq!(
+            taken.iter().map(|part| (part.location, part.quantity)).collect::<Vec<_>>(),
+            [(12, 2.into())]
+        );
     }
 
     #[test]
