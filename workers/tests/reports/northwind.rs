@@ -103,7 +103,7 @@ backend_test!(migrations: lines;
         assert_eq!(column(&countries, "country", "net"), strings(&facts["revenue_by_ship_country"]));
         let mut products: Vec<(String, Decimal)> = desk.json(&by(Grouping::Product)).await["rows"].as_array().unwrap().iter()
             .map(|row| (row["sku"].as_str().unwrap().to_owned(), dec(row["net"].as_str().unwrap()))).collect();
-        products.sort_by(|a, b| b.1.cmp(&a.1));
+        products.sort_by_key(|product| std::cmp::Reverse(product.1));
         let best: Vec<Value> = products.iter().take(10)
             .map(|(sku, net)| serde_json::json!([sku, rounded(&net.to_string().into())])).collect();
         assert_eq!(Value::from(best), facts["top_products"]);

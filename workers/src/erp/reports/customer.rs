@@ -80,10 +80,10 @@ fn state(
 ) -> Option<&'static str> {
     let (first, since) = (first?, (to - last?).num_days());
     Some(match since {
-        ..=ACTIVE_DAYS if first >= from => "new",
-        ..=ACTIVE_DAYS => "active",
-        ..=LAPSING_DAYS => "lapsing",
-        _ => "lost",
+        days if days > LAPSING_DAYS => "lost",
+        days if days > ACTIVE_DAYS => "lapsing",
+        _ if first >= from => "new",
+        _ => "active",
     })
 }
 

@@ -79,7 +79,7 @@ fn add(sum: &mut Decimal, amount: Decimal) -> Result<()> {
 }
 
 impl Pool {
-    fn new() -> Self {
+    fn unmoved() -> Self {
         Self { opening_value: Some(Decimal::ZERO), closing_value: Some(Decimal::ZERO), ..Self::default() }
     }
 
@@ -189,7 +189,7 @@ pub(super) async fn read(source: &mut Source<'_>, spool: &mut Spool) -> Result<S
                 ready.push((current.unwrap_or_default(), std::mem::take(&mut pools)));
             }
             current = Some(moved.product_id);
-            let pool = pools.entry((moved.location_id, moved.batch_id)).or_insert_with(Pool::new);
+            let pool = pools.entry((moved.location_id, moved.batch_id)).or_insert_with(Pool::unmoved);
             pool.take(moved, source.range.day(moved.at), source.window.start)?;
         }
         if ready.len() >= TOGETHER {
@@ -358,7 +358,7 @@ mod tests {
 
     #[test]
     fn the_oldest_goes_first_and_what_went_too_early_is_taken_from_what_comes_next() {
-        let mut pool = Pool::new();
+        let mut pool = Pool::unmoved();
         for (quantity, date) in
             [(5, "2026-01-01"), (5, "2026-02-01"), (-7, "2026-02-02"), (-4, "2026-02-03"), (3, "2026-03-30")]
         {

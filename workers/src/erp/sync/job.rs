@@ -39,7 +39,7 @@ impl Job for SyncExternalData {
     type State = Erp;
 
     async fn run(self, ctx: Context<Erp>) -> JobResult {
-        pull::run(&self, &ctx).await
+        Box::pin(pull::run(&self, &ctx)).await
     }
 
     async fn failed(self, error: String, ctx: Context<Erp>) {
