@@ -1,6 +1,8 @@
 //! Push messages to apps and browsers.
 
 use std::path::PathBuf;
+use std::process::Command;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -21,8 +23,14 @@ use crate::fake::{Answer, Asked, Fake};
 use crate::support::shop::{count, lines, shop};
 use crate::{FAILED, WAITING, beta, erp, later, open, stands, tell, work};
 
-/// The key of a service account, made for these tests and good for nothing else.
-const ACCOUNT_KEY: &str = include_str!("service_account.pem");
+/// The key of a service account, made for one run of these tests: none is kept with the sources.
+static ACCOUNT_KEY: LazyLock<String> = LazyLock::new(|| {
+    let made = Command::new("openssl")
+        .args(["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"])
+        .output()
+        .expect("openssl makes a key");
+    String::from_utf8(made.stdout).expect("a key in PEM")
+});
 /// The pair of keys in the example of RFC 8291.
 const VAPID_PUBLIC: &str =
     "BP4z9KsN6nGRTbVYI_c7VJSPQTBtkgcy27mlmlMoZIIgDll6e3vCYLocInmYWAmS6TlzAC8wEqKK6PBru3jl7A8";
@@ -34,7 +42,7 @@ fn pushing(fake: &Fake) -> (Erp, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let file: PathBuf = folder.path().join("account.json");
     let account = json!({
-        "project_id": "acme-1", "client_email": "push@acme-1.example.com", "private_key": ACCOUNT_KEY,
+        "project_id": "acme-1", "client_email": "push@acme-1.example.com", "private_key": ACCOUNT_KEY.as_str(),
         "token_uri": fake.url("/token"),
     });
     std::fs::write(&file, account.to_string()).unwrap();
