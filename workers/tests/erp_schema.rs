@@ -1,4 +1,4 @@
-//! The ERP's tables are the same on both databases, and none of them is without its second wall.
+//! The ERP's tables are the same on both databases, and none of them is without its second wall. Seed 1-18, 1-19.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 

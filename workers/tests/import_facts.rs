@@ -1,4 +1,4 @@
-//! Real files are imported as independent tools have counted them.
+//! Real files are imported as independent tools have counted them. Seed 1-06, 1-08.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 

@@ -1,4 +1,4 @@
-//! What an import promises: modes, duplicates, checkpoints, bad rows, limits, cancel.
+//! What an import promises: modes, duplicates, checkpoints, bad rows, limits, cancel. Seed 1-06 to 1-09.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 

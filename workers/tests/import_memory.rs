@@ -1,4 +1,4 @@
-//! A worker's memory while it imports: flat, whatever the size of the file.
+//! A worker's memory while it imports: flat, whatever the size of the file. Seed 1-41.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![cfg_attr(not(target_os = "linux"), allow(dead_code, unused_imports))]

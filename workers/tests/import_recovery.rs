@@ -1,4 +1,5 @@
 //! What an import does when the database refuses something half-way (a checkpoint, a single row), or holds a damaged row.
+//! Seed 1-07.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 

@@ -1,4 +1,4 @@
-//! `fairlane import` and `fairlane imports` as people type them, on both databases.
+//! `fairlane import` and `fairlane imports` as people type them, on both databases. Seed 1-09.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "these are tests")]
 

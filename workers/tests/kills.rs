@@ -1,4 +1,4 @@
-//! Workers are killed, stopped and restarted at random; an observer outside the engine counts what is left.
+//! Workers are killed, stopped and restarted at random; an observer outside the engine counts what is left. Seed 1-22.
 //!
 //! By default a seeded subset; `just campaign` runs all of it: 5,000 orders under 100 kills, 100,000 rows under 50.
 

@@ -1,4 +1,5 @@
 //! What a worker process promises its process manager: signals, limits, exit codes, and a database that comes and goes.
+//! Seed 1-32.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 

@@ -1,4 +1,4 @@
-//! The shipped supervisord.conf under a real supervisord (Debian package `supervisor`).
+//! The shipped supervisord.conf under a real supervisord (Debian package `supervisor`). Seed 1-33, 1-40.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 

@@ -1,4 +1,4 @@
-//! Push messages to apps and browsers.
+//! Push messages to apps and browsers. Seed 0-23.
 
 use std::path::PathBuf;
 use std::process::Command;

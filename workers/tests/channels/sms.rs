@@ -1,4 +1,4 @@
-//! Text messages.
+//! Text messages. Seed 0-24.
 
 use std::sync::Arc;
 

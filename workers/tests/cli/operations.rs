@@ -1,3 +1,5 @@
+//! What operators type when something has failed. Seed 1-34.
+
 use super::support::{Cli, ids};
 
 #[test]

@@ -1,4 +1,4 @@
-//! Customers, vendors and inventories: keys, events, movements.
+//! Customers, vendors and inventories: keys, events, movements. Seed 1-06.
 
 use fairlane::backend_test;
 use fairlane::db::Sql;

@@ -1,4 +1,5 @@
 //! A mail server that refuses, puts off, says nothing or is lost; and a worker that dies at the worst moment.
+//! Seed 1-24, 1-39.
 
 use std::time::Duration;
 

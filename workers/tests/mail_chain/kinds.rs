@@ -1,4 +1,4 @@
-//! The ten kinds of notifications as they are stored.
+//! The ten kinds of notifications as they are stored. Seed 1-17.
 
 use fairlane::{Tenant, Transaction, backend_test};
 use fairlane_workers::erp::notifications::{

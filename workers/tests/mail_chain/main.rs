@@ -1,4 +1,4 @@
-//! From the approval to the mail, through real workers and a real SMTP server, on both databases.
+//! From the approval to the mail, through real workers and a real SMTP server, on both databases. Seed 1-21.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 

@@ -1,4 +1,4 @@
-//! Who is told what, through which channel, and how that is explained.
+//! Who is told what, through which channel, and how that is explained. Seed 1-26, 1-36.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! A tenant's own words for its mails.
+//! A tenant's own words for its mails. Seed 1-37.
 
 use fairlane::backend_test;
 use fairlane_workers::erp::services::mail_templates::{self, TemplateChange};

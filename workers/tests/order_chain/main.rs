@@ -1,4 +1,4 @@
-//! Orders, invoices and the stock: the services and their numbers, on both databases.
+//! Orders, invoices and the stock: the services and their numbers, on both databases. Seed 1-25.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 

@@ -1,4 +1,5 @@
 //! Reports: their figures against independent ones, their days, files, links, jobs and verbs, on both databases.
+//! Seed 1-10, 1-11, 1-41.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 

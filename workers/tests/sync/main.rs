@@ -1,5 +1,5 @@
 //! Exchange with other systems: what is taken over equals what is there, exactly once, whatever goes wrong on the way; and
-//! nothing leads where it must not.
+//! nothing leads where it must not. Seed 1-15, 1-23.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 

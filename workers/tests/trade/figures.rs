@@ -1,4 +1,4 @@
-//! The five queries of the seed: as it writes them on PostgreSQL, and as verbs on both databases.
+//! The five queries of the seed: as it writes them on PostgreSQL, and as verbs on both databases. Seed 1-35.
 
 use fairlane::backend_test;
 use fairlane::testing::TestDb;

@@ -1,4 +1,5 @@
 //! Statistics of customers: what they are must be what the tables say, whatever happened in which order how often.
+//! Seed 1-29.
 
 use fairlane::testing::TestDb;
 use fairlane::{Tenant, backend_test, db::query, sql};

@@ -1,5 +1,6 @@
 //! Two tenants with the same names and numbers, one of them hostile: over every service, listener, job, verb and file path
 //! of the ERP nothing of the other is read, changed or counted, and what is the other's answers as what is missing.
+//! Seed 1-20, 1-36.
 //!
 //! Two walls stand between them: the tenant in every statement, and row security. Each holds with the other torn down:
 //!

@@ -1,4 +1,4 @@
-//! Workflow 1: an approved order is billed, and the invoice is mailed.
+//! Workflow 1: an approved order is billed, and the invoice is mailed. Seed 1-27.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -1,5 +1,6 @@
 //! The ERP's three workflows end to end: worker processes of the shipped binary, each event delivered twice, workers
 //! killed at random. The truth is an observer's: SQL over a connection of its own, and what a mail server received.
+//! Seed 1-05, 1-22.
 //!
 //! By default a seeded subset; `just campaign` runs all of it.
 

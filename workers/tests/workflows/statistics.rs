@@ -1,4 +1,4 @@
-//! Workflow 3: whatever customers order and pay, their statistics are what the tables say.
+//! Workflow 3: whatever customers order and pay, their statistics are what the tables say. Seed 1-29.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Workflow 2: stock moves, its level is checked, and who watches the place is told when it falls too low.
+//! Workflow 2: stock moves, its level is checked, and who watches the place is told when it falls too low. Seed 1-28.
 
 use std::collections::{BTreeMap, BTreeSet};
 
