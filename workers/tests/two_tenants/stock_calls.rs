@@ -178,7 +178,7 @@ fn goods(receipt_id: i64, product_id: i64, location_id: i64) -> GoodsReceived {
         product_id,
         sku: "T".into(),
         quantity: dec("1"),
-        unit_cost: dec("1"),
+        unit_cost: dec("4"),
         lot: None,
         expires_on: None,
     };
