@@ -3,7 +3,7 @@
 
 use fairlane::testing::TestDb;
 use fairlane::{Tenant, backend_test, db::query, sql};
-use fairlane_workers::erp::events::CustomerCreated;
+use fairlane_workers::erp::events::{CustomerCreated, InvoiceGenerated};
 use fairlane_workers::erp::services::statistics::Statistics;
 use fairlane_workers::erp::services::{orders, statistics};
 use fairlane_workers::erp::store;
@@ -94,7 +94,10 @@ backend_test!(migrations: lines;
                 2 if !entered.is_empty() => {
                     let order = entered.swap_remove(random.usize(0..entered.len()));
                     approve(&acme, order).await.unwrap();
-                    invoices.push(bill(&acme, order).await.number);
+                    // As the listener bills it: with its event.
+                    let invoice = bill(&acme, order).await;
+                    acme.publish(InvoiceGenerated::from(invoice.clone())).await.unwrap();
+                    invoices.push(invoice.number);
                 }
                 3 if !entered.is_empty() => {
                     cancel(&acme, entered.swap_remove(random.usize(0..entered.len()))).await.unwrap();
