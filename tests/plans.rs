@@ -292,7 +292,7 @@ async fn assert_places(db: &Db) {
     let statements = statements(said());
     for (part, bounds) in PLACES {
         let statement = statements.iter().find(|text| text.contains(part)).expect(part);
-        let plan = explain(&db, statement).await;
+        let plan = explain(db, statement).await;
         assert!(
             plan.iter().any(|step| step.contains(bounds)),
             "no step is bound by {bounds}:\n{}",
