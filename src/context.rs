@@ -66,6 +66,8 @@ pub(crate) struct Run {
     pub(crate) stop: CancellationToken,
     /// Set when the worker begins to drain.
     pub(crate) draining: CancellationToken,
+    /// Set when others wait for its slot who have nothing running.
+    pub(crate) asked_for_room: AtomicBool,
     /// Set by `complete_in`: there is nothing left to settle.
     pub(crate) completed: AtomicBool,
     /// Set when the handler overran its time but could not be stopped: whatever it still writes is refused.
@@ -256,6 +258,29 @@ impl<S> Context<S> {
         let mut tx = self.begin().await?;
         tx.progress(done, total);
         tx.commit().await
+    }
+
+    /// Whether the handler should go back to the queue at its next checkpoint, with `JobError::snooze(Duration::ZERO)`: it is
+    /// to stop soon ([`Context::is_stopping`]), or it has run for `worker.yield_after` (10 s) and a tenant with nothing
+    /// running waits for a slot. It goes on from its checkpoint, and the attempt does not count.
+    ///
+    /// ```
+    /// # use fairlane::{Context, JobError, JobResult};
+    /// # async fn next_page(page: u32) -> fairlane::Result<Option<u32>> { Ok(None) }
+    /// async fn all_pages(ctx: &Context<()>) -> JobResult {
+    ///     let mut page = ctx.checkpoint()?.unwrap_or(0);
+    ///     while let Some(next) = next_page(page).await? {
+    ///         page = next;
+    ///         ctx.save_checkpoint(&page).await?;
+    ///         if ctx.should_yield() {
+    ///             return Err(JobError::snooze(std::time::Duration::ZERO));
+    ///         }
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn should_yield(&self) -> bool {
+        self.is_stopping() || self.run.asked_for_room.load(Ordering::Relaxed)
     }
 
     /// Whether the handler should stop soon: it was cancelled, its lease was lost, or the worker drains. One with

@@ -100,6 +100,7 @@ impl Work {
             concurrency: worker.concurrency,
             queue_floor: worker.queue_floor,
             long_reserve: worker.long_reserve,
+            yield_after: worker.yield_after,
             claim_ahead: worker.claim_ahead,
             poll: worker.sleep,
             lease: worker.lease,

@@ -78,6 +78,13 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Percent of the slots that jobs which run for many seconds leave free for short ones.",
     ),
     Setting::new(
+        "worker.yield_after",
+        Kind::PositiveDuration,
+        "10s",
+        "How long a job runs before it is asked to go back to the queue at its next checkpoint, where long work of \
+         other tenants holds all slots that a tenant with nothing running could use.",
+    ),
+    Setting::new(
         "worker.claim_ahead",
         Kind::Integer { min: 0, max: 10_000 },
         "1200",

@@ -82,6 +82,8 @@ pub struct WorkerSettings {
     pub queue_floor: f64,
     /// The share of the slots that long work leaves free.
     pub long_reserve: f64,
+    /// How long a job runs before it is asked to make room.
+    pub yield_after: Duration,
     /// Most jobs claimed ahead of free slots.
     pub claim_ahead: usize,
     /// Poll interval of an idle worker.
@@ -203,6 +205,7 @@ impl Config {
             concurrency: self.number("worker.concurrency")?,
             queue_floor: f64::from(self.number::<u32>("worker.queue_floor")?) / 100.0,
             long_reserve: f64::from(self.number::<u32>("worker.long_reserve")?) / 100.0,
+            yield_after: self.duration("worker.yield_after")?,
             claim_ahead: self.number("worker.claim_ahead")?,
             sleep: self.duration("worker.sleep")?,
             lease: self.duration("worker.lease")?,

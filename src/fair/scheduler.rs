@@ -5,11 +5,13 @@
 //! | `plan.rs` | free slots are handed out |
 //! | `jobs.rs` | what is claimed, what runs, what it has cost |
 //! | `permits.rs` | limited tenants: what this process may run, and could use |
+//! | `room.rs` | long work makes room for those who have nothing running |
 //! | `suspects.rs` | jobs whose process died: each runs alone |
 
 mod jobs;
 mod permits;
 mod plan;
+mod room;
 mod suspects;
 #[cfg(test)]
 mod tests;

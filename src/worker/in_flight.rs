@@ -1,6 +1,7 @@
 //! The jobs this process holds under lease.
 
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -93,6 +94,13 @@ impl InFlight {
                 }
                 news
             });
+        }
+    }
+
+    /// Asks a handler to go back to the queue at its next checkpoint.
+    pub(crate) fn ask_for_room(&self, id: Uuid) {
+        if let Some(job) = self.held().get(&id) {
+            job.run.asked_for_room.store(true, Ordering::Relaxed);
         }
     }
 

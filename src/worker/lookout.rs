@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use tokio::time::sleep;
+use tracing::debug;
 
 use super::pause::Pause;
 use super::process::Process;
@@ -102,6 +103,7 @@ impl Lookout {
         if found {
             self.process.work.notify_one();
         }
+        make_room(&self.process);
         if !recent {
             self.went_through = Some((Instant::now(), began.elapsed()));
             self.next_page(&look, found);
@@ -171,6 +173,15 @@ pub(crate) fn tell_scheduler(process: &Process, seen: &[LaneHead]) -> bool {
         scheduler.seen(lane, Head { key: head.key, kind: &head.kind, keyed: head.keyed }, now);
     }
     found
+}
+
+/// Asks long work to go back to the queue at its next checkpoint, where somebody starves.
+fn make_room(process: &Process) {
+    let asked = process.scheduler().make_room(process.options.yield_after, process.now());
+    for id in asked {
+        debug!(job = %id, "asked to make room for a tenant that has nothing running");
+        process.in_flight.ask_for_room(id);
+    }
 }
 
 /// Whether it is time to go through the lanes again. As long as it is quick every look does; once it takes long, it rests

@@ -20,6 +20,8 @@ pub struct WorkerOptions {
     pub queue_floor: f64,
     /// The share of the slots that long work leaves free.
     pub long_reserve: f64,
+    /// How long a job runs at least before it is asked to make room for tenants that have nothing running.
+    pub yield_after: Duration,
     /// Most jobs claimed ahead of free slots, while jobs run shorter than a millisecond.
     pub claim_ahead: usize,
     /// How long to wait before looking again when nothing was found and nobody woke it (`--sleep`).
@@ -59,6 +61,7 @@ impl Default for WorkerOptions {
             concurrency: 16,
             queue_floor: 0.1,
             long_reserve: 0.25,
+            yield_after: Duration::from_secs(10),
             claim_ahead: 1200,
             poll: Duration::from_secs(1),
             lease: Duration::from_secs(30),

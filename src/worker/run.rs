@@ -52,6 +52,7 @@ pub(crate) fn run_of(
         draining: CancellationToken::new(),
         handler_since: OnceLock::new(),
         handler_until: OnceLock::new(),
+        asked_for_room: AtomicBool::new(false),
         completed: AtomicBool::new(false),
         void: AtomicBool::new(false),
         transaction_since: std::sync::Mutex::new(None),

@@ -55,6 +55,8 @@ pub(crate) enum What {
     Sleep(u64),
     SnoozeOnce,
     UntilStopping,
+    /// Goes back to the queue when it is asked to, with a checkpoint; then succeeds.
+    YieldOnce,
     Cancel,
     Discard,
     /// Fails for good with a code that PostgreSQL cannot store as it is.
@@ -96,6 +98,17 @@ impl Job for Act {
                     tokio::time::sleep(Duration::from_millis(5)).await;
                 }
                 return Err(JobError::snooze(Duration::from_secs(3600)));
+            }
+            What::YieldOnce if ctx.checkpoint::<bool>()? == Some(true) => {
+                ctx.state.note(format!("{} goes on", self.name));
+            }
+            What::YieldOnce => {
+                while !ctx.should_yield() {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+                ctx.save_checkpoint(&true).await?;
+                ctx.state.note(format!("{} yields", self.name));
+                return Err(JobError::snooze(Duration::ZERO));
             }
             What::Cancel => return Err(JobError::cancel("nobody needs it")),
             What::Discard => return Err(JobError::discard("it will never work").code("hopeless")),

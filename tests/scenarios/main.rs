@@ -15,6 +15,7 @@ mod lifecycle;
 mod limits;
 mod outcomes;
 mod permits;
+mod room;
 mod schedules;
 mod slow_database;
 mod support;

@@ -41,6 +41,8 @@ pub(super) struct Job {
     pub(super) started: Duration,
     pub(super) charged: f64,
     pub(super) running: bool,
+    /// When it was asked to make room.
+    pub(super) asked_for_room: Option<Duration>,
 }
 
 impl Scheduler {
@@ -126,7 +128,8 @@ impl Scheduler {
             || self.length(job.lane) == Length::Short
             || self.reserve.left_for(declared, idle, self.long_running(now)) > 0;
         let (lane, key, charged) = (job.lane, job.key, take.cost.seconds());
-        self.jobs.insert(job.id, Job { lane, key, kind, turn, started: now, charged, running: true });
+        let new = Job { lane, key, kind, turn, started: now, charged, running: true, asked_for_room: None };
+        self.jobs.insert(job.id, new);
         self.running += 1;
         *self.running_of.entry(lane.tenant).or_default() += 1;
         fits

@@ -1,5 +1,6 @@
 //! Properties of the scheduler, over random sequences of everything that can happen to it.
 
+mod room;
 mod suspects;
 mod turns;
 mod world;

@@ -46,7 +46,7 @@ fn imported(lengths: &[u64], steps: u32) -> Vec<f64> {
 }
 
 /// As the claim loop does: until there is nobody to ask.
-fn fill(world: &mut World) {
+pub(super) fn fill(world: &mut World) {
     loop {
         world.plan(world.scheduler.free());
         if world.planned.is_empty() {
