@@ -81,7 +81,7 @@ macro_rules! chores {
 /// finds the head's id, for it has no lateral joins, and says its place as `>=` and the tenant's number plus one:
 ///
 /// * for `>` with part of an index SQLite begins at the rows that are equal and reads past them, so each probe read the lane
-///   before it to its end (20 ms behind 200,000 jobs, twenty looks of which take all the time that looks may take: the wait
+///   before it to its end (20 ms behind 200,000 jobs, two or three a second of which are all the time that looks may take: the wait
 ///   of a quiet tenant beside a noisy one was 290 ms in the middle);
 /// * it takes the column of another table for the bound of an index only without its affinity, which a sum has not: else
 ///   each probe read the queue from its start (2 s).

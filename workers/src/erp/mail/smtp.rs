@@ -9,6 +9,7 @@ use lettre::transport::smtp::commands::{Data, Mail as MailFrom, Rcpt};
 use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter};
 use lettre::transport::smtp::{Error, response::Response};
 use secrecy::ExposeSecret;
+use tokio::net::TcpStream;
 
 use super::{Handover, Mail, MailError, Mailer, Receipt};
 use crate::erp::settings::{SmtpSettings, SmtpTls};
@@ -77,14 +78,12 @@ impl SmtpMailer {
     }
 
     async fn connect(&self) -> Result<AsyncSmtpConnection, MailError> {
-        let SmtpSettings { host, port, login, tls, .. } = &self.settings;
+        let SmtpSettings { login, tls, .. } = &self.settings;
         let hello = ClientId::default();
-        let wrapped = if *tls == SmtpTls::Tls { Some(self.encryption().await?) } else { None };
-        let server = (host.as_str(), *port);
-        let mut connection =
-            AsyncSmtpConnection::connect_tokio1(server, Some(self.patience.connect), &hello, wrapped, None)
-                .await
-                .map_err(before_recipient)?;
+        let mut connection = match tls {
+            SmtpTls::Tls => self.connect_encrypted(&hello).await?,
+            SmtpTls::Starttls | SmtpTls::None => self.connect_plain(&hello).await?,
+        };
         if *tls == SmtpTls::Starttls {
             connection.starttls(self.encryption().await?, &hello).await.map_err(before_recipient)?;
         }
@@ -94,6 +93,27 @@ impl SmtpMailer {
             answer.map_err(|error| login_refused(name, error))?;
         }
         Ok(connection)
+    }
+
+    async fn connect_encrypted(&self, hello: &ClientId) -> Result<AsyncSmtpConnection, MailError> {
+        let server = (self.settings.host.as_str(), self.settings.port);
+        let (patience, encryption) = (Some(self.patience.connect), Some(self.encryption().await?));
+        let connected = AsyncSmtpConnection::connect_tokio1(server, patience, hello, encryption, None).await;
+        connected.map_err(before_recipient)
+    }
+
+    /// Without delay: a message and the dot that ends it are two writes, and the second would wait for the server to
+    /// acknowledge the first: 40 ms for each mail, and 60 mails a second by four connections instead of 405.
+    async fn connect_plain(&self, hello: &ClientId) -> Result<AsyncSmtpConnection, MailError> {
+        let server = (self.settings.host.as_str(), self.settings.port);
+        let unreachable = |why: String| MailError::Unavailable(format!("{}:{}: {why}", server.0, server.1));
+        let connected = tokio::time::timeout(self.patience.connect, TcpStream::connect(server)).await;
+        let stream = connected
+            .map_err(|_| unreachable("no connection in time".into()))?
+            .map_err(|why| unreachable(why.to_string()))?;
+        stream.set_nodelay(true).map_err(|why| unreachable(why.to_string()))?;
+        let greeted = AsyncSmtpConnection::connect_with_transport(Box::new(stream), hello).await;
+        greeted.map_err(before_recipient)
     }
 
     /// Whom to trust: the public authorities, and the one of the settings.

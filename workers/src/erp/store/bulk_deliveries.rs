@@ -148,6 +148,8 @@ pub struct Waiting {
 }
 
 /// The next mails of these users that are not out, those that were tried least first; locked until the transaction ends.
+/// The users of a chunk lie close together, so their mails are a range of the index; of a list of numbers alone PostgreSQL
+/// made a condition on each of the campaign's mails (80 ms a time, of 100,000).
 pub async fn waiting_mails(
     conn: &mut Conn<'_>,
     tenant: i64,
@@ -161,7 +163,7 @@ pub async fn waiting_mails(
             (claimed_by is not null and claimed_by <> $4 and coalesce(claimed_until >= {now}, false)) as is_elsewhere
          from notification_deliveries
          where tenant_id = $1 and notification_key = $2 and channel = 'mail' and user_id {in:$3}
-           and coalesce(status, '') in ('pending', 'sending')
+           and user_id >= $6 and user_id <= $7 and coalesce(status, '') in ('pending', 'sending')
          order by attempts, id limit $5 {lock}"
     ))
     .planned_anew()
@@ -170,6 +172,8 @@ pub async fn waiting_mails(
     .bind(users.to_vec())
     .bind(job)
     .bind(limit)
+    .bind(users.iter().min().copied())
+    .bind(users.iter().max().copied())
     .fetch_all(conn)
     .await?;
     let read = |row: &Row| {
