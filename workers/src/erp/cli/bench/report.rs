@@ -2,23 +2,22 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Instant;
 
 use anyhow::{Context as _, ensure};
 use chrono::NaiveDate;
 use clap::{ArgMatches, Args, FromArgMatches};
-use fairlane::cli::{CommandEnv, DomainCommand, Exit, Failure};
-use fairlane::db::{Dialect, Sql, query};
-use fairlane::worker::{Worker, WorkerOptions};
-use fairlane::{Fairlane, Tenant, sql};
+use fairlane::cli::{CommandEnv, DomainCommand};
+use fairlane::db::{Sql, query};
+use fairlane::{Job, Tenant};
 use futures::future::BoxFuture;
 use serde::Serialize;
 
-use super::bench_import::{Memory, move_to_queue, new_tenant};
-use super::reading;
+use super::{apart, database, drain, new_tenant};
+use crate::erp::Erp;
+use crate::erp::jobs::GenerateReport;
 use crate::erp::reports::{FileFormat, Grouping, ReportRequest, ReportSettings, ReportType};
 use crate::erp::services::reports as service;
-use crate::erp::{Erp, registry};
+use crate::erp::store::reading;
 
 /// Lines of an order.
 const LINES: u64 = 10;
@@ -65,14 +64,14 @@ impl DomainCommand for BenchReportCommand {
         Some("bench")
     }
 
+    fn own_database(&self) -> bool {
+        true
+    }
+
     fn run(&self, matches: ArgMatches, env: CommandEnv) -> BoxFuture<'static, anyhow::Result<ExitCode>> {
         Box::pin(async move {
             let args = BenchArgs::from_arg_matches(&matches)?;
-            refuse_weak_login(&env.fairlane).await?;
-            let tenant = new_tenant(&env.fairlane).await?;
-            let measured = measure(&args, &env, &tenant).await;
-            clear(&env.fairlane, &tenant).await.context("removing what was measured with")?;
-            let measured = measured?;
+            let measured = measure(&args, &env).await?;
             let line = format!(
                 "{} lines in {:.2} s: {:.0} lines/s, peak memory {:.0} MB, {} rows of {} in {:.1} MB on {}",
                 measured.lines,
@@ -90,28 +89,39 @@ impl DomainCommand for BenchReportCommand {
     }
 }
 
-/// Orders are never deleted by who works with them: only an administrator can clear up behind this.
-async fn refuse_weak_login(fairlane: &Fairlane) -> anyhow::Result<()> {
-    if fairlane.db().dialect() == Dialect::Sqlite {
-        return Ok(());
-    }
-    let mut tx = fairlane.db().read().await?;
-    let row =
-        query(sql!("select rolsuper or rolbypassrls as strong from pg_roles where rolname = current_user"))
-            .fetch_one(&mut tx.conn())
-            .await?;
-    if row.get::<bool>("strong")? {
-        return Ok(());
-    }
-    Err(Failure::new(Exit::NotPermitted, "this login may not delete the orders it would measure with")
-        .hint("name an administrator's in the URL: -d postgres://...")
-        .into())
+async fn measure(args: &BenchArgs, env: &CommandEnv) -> anyhow::Result<Measured> {
+    let client = apart(env, &[GenerateReport::KIND], "bench").await?;
+    let tenant = new_tenant(env, &client).await?;
+    env.output.remark("laying the orders");
+    lay(&tenant, args.lines.div_ceil(LINES)).await?;
+    let folder = tempfile::tempdir().context("a folder for the report")?;
+    let report = requested(args, &tenant).await?;
+    let settings =
+        Arc::new(ReportSettings { folder: folder.path().to_owned(), ..ReportSettings::read(&env.config)? });
+    let state = Erp { reports: settings, ..Erp::from_config(&env.config)? };
+    let drained = drain(&client, state, "bench", 1).await?;
+    let report = service::named(&mut reading(&tenant).await?.conn(), tenant.id().await?, report).await?;
+    let (Some(rows), Some(bytes)) = (report.row_count, report.bytes) else {
+        anyhow::bail!("the report was not made: {:?}", report.error_message)
+    };
+    let lines = args.lines.div_ceil(LINES) * LINES;
+    ensure!(report.read_rows == i64::try_from(lines)?, "{} lines were read", report.read_rows);
+    client.db().close().await;
+    Ok(Measured {
+        database: database(env),
+        lines,
+        by: args.by.as_str(),
+        format: args.format.as_str(),
+        rows,
+        bytes,
+        seconds: drained.seconds,
+        lines_per_second: lines as f64 / drained.seconds,
+        peak_rss_bytes: drained.peak_rss_bytes,
+    })
 }
 
-async fn measure(args: &BenchArgs, env: &CommandEnv, tenant: &Tenant) -> anyhow::Result<Measured> {
-    env.output.remark("laying the orders");
-    lay(tenant, args.lines.div_ceil(LINES)).await?;
-    let folder = tempfile::tempdir().context("a folder for the report")?;
+/// Asks for a report of the year; returns its number.
+async fn requested(args: &BenchArgs, tenant: &Tenant) -> anyhow::Result<i64> {
     let days = |text: &str| text.parse::<NaiveDate>();
     let request = ReportRequest {
         by: Some(args.by),
@@ -121,47 +131,7 @@ async fn measure(args: &BenchArgs, env: &CommandEnv, tenant: &Tenant) -> anyhow:
     let mut tx = tenant.begin().await?;
     let report = service::request(&mut tx, tenant, &request, None).await?;
     tx.commit().await?;
-    let queue = format!("bench-{}", tenant.slug());
-    move_to_queue(&env.fairlane, report.job_id.context("the report has a job")?, &queue).await?;
-    let settings =
-        Arc::new(ReportSettings { folder: folder.path().to_owned(), ..ReportSettings::read(&env.config)? });
-    let options = WorkerOptions {
-        name: "bench".into(),
-        queues: vec![queue],
-        concurrency: 1,
-        stop_when_empty: true,
-        ..WorkerOptions::default()
-    };
-    let memory = Memory::watch();
-    let began = Instant::now();
-    let state = Erp { reports: settings, ..Erp::from_config(&env.config)? };
-    Worker::new(&env.fairlane)
-        .serve(registry(), state)
-        .options(options)
-        .run_until(std::future::pending())
-        .await?;
-    let (seconds, peak) = (began.elapsed().as_secs_f64(), memory.peak());
-    let id = tenant.id().await?;
-    let report = service::named(&mut reading(tenant).await?.conn(), id, report.id).await?;
-    let (Some(rows), Some(bytes)) = (report.row_count, report.bytes) else {
-        anyhow::bail!("the report was not made: {:?}", report.error_message)
-    };
-    let lines = args.lines.div_ceil(LINES) * LINES;
-    ensure!(report.read_rows == i64::try_from(lines)?, "{} lines were read", report.read_rows);
-    Ok(Measured {
-        database: match env.fairlane.db().dialect() {
-            Dialect::Postgres => "PostgreSQL",
-            Dialect::Sqlite => "SQLite",
-        },
-        lines,
-        by: args.by.as_str(),
-        format: args.format.as_str(),
-        rows,
-        bytes,
-        seconds,
-        lines_per_second: lines as f64 / seconds,
-        peak_rss_bytes: peak,
-    })
+    Ok(report.id)
 }
 
 /// Orders of a year of ten lines each, by a thousand customers, of a thousand products.
@@ -237,24 +207,3 @@ const ORDER_LINES: Sql = Sql {
             cast(g % 9 + 1 as text), printf('%d.%02d', (g % 997 + l) / 100, (g % 997 + l) % 100), '0', '19'
         from g join sales_orders o on o.tenant_id = $1 and o.number = 'B-' || g cross join l",
 };
-
-/// Removes everything the measurement has stored.
-async fn clear(fairlane: &Fairlane, tenant: &Tenant) -> anyhow::Result<()> {
-    let id = tenant.id().await?;
-    let mut tx = fairlane.db().begin().await?;
-    for statement in [
-        sql!("delete from notification_messages where tenant_id = $1"),
-        sql!("delete from sales_order_lines where tenant_id = $1"),
-        sql!("delete from sales_orders where tenant_id = $1"),
-        sql!("delete from products where tenant_id = $1"),
-        sql!("delete from customers where tenant_id = $1"),
-        sql!("delete from reports where tenant_id = $1"),
-        sql!("delete from fairlane_jobs where tenant_id = $1"),
-        sql!("delete from fairlane_failed_jobs where tenant_id = $1"),
-        sql!("delete from fairlane_job_history where tenant_id = $1"),
-        sql!("delete from fairlane_tenants where id = $1"),
-    ] {
-        query(statement).bind(id).execute(&mut tx.conn()).await?;
-    }
-    Ok(tx.commit().await?)
-}

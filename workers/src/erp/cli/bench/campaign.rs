@@ -2,29 +2,25 @@
 
 mod sink;
 
-use std::collections::HashMap;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Instant;
 
 use anyhow::{Context as _, ensure};
 use clap::{ArgMatches, Args, FromArgMatches, ValueEnum};
 use fairlane::cli::{CommandEnv, DomainCommand};
-use fairlane::db::{Dialect, query};
-use fairlane::worker::{Worker, WorkerOptions};
-use fairlane::{ClientSettings, Fairlane, Job, PolicyOverride, Tenant, sql, store};
+use fairlane::db::query;
+use fairlane::{Job, Tenant, sql};
 use futures::future::BoxFuture;
 use serde::Serialize;
-use uuid::Uuid;
 
-use super::bench_import::Memory;
-use super::reading;
+use super::{Drained, apart, database, drain, new_tenant};
+use crate::erp::Erp;
 use crate::erp::jobs::{SendBulkNotifications, SendCampaignChunk};
 use crate::erp::mail::{FolderMailer, Mailer, SmtpMailer};
 use crate::erp::services::campaigns::{self, CampaignReport, NewCampaign};
 use crate::erp::settings::{SmtpSettings, SmtpTls};
 use crate::erp::store::campaigns::CampaignStatus;
-use crate::erp::{Erp, registry};
+use crate::erp::store::reading;
 use sink::Sink;
 
 /// `fairlane bench campaign`.
@@ -83,10 +79,14 @@ impl DomainCommand for BenchCampaignCommand {
         Some("bench")
     }
 
+    fn own_database(&self) -> bool {
+        true
+    }
+
     fn run(&self, matches: ArgMatches, env: CommandEnv) -> BoxFuture<'static, anyhow::Result<ExitCode>> {
         Box::pin(async move {
             let args = BenchArgs::from_arg_matches(&matches)?;
-            let measured = bench(&args, &env).await?;
+            let measured = measure(&args, &env).await?;
             let line = format!(
                 "{} users in {:.1} s: {:.0} deliveries/s, {:.0} mails/s ({}, {} refused), peak memory {:.0} MB on {}",
                 measured.users,
@@ -104,25 +104,10 @@ impl DomainCommand for BenchCampaignCommand {
     }
 }
 
-async fn bench(args: &BenchArgs, env: &CommandEnv) -> anyhow::Result<Measured> {
-    let slug = format!("bench-{}", Uuid::now_v7().simple());
-    let fairlane = apart(&env.fairlane, &slug);
-    let tenant = new_tenant(&fairlane, &slug).await?;
-    let measured = measure(args, env, &tenant).await?;
-    clear(&fairlane, &tenant).await?;
-    Ok(measured)
-}
-
-/// The same client, whose campaigns wait in a queue that no other worker drains.
-fn apart(fairlane: &Fairlane, queue: &str) -> Fairlane {
-    let own = || PolicyOverride { queue: Some(queue.to_owned()), ..PolicyOverride::default() };
-    let kinds = [SendBulkNotifications::KIND, SendCampaignChunk::KIND];
-    let kinds: HashMap<String, PolicyOverride> = kinds.map(|kind| (kind.to_owned(), own())).into();
-    Fairlane::new(fairlane.db().clone(), ClientSettings { kinds, ..fairlane.settings().clone() })
-}
-
-async fn measure(args: &BenchArgs, env: &CommandEnv, tenant: &Tenant) -> anyhow::Result<Measured> {
-    add_users(tenant, args.users, args.failing).await?;
+async fn measure(args: &BenchArgs, env: &CommandEnv) -> anyhow::Result<Measured> {
+    let client = apart(env, &[SendBulkNotifications::KIND, SendCampaignChunk::KIND], "bench").await?;
+    let tenant = new_tenant(env, &client).await?;
+    add_users(&tenant, args.users, args.failing).await?;
     let sink = Sink::start().await.context("starting a mail server")?;
     let folder = tempfile::tempdir().context("making a folder for mails")?;
     let mailer: Arc<dyn Mailer> = match args.mail {
@@ -134,22 +119,11 @@ async fn measure(args: &BenchArgs, env: &CommandEnv, tenant: &Tenant) -> anyhow:
         Way::None => vec!["in_app".to_owned()],
         _ => vec!["in_app".to_owned(), "mail".to_owned()],
     };
-    let memory = Memory::watch();
-    let began = Instant::now();
-    let id = start(tenant, channels).await?;
-    let options = WorkerOptions {
-        name: "bench".into(),
-        queues: vec![tenant.slug().to_owned()],
-        concurrency: usize::from(args.concurrency),
-        stop_when_empty: true,
-        ..WorkerOptions::default()
-    };
-    let worker = Worker::new(tenant.fairlane()).serve(registry(), state).options(options);
-    worker.run_until(std::future::pending()).await?;
-    let seconds = began.elapsed().as_secs_f64();
-    let peak = memory.peak();
-    let report = campaigns::report(&mut reading(tenant).await?.conn(), tenant.id().await?, id).await?;
-    said(args, env, &report, (seconds, peak))
+    let id = start(&tenant, channels).await?;
+    let drained = drain(&client, state, "bench", usize::from(args.concurrency)).await?;
+    let report = campaigns::report(&mut reading(&tenant).await?.conn(), tenant.id().await?, id).await?;
+    client.db().close().await;
+    said(args, env, &report, &drained)
 }
 
 async fn start(tenant: &Tenant, channels: Vec<String>) -> anyhow::Result<i64> {
@@ -171,7 +145,7 @@ fn said(
     args: &BenchArgs,
     env: &CommandEnv,
     report: &CampaignReport,
-    (seconds, peak): (f64, u64),
+    drained: &Drained,
 ) -> anyhow::Result<Measured> {
     let is_done = report.campaign.status == CampaignStatus::Done && report.ended == report.expected;
     ensure!(is_done, "the campaign did not do what was measured: {report:?}");
@@ -180,10 +154,7 @@ fn said(
         of.map(|count| count.deliveries).sum()
     };
     Ok(Measured {
-        database: match env.fairlane.db().dialect() {
-            Dialect::Postgres => "PostgreSQL",
-            Dialect::Sqlite => "SQLite",
-        },
+        database: database(env),
         debug_build: cfg!(debug_assertions),
         users: args.users,
         mail: match args.mail {
@@ -191,25 +162,17 @@ fn said(
             Way::Folder => "folder",
             Way::None => "none",
         },
-        seconds,
+        seconds: drained.seconds,
         deliveries: report.ended,
-        deliveries_per_second: report.ended as f64 / seconds,
-        mails_per_second: count("sent") as f64 / seconds,
+        deliveries_per_second: report.ended as f64 / drained.seconds,
+        mails_per_second: count("sent") as f64 / drained.seconds,
         refused: count("suppressed"),
-        peak_rss_bytes: peak,
+        peak_rss_bytes: drained.peak_rss_bytes,
     })
 }
 
 fn sink_settings(port: u16) -> SmtpSettings {
     SmtpSettings { host: "127.0.0.1".into(), port, login: None, tls: SmtpTls::None, ca_file: None }
-}
-
-/// A tenant of this measurement's own: nothing that is there already is touched.
-async fn new_tenant(fairlane: &Fairlane, slug: &str) -> anyhow::Result<Tenant> {
-    let mut tx = fairlane.db().begin().await?;
-    store::tenants::add(&mut tx.conn(), slug, "Bench").await?;
-    tx.commit().await?;
-    Ok(fairlane.tenant(slug))
 }
 
 /// Of a hundred users so many have an address that the sink refuses.
@@ -227,30 +190,5 @@ async fn add_users(tenant: &Tenant, users: u32, failing: u32) -> anyhow::Result<
     .bind(failing)
     .execute(&mut tx.conn())
     .await?;
-    Ok(tx.commit().await?)
-}
-
-/// Removes everything the measurement has stored.
-async fn clear(fairlane: &Fairlane, tenant: &Tenant) -> anyhow::Result<()> {
-    let id = tenant.id().await?;
-    let mut tx = fairlane.db().begin().await?;
-    for statement in [
-        sql!("delete from notification_deferrals where tenant_id = $1"),
-        sql!("delete from notification_deliveries where tenant_id = $1"),
-        sql!("delete from notifications where tenant_id = $1"),
-        sql!("delete from notification_messages where tenant_id = $1"),
-        sql!("delete from campaign_chunks where tenant_id = $1"),
-        sql!("delete from notification_campaigns where tenant_id = $1"),
-        sql!("delete from mail_suppressions where tenant_id = $1"),
-        sql!("delete from users where tenant_id = $1"),
-        sql!("delete from fairlane_unique_keys where tenant_id = $1"),
-        sql!("delete from fairlane_attempts where tenant_id = $1"),
-        sql!("delete from fairlane_failed_jobs where tenant_id = $1"),
-        sql!("delete from fairlane_jobs where tenant_id = $1"),
-        sql!("delete from fairlane_job_history where tenant_id = $1"),
-        sql!("delete from fairlane_tenants where id = $1"),
-    ] {
-        query(statement).bind(id).execute(&mut tx.conn()).await?;
-    }
     Ok(tx.commit().await?)
 }

@@ -6,26 +6,25 @@ mod sample;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context as _, ensure};
 use clap::{ArgMatches, Args, FromArgMatches};
+use fairlane::Job;
 use fairlane::cli::{CommandEnv, DomainCommand};
-use fairlane::db::query;
-use fairlane::worker::{Worker, WorkerOptions};
-use fairlane::{Fairlane, Tenant, sql, store};
 use futures::future::BoxFuture;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::import_follow::find;
+use super::{Drained, apart, database, drain, new_tenant};
+use crate::erp::Erp;
+use crate::erp::cli::import_follow::find;
+use crate::erp::jobs::process_bulk_import::ProcessBulkImport;
 use crate::erp::jobs::process_bulk_import::mapping::Mapping;
 use crate::erp::jobs::process_bulk_import::options::{ImportOptions, Mode};
 use crate::erp::jobs::process_bulk_import::products::Products;
 use crate::erp::jobs::process_bulk_import::submit::{Submission, submit};
 use crate::erp::settings::ImportSettings;
-use crate::erp::{Erp, registry};
 
 /// `fairlane bench import`.
 #[derive(Debug)]
@@ -65,6 +64,10 @@ impl DomainCommand for BenchImportCommand {
 
     fn group(&self) -> Option<&'static str> {
         Some("bench")
+    }
+
+    fn own_database(&self) -> bool {
+        true
     }
 
     fn run(&self, matches: ArgMatches, env: CommandEnv) -> BoxFuture<'static, anyhow::Result<ExitCode>> {
@@ -113,17 +116,14 @@ async fn measure(
     let mut peak = 0;
     for round in 1..=args.rounds {
         env.output.remark(&format!("round {round} of {}", args.rounds));
-        let (seconds, memory) = import(args, env, settings, path).await?;
-        imports.push(seconds);
-        peak = peak.max(memory);
+        let drained = import(args, env, settings, path).await?;
+        imports.push(drained.seconds);
+        peak = peak.max(drained.peak_rss_bytes);
         floors.push(floor(args, env, settings, path).await?);
     }
     let speed = |seconds: &[f64]| args.rows as f64 / median(seconds);
     Ok(Measured {
-        database: match env.fairlane.db().dialect() {
-            fairlane::db::Dialect::Postgres => "PostgreSQL",
-            fairlane::db::Dialect::Sqlite => "SQLite",
-        },
+        database: database(env),
         rows: args.rows,
         file_bytes,
         chunk_rows: settings.chunk_rows,
@@ -149,25 +149,12 @@ async fn import(
     env: &CommandEnv,
     settings: &ImportSettings,
     path: &Path,
-) -> anyhow::Result<(f64, u64)> {
-    let tenant = new_tenant(&env.fairlane).await?;
+) -> anyhow::Result<Drained> {
+    let client = apart(env, &[ProcessBulkImport::KIND], "bench").await?;
+    let tenant = new_tenant(env, &client).await?;
     let submitted = submit::<Products>(&tenant, settings, &submission(path)).await?;
-    let queue = format!("bench-{}", tenant.slug());
-    move_to_queue(&env.fairlane, submitted.job_id, &queue).await?;
     let state = Erp { import: Arc::new(settings.clone()), ..Erp::from_config(&env.config)? };
-    let options = WorkerOptions {
-        name: "bench".into(),
-        queues: vec![queue],
-        concurrency: 1,
-        stop_when_empty: true,
-        ..WorkerOptions::default()
-    };
-    let memory = Memory::watch();
-    let began = Instant::now();
-    let worker = Worker::new(&env.fairlane).serve(registry(), state).options(options);
-    worker.run_until(std::future::pending()).await?;
-    let seconds = began.elapsed().as_secs_f64();
-    let peak = memory.peak();
+    let drained = drain(&client, state, "bench", 1).await?;
     let log = find(&tenant, submitted.import_id).await?;
     ensure!(
         log.result.as_deref() == Some("completed") && log.counts.created == args.rows,
@@ -175,8 +162,8 @@ async fn import(
         log.result,
         log.counts
     );
-    clear(&env.fairlane, &tenant).await?;
-    Ok((seconds, peak))
+    client.db().close().await;
+    Ok(drained)
 }
 
 /// The same rows, kept changes, events, log and checkpoints, written by a bare loop.
@@ -186,13 +173,14 @@ async fn floor(
     settings: &ImportSettings,
     path: &Path,
 ) -> anyhow::Result<f64> {
-    let tenant = new_tenant(&env.fairlane).await?;
+    // Where no import of a later round meets the job.
+    let client = apart(env, &[ProcessBulkImport::KIND], "bench-nobody").await?;
+    let tenant = new_tenant(env, &client).await?;
     let submitted = submit::<Products>(&tenant, settings, &submission(path)).await?;
-    move_to_queue(&env.fairlane, submitted.job_id, "bench-nobody").await?;
     let began = Instant::now();
     floor::write(&tenant, submitted.import_id, submitted.job_id, args.rows, settings.chunk_rows).await?;
     let seconds = began.elapsed().as_secs_f64();
-    clear(&env.fairlane, &tenant).await?;
+    client.db().close().await;
     Ok(seconds)
 }
 
@@ -205,70 +193,5 @@ fn submission(path: &Path) -> Submission<'_> {
         options: ImportOptions::default(),
         again: true,
         user_id: None,
-    }
-}
-
-/// A tenant of this measurement's own: nothing that is there already is touched.
-pub(super) async fn new_tenant(fairlane: &Fairlane) -> anyhow::Result<Tenant> {
-    let slug = format!("bench-{}", Uuid::now_v7().simple());
-    let mut tx = fairlane.db().begin().await?;
-    store::tenants::add(&mut tx.conn(), &slug, "Bench").await?;
-    tx.commit().await?;
-    Ok(fairlane.tenant(slug))
-}
-
-/// Out of the way of other workers, whatever they drain.
-pub(super) async fn move_to_queue(fairlane: &Fairlane, job: Uuid, queue: &str) -> anyhow::Result<()> {
-    let mut tx = fairlane.db().begin().await?;
-    query(sql!("update fairlane_jobs set queue = $2 where id = $1"))
-        .bind(job)
-        .bind(queue)
-        .execute(&mut tx.conn())
-        .await?;
-    Ok(tx.commit().await?)
-}
-
-/// Removes everything the measurement has stored.
-async fn clear(fairlane: &Fairlane, tenant: &Tenant) -> anyhow::Result<()> {
-    let id = tenant.id().await?;
-    let mut tx = fairlane.db().begin().await?;
-    for statement in [
-        sql!("delete from products where tenant_id = $1"),
-        sql!("delete from import_changes where tenant_id = $1"),
-        sql!("delete from import_logs where tenant_id = $1"),
-        sql!("delete from fairlane_events where tenant_id = $1"),
-        sql!("delete from fairlane_jobs where tenant_id = $1"),
-        sql!("delete from fairlane_job_history where tenant_id = $1"),
-        sql!("delete from fairlane_tenants where id = $1"),
-    ] {
-        query(statement).bind(id).execute(&mut tx.conn()).await?;
-    }
-    Ok(tx.commit().await?)
-}
-
-/// The largest memory of this process while it is watched.
-pub(super) struct Memory {
-    peak: Arc<AtomicU64>,
-    watcher: tokio::task::JoinHandle<()>,
-}
-
-impl Memory {
-    pub(super) fn watch() -> Self {
-        let peak = Arc::new(AtomicU64::new(0));
-        let seen = peak.clone();
-        let watcher = tokio::spawn(async move {
-            loop {
-                if let Some(memory) = memory_stats::memory_stats() {
-                    seen.fetch_max(memory.physical_mem as u64, Ordering::Relaxed);
-                }
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        });
-        Self { peak, watcher }
-    }
-
-    pub(super) fn peak(self) -> u64 {
-        self.watcher.abort();
-        self.peak.load(Ordering::Relaxed)
     }
 }

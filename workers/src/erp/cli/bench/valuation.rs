@@ -1,7 +1,6 @@
-//! `fairlane bench valuation`: many movements valued by a worker process, on a database of its own.
+//! `fairlane bench valuation`: many movements valued by a worker process.
 
 mod load;
-mod place;
 
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
@@ -15,7 +14,7 @@ use futures::future::BoxFuture;
 use rust_decimal::Decimal;
 use serde::Serialize;
 
-use self::place::Place;
+use super::{database, new_tenant};
 use crate::erp::services::valuation::{NewRun, request};
 use crate::erp::store::valuation::runs::{self, Run};
 use crate::erp::valuation::Scope;
@@ -63,6 +62,10 @@ impl DomainCommand for BenchValuationCommand {
         Some("bench")
     }
 
+    fn own_database(&self) -> bool {
+        true
+    }
+
     fn run(&self, matches: ArgMatches, env: CommandEnv) -> BoxFuture<'static, anyhow::Result<ExitCode>> {
         Box::pin(async move {
             let args = BenchArgs::from_arg_matches(&matches)?;
@@ -73,10 +76,7 @@ impl DomainCommand for BenchValuationCommand {
 }
 
 async fn bench(args: &BenchArgs, env: &CommandEnv) -> anyhow::Result<()> {
-    let place = Place::make(env.fairlane.db().options()).await?;
-    let measured = measure(args, env, &place).await;
-    place.remove().await;
-    let measured = measured?;
+    let measured = measure(args, env).await?;
     let lines = [
         format!(
             "{} movements of {} products on {}: {:.1} s, {:.0} movements/s",
@@ -88,35 +88,26 @@ async fn bench(args: &BenchArgs, env: &CommandEnv) -> anyhow::Result<()> {
         ),
         format!("peak memory of the worker process: {:.0} MB", measured.peak_rss_bytes as f64 / 1e6),
     ];
-    if measured.debug_build {
-        env.output.warn("this binary was built without optimisation");
-    }
     env.output.result(&measured, None, &lines)?;
     Ok(())
 }
 
-async fn measure(args: &BenchArgs, env: &CommandEnv, place: &Place) -> anyhow::Result<Measured> {
-    let fairlane = place.open().await?;
-    let tenant = fairlane.tenant("bench");
+async fn measure(args: &BenchArgs, env: &CommandEnv) -> anyhow::Result<Measured> {
+    let tenant = new_tenant(env, &env.fairlane).await?;
     env.output.remark("loading");
     let each = (args.movements / args.products).max(1);
     load::load(&tenant, args.products, each).await?;
-    place.analyze().await;
+    analyze(env).await?;
     let mut tx = tenant.begin().await?;
     let new = NewRun { scope: args.scope, ..NewRun::default() };
     let requested = request(&mut tx, &tenant, &new).await?;
     tx.commit().await?;
     env.output.remark("valuing");
-    let (seconds, peak_rss_bytes) = work(place).await?;
+    let (seconds, peak_rss_bytes) = work(&env.worker_url()?).await?;
     let movements = each * args.products;
     let run = check(&tenant, requested.run_id, movements).await?;
-    let database = match fairlane.db().dialect() {
-        Dialect::Postgres => "PostgreSQL",
-        Dialect::Sqlite => "SQLite",
-    };
-    fairlane.db().close().await;
     Ok(Measured {
-        database,
+        database: database(env),
         movements,
         products: args.products,
         scope: args.scope,
@@ -128,12 +119,21 @@ async fn measure(args: &BenchArgs, env: &CommandEnv, place: &Place) -> anyhow::R
     })
 }
 
+/// Lets the database know what was loaded, as its own upkeep does sooner or later.
+async fn analyze(env: &CommandEnv) -> anyhow::Result<()> {
+    if env.fairlane.db().dialect() == Dialect::Postgres {
+        let mut tx = env.fairlane.db().single().await?;
+        query(sql!("analyze")).execute(&mut tx.conn()).await?;
+    }
+    Ok(())
+}
+
 /// A worker process until nothing is left to do: how long it took, and the largest memory it had.
-async fn work(place: &Place) -> anyhow::Result<(f64, u64)> {
+async fn work(database: &str) -> anyhow::Result<(f64, u64)> {
     let began = Instant::now();
     let mut worker = Command::new(std::env::current_exe().context("finding this program")?)
         .args(["work", "--queue", "low", "--stop-when-empty"])
-        .env("FAIRLANE_DATABASE_URL", place.url())
+        .env("FAIRLANE_DATABASE_URL", database)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
