@@ -17,5 +17,6 @@ mod outcomes;
 mod permits;
 mod schedules;
 mod slow_database;
+mod starts;
 mod support;
 mod suspects;
