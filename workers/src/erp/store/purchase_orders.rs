@@ -208,6 +208,19 @@ pub async fn insert(
     Ok(id)
 }
 
+macro_rules! purchase_orders {
+    ($rest:literal) => {
+        concat!(
+            "select o.id, o.number, o.vendor_id, v.name as vendor_name, v.email as vendor_email, o.status, o.currency,
+                o.decimals, o.total, o.requested_by, o.approved_by, o.ordered_at, o.approved_at, o.received_at,
+                o.expected_on, o.version
+             from purchase_orders o join vendors v on v.tenant_id = o.tenant_id and v.id = o.vendor_id
+             where o.tenant_id = $1 ",
+            $rest
+        )
+    };
+}
+
 /// A purchase order, locked until the transaction ends.
 pub async fn lock(conn: &mut Conn<'_>, tenant: i64, id: i64) -> Result<Option<PurchaseOrder>> {
     // Apart from the read below: a lock would take the joined vendor's row too.
@@ -224,17 +237,8 @@ pub async fn lock(conn: &mut Conn<'_>, tenant: i64, id: i64) -> Result<Option<Pu
 
 /// The purchase order with this number inside the database.
 pub async fn find(conn: &mut Conn<'_>, tenant: i64, id: i64) -> Result<Option<PurchaseOrder>> {
-    let row = query(sql!(
-        "select o.id, o.number, o.vendor_id, v.name as vendor_name, v.email as vendor_email, o.status, o.currency,
-                o.decimals, o.total, o.requested_by, o.approved_by, o.ordered_at, o.approved_at, o.received_at,
-                o.expected_on, o.version
-         from purchase_orders o join vendors v on v.tenant_id = o.tenant_id and v.id = o.vendor_id
-         where o.tenant_id = $1 and o.id = $2"
-    ))
-    .bind(tenant)
-    .bind(id)
-    .fetch_optional(conn)
-    .await?;
+    let row =
+        query(sql!(purchase_orders!("and o.id = $2"))).bind(tenant).bind(id).fetch_optional(conn).await?;
     row.as_ref().map(PurchaseOrder::read).transpose()
 }
 
@@ -255,18 +259,12 @@ pub async fn list(
     status: Option<&str>,
     limit: i64,
 ) -> Result<Vec<PurchaseOrder>> {
-    let rows = query(sql!(
-        "select o.id, o.number, o.vendor_id, v.name as vendor_name, v.email as vendor_email, o.status, o.currency,
-                o.decimals, o.total, o.requested_by, o.approved_by, o.ordered_at, o.approved_at, o.received_at,
-                o.expected_on, o.version
-         from purchase_orders o join vendors v on v.tenant_id = o.tenant_id and v.id = o.vendor_id
-         where o.tenant_id = $1 and ($2 is null or o.status = $2) order by o.id desc limit $3"
-    ))
-    .bind(tenant)
-    .bind(status)
-    .bind(limit)
-    .fetch_all(conn)
-    .await?;
+    let rows = query(sql!(purchase_orders!("and ($2 is null or o.status = $2) order by o.id desc limit $3")))
+        .bind(tenant)
+        .bind(status)
+        .bind(limit)
+        .fetch_all(conn)
+        .await?;
     rows.iter().map(PurchaseOrder::read).collect()
 }
 
