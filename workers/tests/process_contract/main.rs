@@ -7,6 +7,8 @@
 mod support;
 
 mod database;
+mod poison_pill;
+mod supervisord;
 
 use std::net::TcpListener;
 use std::process::{Output, Stdio};

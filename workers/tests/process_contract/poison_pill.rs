@@ -1,17 +1,14 @@
 //! A job under which its process dies again and again: it runs alone, fails in the end, and takes no neighbour with it.
 
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
-
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use fairlane::{Tenant, backend_test};
 use fairlane_workers::erp::services::orders;
-use support::processes::{Site, Worker};
-use support::shop::{add_customer, lines, shop, tiles};
-use support::smtp::{Answer, SmtpServer};
+
+use crate::support::processes::{Site, Worker};
+use crate::support::shop::{add_customer, lines, shop, tiles};
+use crate::support::smtp::{Answer, SmtpServer};
 
 const WORK: [&str; 4] = ["--queue", "high,default,low", "--concurrency", "8"];
 const LIVE: &str = "select count(*) as n from fairlane_jobs";

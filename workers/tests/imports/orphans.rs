@@ -1,17 +1,14 @@
 //! What an import says of itself when its job has left the queue without it.
 
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
-
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use fairlane::backend_test;
 use fairlane::testing::TestDb;
 use serde_json::Value;
-use support::processes::Site;
-use support::shop::lines;
+
+use crate::support::processes::Site;
+use crate::support::shop::lines;
 
 const IMPORT: [&str; 6] = ["import", "products.csv", "--as", "products", "-t", "acme"];
 

@@ -1,18 +1,13 @@
 //! A tenant's imports of a type run one at a time, in the order in which they were handed in.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "these are tests")]
-
-mod import_kills;
-mod import_support;
-mod support;
-
 use std::time::Duration;
 
 use fairlane::backend_test;
 use fairlane::worker::StopReason;
 use fairlane_workers::erp::jobs::process_bulk_import::submit::Submission;
-use import_support::{Shop, lines, plain};
-use support::processes::Site;
+
+use crate::shop::{Shop, lines, plain};
+use crate::support::processes::Site;
 
 /// Imports that began before the one before them had ended.
 const OUT_OF_ORDER: &str = "select count(*) as n from import_logs a join import_logs b on b.id = a.id + 1

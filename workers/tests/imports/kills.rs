@@ -6,7 +6,7 @@ use std::time::Duration;
 use fairlane::backend_test;
 use fairlane::testing::TestDb;
 
-use crate::import_support::lines;
+use crate::shop::lines;
 use crate::support::processes::{Site, campaign, seeded};
 
 const LIVE: &str = "select count(*) as n from fairlane_jobs where queue = 'low'";

@@ -1,21 +1,18 @@
 //! The shipped supervisord.conf under a real supervisord (Debian package `supervisor`). Seed 1-33, 1-40.
 
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
-
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use fairlane::db::query;
 use fairlane::{backend_test, sql};
-use support::load::{
+
+use crate::support::load::{
     approve_more, approve_orders, assert_every_order_billed_once, assert_imported_once, short_site,
     start_import,
 };
-use support::processes::Site;
-use support::shop::lines;
-use support::supervisor::{PROCESSES, Supervisor, signal};
+use crate::support::processes::Site;
+use crate::support::shop::lines;
+use crate::support::supervisor::{PROCESSES, Supervisor, signal};
 
 const LIVE: &str = "select count(*) as n from fairlane_jobs";
 const EXECUTING: &str = "select count(*) as n from fairlane_jobs where state = 'executing'";

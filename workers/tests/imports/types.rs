@@ -13,7 +13,7 @@ use fairlane_workers::erp::jobs::process_bulk_import::tabular::Header;
 use fairlane_workers::erp::jobs::process_bulk_import::tabular::number::DecimalMark;
 use fairlane_workers::erp::jobs::process_bulk_import::vendors::Vendors;
 
-use crate::import_support::{Shop, lines, plain, summary};
+use crate::shop::{Shop, lines, plain, summary};
 
 const CUSTOMERS: Sql = sql!(
     "select code || '|' || name || '|' || coalesce(email, '') || '|' || version as t

@@ -13,7 +13,7 @@ use fairlane_workers::erp::jobs::process_bulk_import::products::Products;
 use fairlane_workers::erp::jobs::process_bulk_import::undo::{self, UndoError};
 use fairlane_workers::erp::jobs::process_bulk_import::vendors::Vendors;
 
-use crate::import_support::{Shop, lines, summary};
+use crate::shop::{Shop, lines, summary};
 
 /// Everything of the products but what goes on: version and time of change.
 const PRODUCTS: Sql = Sql {
@@ -191,7 +191,7 @@ backend_test!(migrations: lines;
         let shop = Shop::new(&t);
         let ask = async |log: &ImportLog| undo::request(&shop.acme, &shop.settings, log).await.map_err(|error: UndoError| error.code());
         let path = shop.file("rows.csv", "sku,name\nA,One\n");
-        let submitted = shop.submit(&crate::import_support::plain(&path)).await.unwrap();
+        let submitted = shop.submit(&crate::shop::plain(&path)).await.unwrap();
         let pending = shop.log(submitted.import_id).await;
         assert_eq!(ask(&pending).await, Err("import_not_ended"));
         shop.work().await;

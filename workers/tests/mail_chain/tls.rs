@@ -1,17 +1,14 @@
 //! Mails over encrypted connections with a login: through the shipped binary, and step by step.
 
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
-
 use std::path::Path;
 
 use fairlane::backend_test;
 use fairlane_workers::erp::mail::{Content, Mail, MailError, Mailbox, Mailer, SmtpMailer, check_address};
 use fairlane_workers::erp::settings::{SmtpSettings, SmtpTls};
-use support::processes::Site;
-use support::shop::{approve, count, enter, lines, shop};
-use support::smtp::SmtpServer;
+
+use crate::support::processes::Site;
+use crate::support::shop::{approve, count, enter, lines, shop};
+use crate::support::smtp::SmtpServer;
 
 /// A mail to `ana@example.com` as the login `ana`.
 async fn send(

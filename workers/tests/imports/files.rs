@@ -1,16 +1,12 @@
 //! Files on their way in and out: refused before anything is stored, gone when their turn comes, handed back with what was
 //! refused of them.
 
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod import_support;
-mod import_undo;
-
 use fairlane::backend_test;
 use fairlane_workers::erp::jobs::process_bulk_import::failed_rows::FailedRows;
 use fairlane_workers::erp::jobs::process_bulk_import::options::Mode;
 use fairlane_workers::erp::jobs::process_bulk_import::submit::Submission;
-use import_support::{Shop, lines, plain, summary};
+
+use crate::shop::{Shop, lines, plain, summary};
 
 backend_test!(migrations: lines;
     async fn failed_rows_come_back_as_a_file_that_imports_once_corrected(t: TestDb) {

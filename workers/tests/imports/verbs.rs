@@ -1,13 +1,10 @@
 //! `fairlane import` and `fairlane imports` as people type them, on both databases. Seed 1-09.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "these are tests")]
-
-mod support;
-
 use fairlane::backend_test;
 use fairlane::store::migrate::MigrationLine;
 use fairlane_workers::erp;
-use support::processes::Site;
+
+use crate::support::processes::Site;
 
 fn lines() -> Vec<MigrationLine> {
     vec![erp::migrations()]

@@ -1,10 +1,5 @@
 //! Real files are imported as independent tools have counted them. Seed 1-06, 1-08.
 
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod import_support;
-mod import_types;
-
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -19,9 +14,10 @@ use fairlane_workers::erp::jobs::process_bulk_import::options::{ImportOptions, M
 use fairlane_workers::erp::jobs::process_bulk_import::row_errors::StoredRefusal;
 use fairlane_workers::erp::jobs::process_bulk_import::submit::Submission;
 use fairlane_workers::erp::jobs::process_bulk_import::vendors::Vendors;
-use import_support::{Shop, lines, plain};
 use rust_decimal::Decimal;
 use serde::Deserialize;
+
+use crate::shop::{Shop, lines, plain};
 
 #[derive(Deserialize)]
 struct Facts {
@@ -213,7 +209,7 @@ backend_test!(migrations: lines;
             drop(tx);
             let sum: Decimal = rows.iter().map(|row| row.get::<Decimal>("on_hand").unwrap()).sum();
             assert_eq!(Some(sum.normalize().to_string()), facts.sum_quantity, "{}", facts.file);
-            assert_eq!(shop.count(import_types::WRONG_LEVELS).await, 0);
+            assert_eq!(shop.count(crate::types::WRONG_LEVELS).await, 0);
             // The same with the map of the system the file comes from, found by its header.
             let path = data().join(&facts.file);
             let again =

@@ -1,17 +1,14 @@
 //! What an import does when the database refuses something half-way (a checkpoint, a single row), or holds a damaged row.
 //! Seed 1-07.
 
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod import_support;
-
 use fairlane::backend_test;
 use fairlane::db::Dialect;
 use fairlane::testing::TestDb;
 use fairlane_workers::erp::jobs::process_bulk_import::log;
 use fairlane_workers::erp::jobs::process_bulk_import::options::Mode;
 use fairlane_workers::erp::jobs::process_bulk_import::submit::Submission;
-use import_support::{Shop, lines, plain, summary};
+
+use crate::shop::{Shop, lines, plain, summary};
 
 const SIX: &str = "SKU,Name\nA,One\nB,Two\nC,Three\nD,Four\nE,Five\nF,Six\n";
 

@@ -1,9 +1,5 @@
 //! What an import promises: modes, duplicates, checkpoints, bad rows, limits, cancel. Seed 1-06 to 1-09.
 
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod import_support;
-
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -19,7 +15,8 @@ use fairlane_workers::erp::jobs::process_bulk_import::options::{ImportOptions, M
 use fairlane_workers::erp::jobs::process_bulk_import::products::Products;
 use fairlane_workers::erp::jobs::process_bulk_import::run::ImportRun;
 use fairlane_workers::erp::jobs::process_bulk_import::submit::{Submission, inspect};
-use import_support::{Shop, lines, plain, summary};
+
+use crate::shop::{Shop, lines, plain, summary};
 
 /// Good rows, bad rows, blank lines, repeats near and far, variants without title.
 fn messy(rows: usize) -> String {
