@@ -20,7 +20,7 @@ use super::statements::{self, Claims};
 use super::{enqueue, floor, load};
 
 pub(crate) use part::{Orders, ready_to_go, run_part};
-pub(crate) use serving::{Serving, client, serve_here};
+pub(crate) use serving::{client, serve_here};
 
 /// What a process is to be.
 #[derive(Debug, Serialize, Deserialize)]

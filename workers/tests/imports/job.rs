@@ -289,7 +289,7 @@ backend_test!(migrations: lines;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_products_of_a_tenant_that_statistics_do_not_know_are_found_by_their_codes() {
-    let Some(t) = TestDb::postgres("import_job::statistics", lines).await.unwrap() else { return };
+    let Some(t) = TestDb::postgres("imports::job::statistics", lines).await.unwrap() else { return };
     t.execute("insert into fairlane_tenants (slug, name) values ('beta', 'Beta')").await;
     t.execute(
         "insert into products (tenant_id, sku, name) select id, 'B-' || n, 'Bolt' from fairlane_tenants,

@@ -14,7 +14,6 @@ use fairlane::Job;
 use fairlane::cli::{CommandEnv, DomainCommand};
 use futures::future::BoxFuture;
 use serde::Serialize;
-use uuid::Uuid;
 
 use super::{Drained, apart, database, drain, new_tenant};
 use crate::erp::Erp;
@@ -84,10 +83,9 @@ async fn bench(args: &BenchArgs, env: &CommandEnv) -> anyhow::Result<()> {
     // What the floor writes, imports write by default.
     settings.undo_days = settings.undo_days.max(1);
     (settings.max_rows, settings.max_bytes) = (settings.max_rows.max(args.rows), u64::MAX);
-    let path = settings.folder.join(format!("bench-{}.csv", Uuid::now_v7()));
-    let measured = measure(args, env, &settings, &path).await;
-    let _ = std::fs::remove_file(&path);
-    let measured = measured?;
+    let folder = tempfile::tempdir().context("making a folder for the file")?;
+    settings.folder = folder.path().to_owned();
+    let measured = measure(args, env, &settings, &folder.path().join("bench.csv")).await?;
     let lines = [
         format!("import  {:>9.0} rows/s   {:?} s", measured.import_rows_per_second, measured.import_seconds),
         format!("floor   {:>9.0} rows/s   {:?} s", measured.floor_rows_per_second, measured.floor_seconds),
@@ -110,7 +108,6 @@ async fn measure(
     settings: &ImportSettings,
     path: &Path,
 ) -> anyhow::Result<Measured> {
-    std::fs::create_dir_all(&settings.folder).context("making the folder of files")?;
     let file_bytes = sample::write(path, args.rows).with_context(|| format!("writing {}", path.display()))?;
     let (mut imports, mut floors) = (Vec::new(), Vec::new());
     let mut peak = 0;
