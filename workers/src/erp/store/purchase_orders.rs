@@ -1,15 +1,13 @@
 //! Purchase orders and their lines.
 
-use std::fmt;
-use std::str::FromStr;
-
 use chrono::{DateTime, NaiveDate, Utc};
 use fairlane::db::{Conn, Row, query};
-use fairlane::{Error, Result, sql};
+use fairlane::{Result, sql};
 use rust_decimal::Decimal;
 use serde::Serialize;
 
 use super::orders::read_decimals;
+use super::words::words;
 use crate::erp::money::exact;
 
 /// Where a purchase order stands.
@@ -28,35 +26,8 @@ pub enum PurchaseStatus {
     Cancelled,
 }
 
-impl PurchaseStatus {
-    /// The word in the database and in output.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Draft => "draft",
-            Self::Pending => "pending",
-            Self::Approved => "approved",
-            Self::Received => "received",
-            Self::Cancelled => "cancelled",
-        }
-    }
-}
-
-impl fmt::Display for PurchaseStatus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-impl FromStr for PurchaseStatus {
-    type Err = Error;
-
-    fn from_str(word: &str) -> Result<Self> {
-        [Self::Draft, Self::Pending, Self::Approved, Self::Received, Self::Cancelled]
-            .into_iter()
-            .find(|status| status.as_str() == word)
-            .ok_or_else(|| Error::Damaged(format!("\"{word}\" is no status of a purchase order")))
-    }
-}
+words!(PurchaseStatus, "status of a purchase order",
+    Draft => "draft", Pending => "pending", Approved => "approved", Received => "received", Cancelled => "cancelled");
 
 /// A purchase order as stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
