@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use fairlane::db::Db;
-use fairlane::testing::TestDb;
 use fairlane::worker::WorkerOptions;
 use fairlane::{ClientSettings, Fairlane, backend_test};
 

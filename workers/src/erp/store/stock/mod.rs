@@ -20,6 +20,8 @@ pub mod reservations;
 pub mod sites;
 pub mod terms;
 
+use std::fmt;
+
 use chrono::{DateTime, Utc};
 use fairlane::db::Row;
 use fairlane::{Error, Result};

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::import_type::{Cells, Field, FieldChange, Key, Reading, RowError};
 use super::products::{change, set};
 
-pub(super) use party_type::PartyType;
+pub use party_type::PartyType;
 
 pub(super) const CODE: usize = 0;
 pub(super) const NAME: usize = 1;

@@ -15,7 +15,7 @@ use crate::erp::jobs::process_bulk_import::plan::{Applied, PlacedRow};
 use crate::erp::jobs::process_bulk_import::{keyed, undo};
 
 /// A type whose rows are customers or vendors. Nobody is told of changes, only, where there is an event, of new ones.
-pub(in super::super) trait PartyType: Send + Sync + Sized + 'static {
+pub trait PartyType: Send + Sync + Sized + 'static {
     /// The name users give: `customers`.
     const NAME: &'static str;
     /// What the rows become: `customer`.
@@ -28,12 +28,18 @@ pub(in super::super) trait PartyType: Send + Sync + Sized + 'static {
     const SECOND: usize;
     /// Why a row with neither is refused.
     const WITHOUT_KEY: &'static str;
+    /// The statements of its table.
     const STATEMENTS: PartySql;
+    /// The statements that keep what was there before, and bring it back.
     const CHANGES: ChangeSql;
 
     /// The event of a new record.
     type Created: Event;
 
+    /// A new record, its id still 0.
+    ///
+    /// # Errors
+    /// When a required field is missing.
     fn new_party(row: &PartyRow) -> Result<Party, RowError>;
 
     /// The event of a new record, where there is one.
