@@ -2,7 +2,7 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | [`site`] | a database of the bench's own |
+//! | [`site`] | a database of the bench's own, also for benches of an application |
 //! | [`processes`] | workers, load and floors: this program again, as processes of their own |
 //! | [`ledger`] | who began and ended what, by a clock outside the workers |
 //! | [`floor`] | bare statements on the same tables |
@@ -47,13 +47,15 @@ use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::Output;
-use crate::db::DbOptions;
+use crate::db::{Db, DbOptions};
+use crate::store::migrate::{MigrationLine, engine_line};
 use processes::{Part, Process, WorkerTask};
 use report::{Circumstances, Report};
 use site::Site;
 
 pub(crate) use processes::run_part;
 pub(crate) use report::Findings;
+pub(crate) use site::worker_url;
 
 /// The queue of the benches' jobs: one that workers drain by default.
 const QUEUE: &str = "default";
@@ -85,6 +87,11 @@ impl Common {
 }
 
 impl Bench {
+    /// The database, under the login that was named.
+    pub(crate) fn observer(&self) -> &Db {
+        &self.site.observer
+    }
+
     /// Says on a terminal how far it is.
     fn remark(&self, text: &str) {
         self.out.remark(text);
@@ -107,7 +114,7 @@ impl Bench {
     }
 }
 
-/// Makes the database, measures, prints, and removes the database, whatever came of it.
+/// Measures on a database of its own, and prints.
 pub(crate) async fn run<T: Findings>(
     name: &'static str,
     named: &DbOptions,
@@ -115,6 +122,22 @@ pub(crate) async fn run<T: Findings>(
     out: Output,
     measure: impl AsyncFnOnce(&Bench) -> anyhow::Result<T>,
 ) -> anyhow::Result<()> {
+    let measured = on_own_database(named, vec![engine_line()], common, out, async |bench| {
+        Ok((circumstances(&bench.site).await?, measure(bench).await?))
+    });
+    let (circumstances, result) = measured.await?;
+    report::print(&Report { bench: name, circumstances, rounds: common.rounds, result }, &out)?;
+    Ok(())
+}
+
+/// Makes the database, measures, and removes the database, whatever came of it.
+pub(crate) async fn on_own_database<T>(
+    named: &DbOptions,
+    lines: Vec<MigrationLine>,
+    common: &Common,
+    out: Output,
+    measure: impl AsyncFnOnce(&Bench) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
     if cfg!(debug_assertions) {
         out.warn(
             "this program was built without optimisation: its figures mean nothing (cargo run --release)",
@@ -122,17 +145,16 @@ pub(crate) async fn run<T: Findings>(
     }
     // Before there is anything to remove; a signal that comes meanwhile is heard below.
     let mut signals = Signals::listen()?;
-    let bench = Bench { site: Site::make(named, common.keep).await?, out, rounds: common.rounds };
+    let site = Site::make(named, lines, common.keep).await?;
+    let bench = Bench { site, out, rounds: common.rounds };
     let measured = tokio::select! {
-        measured = async { Ok((circumstances(&bench.site).await?, measure(&bench).await?)) } => measured,
+        measured = measure(&bench) => measured,
         signal = signals.received() => Err(anyhow::anyhow!("interrupted by {signal}")),
     };
     if let Some(kept) = bench.site.close().await {
         out.remark(&kept);
     }
-    let (circumstances, result) = measured?;
-    report::print(&Report { bench: name, circumstances, rounds: common.rounds, result }, &out)?;
-    Ok(())
+    measured
 }
 
 /// What ends a bench before its time. The processes it has started end when it does.

@@ -3,11 +3,11 @@
 //! A part reads its task as one line of JSON, says on its standard output what it has to say, and ends when its input
 //! does: with its parent.
 
+mod part;
+mod serving;
+
 use std::path::PathBuf;
 use std::process::Stdio;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use serde::de::DeserializeOwned;
@@ -16,16 +16,11 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::watch;
 
-use super::kinds::{Handlers, registry};
-use super::ledger::Reporter;
 use super::statements::{self, Claims};
 use super::{enqueue, floor, load};
-use crate::client::{ClientSettings, Fairlane, WakeMode};
-use crate::db::{Db, DbOptions};
-use crate::worker::{Control, StopReason, Worker, WorkerOptions};
 
-/// How often a worker says how many handlers have ended.
-const COUNT_EVERY: Duration = Duration::from_millis(50);
+pub(crate) use part::{Orders, ready_to_go, run_part};
+pub(crate) use serving::{client, serve_here};
 
 /// What a process is to be.
 #[derive(Debug, Serialize, Deserialize)]
@@ -205,150 +200,4 @@ fn program(log: &str) -> anyhow::Result<Command> {
         .stdout(Stdio::piped())
         .kill_on_drop(true);
     Ok(command)
-}
-
-/// The parent's words, as a part hears them.
-#[derive(Debug)]
-pub(crate) struct Orders {
-    words: tokio::sync::mpsc::UnboundedReceiver<String>,
-}
-
-impl Orders {
-    /// Waits for a word. The end of the input never arrives here: it ends the process.
-    pub(crate) async fn wait(&mut self, word: &str) {
-        while let Some(heard) = self.words.recv().await {
-            if heard == word {
-                return;
-            }
-        }
-        std::future::pending::<()>().await;
-    }
-}
-
-/// Says that the part is ready, and waits for the word to begin.
-pub(crate) async fn ready_to_go(orders: &mut Orders) -> anyhow::Result<()> {
-    say(&Said::Ready)?;
-    orders.wait("go").await;
-    Ok(())
-}
-
-fn say(said: &Said) -> anyhow::Result<()> {
-    use std::io::Write;
-    let mut line = serde_json::to_vec(said)?;
-    line.push(b'\n');
-    let mut out = std::io::stdout().lock();
-    out.write_all(&line)?;
-    Ok(out.flush()?)
-}
-
-/// This process is a part: reads its task, does it, ends with its parent.
-pub(crate) async fn run_part() -> anyhow::Result<()> {
-    let (task, mut orders) = read_task().await?;
-    let outcome = match task {
-        Part::Worker(task) => work(task, orders).await.map(|()| None),
-        Part::Enqueue(task) => enqueue::run(task, &mut orders).await.and_then(done),
-        Part::Pace(task) => load::pace(task, &mut orders).await.and_then(done),
-        Part::Snapshot(task) => load::hold_snapshot(task, &mut orders).await.and_then(done),
-        Part::Floor(task) => floor::run(task, &mut orders).await.and_then(done),
-    };
-    match outcome {
-        Ok(Some(result)) => say(&Said::Done(result)),
-        Ok(None) => Ok(()),
-        Err(why) => {
-            say(&Said::Failed(format!("{why:#}")))?;
-            Err(why)
-        }
-    }
-}
-
-fn done(result: impl Serialize) -> anyhow::Result<Option<serde_json::Value>> {
-    Ok(Some(serde_json::to_value(result)?))
-}
-
-async fn read_task() -> anyhow::Result<(Part, Orders)> {
-    let (tell, words) = tokio::sync::mpsc::unbounded_channel();
-    let (first, task) = tokio::sync::oneshot::channel();
-    // A thread, because nothing else may be in the way of noticing that the parent is gone.
-    std::thread::Builder::new().name("orders".into()).spawn(move || {
-        let mut lines = std::io::stdin().lines();
-        let task = lines.next();
-        let is_told = task.is_some();
-        let _ = first.send(task);
-        if !is_told {
-            return;
-        }
-        for line in lines.map_while(Result::ok) {
-            let _ = tell.send(line);
-        }
-        std::process::exit(0);
-    })?;
-    let line = task.await?.ok_or_else(|| anyhow!("this is a part of a bench: it is started by one"))??;
-    Ok((serde_json::from_str(&line).context("the task of a part")?, Orders { words }))
-}
-
-/// A client as applications have it.
-pub(crate) async fn client(url: &str, wake: WakeMode) -> anyhow::Result<Fairlane> {
-    // As many connections as the configuration gives by default.
-    let db = Db::open(&DbOptions { max_connections: 20, ..DbOptions::new(url) }).await?;
-    Ok(Fairlane::new(db, ClientSettings { wake, ..ClientSettings::default() }))
-}
-
-async fn work(task: WorkerTask, mut orders: Orders) -> anyhow::Result<()> {
-    let wake = if task.polls_only { WakeMode::Poll } else { WakeMode::Auto };
-    let fairlane = client(&task.url, wake).await?;
-    let serving = serve_here(&fairlane, &task)?;
-    say(&Said::Ready)?;
-    let mut said = 0;
-    loop {
-        tokio::select! {
-            () = orders.wait("stop") => break,
-            () = tokio::time::sleep(COUNT_EVERY) => {
-                let count = serving.ended.load(Ordering::Relaxed);
-                if count != said {
-                    say(&Said::Count(count))?;
-                    said = count;
-                }
-            }
-        }
-    }
-    serving.stop().await
-}
-
-/// A worker that runs in this process.
-pub(crate) struct Serving {
-    control: Control,
-    ended: Arc<AtomicU64>,
-    running: tokio::task::JoinHandle<crate::Result<StopReason>>,
-}
-
-impl Serving {
-    /// Lets it finish what it runs.
-    pub(crate) async fn stop(self) -> anyhow::Result<()> {
-        self.control.stop(StopReason::Interrupted);
-        self.running.await??;
-        Ok(())
-    }
-}
-
-/// Starts a worker in this process.
-pub(crate) fn serve_here(fairlane: &Fairlane, task: &WorkerTask) -> anyhow::Result<Serving> {
-    let reporter = task.ledger.as_deref().map(Reporter::connect).transpose()?;
-    let handlers = Handlers { reporter: reporter.map(Arc::new), ..Handlers::default() };
-    let ended = handlers.ended.clone();
-    let worker = Worker::new(fairlane).serve(registry(), handlers).options(options(task));
-    let control = worker.control();
-    if task.paused {
-        control.pause();
-    }
-    let running = tokio::spawn(worker.run_until(std::future::pending()));
-    Ok(Serving { control, ended, running })
-}
-
-fn options(task: &WorkerTask) -> WorkerOptions {
-    let mut options = WorkerOptions::default();
-    options.concurrency = task.concurrency.unwrap_or(options.concurrency);
-    if let Some(lease) = task.lease_ms.map(Duration::from_millis) {
-        (options.lease, options.heartbeat) = (lease, lease / 4);
-    }
-    options
 }

@@ -14,7 +14,7 @@ use self::place::{Place, create_database, folder_beside, remove};
 use super::kinds::FILLER;
 use crate::db::{Db, DbOptions, Dialect, Sql, query};
 use crate::sql;
-use crate::store::migrate::{engine_line, migrate};
+use crate::store::migrate::{MigrationLine, migrate};
 
 /// Jobs that are queued by one statement.
 const FILL: u64 = 100_000;
@@ -58,21 +58,24 @@ pub(crate) struct Fill<'a> {
 }
 
 impl Site {
-    /// Makes the database and its schema.
-    pub(crate) async fn make(named: &DbOptions, keep: bool) -> anyhow::Result<Self> {
+    /// Makes the database and its schema: the engine's, and that of an application whose bench it is.
+    pub(crate) async fn make(
+        named: &DbOptions,
+        lines: Vec<MigrationLine>,
+        keep: bool,
+    ) -> anyhow::Result<Self> {
         let (url, observing, place) = match named.dialect()? {
             Dialect::Postgres => {
                 // Says whose it is, should this process be killed before it can remove it.
                 let database = format!("fairlane_bench_{}_{:08x}", std::process::id(), fastrand::u32(..));
                 create_database(&named.url, &database).await?;
                 let own = with_parameter(&named.url, &format!("dbname={database}"));
-                let url = with_parameter(&own, "options[role]=fairlane_worker");
-                (url, own, Place::Postgres { named: named.url.clone(), database })
+                (worker_url(&own)?, own, Place::Postgres { named: named.url.clone(), database })
             }
             Dialect::Sqlite => {
                 let folder = folder_beside(&named.url)?;
                 let url = format!("sqlite:{}", folder.path().join("bench.db").display());
-                (url.clone(), url, Place::Sqlite { folder })
+                (worker_url(&url)?, url, Place::Sqlite { folder })
             }
         };
         let observing = DbOptions {
@@ -83,7 +86,7 @@ impl Site {
             max_connections: 4,
             ..DbOptions::new(observing)
         };
-        match migrated(&observing).await {
+        match migrated(&observing, lines).await {
             Ok(observer) => Ok(Self { url, observer, place, keep }),
             Err(why) => {
                 remove(place).await;
@@ -308,9 +311,17 @@ const FILL_JOBS: Sql = Sql {
          from numbers",
 };
 
-async fn migrated(options: &DbOptions) -> anyhow::Result<Db> {
-    migrate(options, vec![engine_line()]).await?;
+async fn migrated(options: &DbOptions, lines: Vec<MigrationLine>) -> anyhow::Result<Db> {
+    migrate(options, lines).await?;
     Ok(Db::open(options).await?)
+}
+
+/// How workers reach a database: on PostgreSQL under their role.
+pub(crate) fn worker_url(url: &str) -> crate::Result<String> {
+    Ok(match DbOptions::new(url).dialect()? {
+        Dialect::Postgres => with_parameter(url, "options[role]=fairlane_worker"),
+        Dialect::Sqlite => url.to_owned(),
+    })
 }
 
 /// Later parameters of a URL override what stands before them.

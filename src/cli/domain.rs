@@ -5,8 +5,10 @@ use futures::future::BoxFuture;
 
 use super::output::Output;
 use super::session::{Database, Session};
+use crate::bench::{self, Common};
 use crate::client::Fairlane;
 use crate::config::Config;
+use crate::db::{Db, DbOptions};
 use crate::registry::Served;
 use crate::store::migrate::MigrationStatus;
 use crate::worker::Worker;
@@ -30,6 +32,12 @@ pub trait DomainCommand: Send + Sync {
 
     /// Whether it brings the schema itself ([`CommandEnv::migrate`]); the others want it to be there.
     fn brings_schema(&self) -> bool {
+        false
+    }
+
+    /// Whether it works on a database of its own, as benches do: made beside the one that was named, with the schema, and
+    /// dropped in the end unless `--keep` is given. No tenant of the one that was named is meant then.
+    fn own_database(&self) -> bool {
         false
     }
 }
@@ -70,6 +78,19 @@ impl CommandEnv {
         })
     }
 
+    /// How workers reach the database: on PostgreSQL under their role, so that row-level security is as it is in
+    /// production, however powerful the login that was named.
+    pub fn worker_url(&self) -> anyhow::Result<String> {
+        Ok(bench::worker_url(&self.database.options.url)?)
+    }
+
+    /// The database as workers reach it.
+    pub async fn worker_db(&self) -> anyhow::Result<Db> {
+        let url = self.worker_url()?;
+        let options = DbOptions { url, allow_bypass_rls: false, ..self.database.options.clone() };
+        Ok(Db::open(&options).await?)
+    }
+
     /// The kinds that the application's domains serve.
     pub fn kinds(&self) -> Vec<&str> {
         self.served.kinds.keys().map(String::as_str).collect()
@@ -81,20 +102,34 @@ impl CommandEnv {
     }
 }
 
+/// Keeps a database that was made for the verb.
+const KEEP: &str = "keep";
+
 /// Adds the application's verbs; those of a group go below the engine's verb of that name where it has one.
 pub(super) fn add_commands(mut root: clap::Command, commands: &[Box<dyn DomainCommand>]) -> clap::Command {
     for command in commands {
+        let verb = with_keep(command.as_ref());
         root = match command.group() {
-            None => root.subcommand(command.command()),
+            None => root.subcommand(verb),
             Some(group) if root.find_subcommand(group).is_some() => {
-                root.mut_subcommand(group, |parent| parent.subcommand(command.command()))
+                root.mut_subcommand(group, |parent| parent.subcommand(verb))
             }
-            Some(group) => root.subcommand(
-                clap::Command::new(group).subcommand_required(true).subcommand(command.command()),
-            ),
+            Some(group) => {
+                root.subcommand(clap::Command::new(group).subcommand_required(true).subcommand(verb))
+            }
         };
     }
     root
+}
+
+/// The verb as it is typed: one with a database of its own can keep it.
+fn with_keep(command: &dyn DomainCommand) -> clap::Command {
+    let verb = command.command();
+    if !command.own_database() {
+        return verb;
+    }
+    let keep = clap::Arg::new(KEEP).long(KEEP).action(clap::ArgAction::SetTrue);
+    verb.arg(keep.help("Keep the bench's database"))
 }
 
 /// The application's verb that was typed, and its arguments.
@@ -121,6 +156,9 @@ pub(super) async fn run(
     matches: ArgMatches,
     session: &Session,
 ) -> anyhow::Result<std::process::ExitCode> {
+    if command.own_database() {
+        return Box::pin(run_apart(command, matches, session)).await;
+    }
     let fairlane = if command.brings_schema() {
         session.fairlane_without_schema().await?
     } else {
@@ -148,6 +186,32 @@ pub(super) async fn run(
         served,
     };
     command.run(matches, env).await
+}
+
+/// On a database that is made beside the one that was named.
+async fn run_apart(
+    command: &dyn DomainCommand,
+    matches: ArgMatches,
+    session: &Session,
+) -> anyhow::Result<std::process::ExitCode> {
+    let (named, lines) = (&session.database.options, session.database.lines().await);
+    let once = Common::once(matches.get_flag(KEEP));
+    bench::on_own_database(named, lines, &once, session.out, async |bench| {
+        let (fairlane, served) = session.served_on(bench.observer().clone()).await?;
+        fairlane.announce().await?;
+        let url = bench.observer().options().url.clone();
+        let options = DbOptions { url, ..named.clone() };
+        let env = CommandEnv {
+            config: session.config.clone(),
+            fairlane,
+            output: session.out,
+            tenant: None,
+            database: Database { options, ..session.database.clone() },
+            served,
+        };
+        command.run(matches, env).await
+    })
+    .await
 }
 
 #[cfg(test)]

@@ -104,7 +104,14 @@ impl Session {
     /// The same without the database: on an empty one in memory. For questions about the program alone.
     pub(super) async fn served_without_database(&self) -> anyhow::Result<Served> {
         let db = Db::open(&DbOptions::new("sqlite::memory:")).await?;
-        self.set_up(&Fairlane::new(db, client_settings(&self.config)?)).await
+        Ok(self.served_on(db).await?.1)
+    }
+
+    /// A client on another database, and what the domains serve on it.
+    pub(super) async fn served_on(&self, db: Db) -> anyhow::Result<(Fairlane, Served)> {
+        let fairlane = Fairlane::new(db, client_settings(&self.config)?);
+        let served = self.set_up(&fairlane).await?;
+        Ok((fairlane, served))
     }
 
     async fn set_up(&self, fairlane: &Fairlane) -> anyhow::Result<Served> {
@@ -172,6 +179,11 @@ impl Session {
 }
 
 impl Database {
+    /// The migrations there are.
+    pub(super) async fn lines(&self) -> Vec<MigrationLine> {
+        self.lines.lock().await.iter().map(copy).collect()
+    }
+
     /// Applies what is missing; returns what was applied. Two processes may meet on a new file: the one that lost the
     /// race looks again.
     pub(super) async fn migrate(&self) -> anyhow::Result<Vec<MigrationStatus>> {

@@ -30,6 +30,8 @@ pub(crate) fn registry() -> Registry<Log> {
     Registry::new()
         .job::<Act>()
         .job::<Steps>()
+        .job::<Keyed>()
+        .job::<Urgent>()
         .on::<OrderApproved, MakeInvoice>()
         .on::<OrderApproved, TellSales>()
         .on::<InvoiceMade, SendInvoice>()
@@ -180,6 +182,57 @@ impl Job for Steps {
                 return Err(JobError::retry("stopped half-way"));
             }
         }
+        Ok(())
+    }
+}
+
+/// A job of one account.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Keyed {
+    pub(crate) account: String,
+    pub(crate) number: u64,
+    /// How long it runs; none until its worker stops, and then it comes back in an hour.
+    pub(crate) ms: Option<u64>,
+}
+
+impl Job for Keyed {
+    const KIND: &'static str = "test.keyed";
+    type State = Log;
+
+    async fn run(self, ctx: Context<Log>) -> JobResult {
+        ctx.state.note(format!("{} {} begins", self.account, self.number));
+        let Some(ms) = self.ms else {
+            while !ctx.is_stopping() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            return Err(JobError::snooze(Duration::from_secs(3600)));
+        };
+        tokio::time::sleep(Duration::from_millis(ms)).await;
+        ctx.state.note(format!("{} {} ends", self.account, self.number));
+        Ok(())
+    }
+
+    fn concurrency_key(&self) -> Option<String> {
+        Some(self.account.clone())
+    }
+}
+
+pub(crate) fn keyed(account: &str, number: u64, ms: Option<u64>) -> Keyed {
+    Keyed { account: account.into(), number, ms }
+}
+
+/// Urgent work that takes a few milliseconds.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Urgent {}
+
+impl Job for Urgent {
+    const KIND: &'static str = "test.urgent";
+    const POLICY: Policy = Policy::HIGH;
+    type State = Log;
+
+    async fn run(self, ctx: Context<Log>) -> JobResult {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        ctx.state.note("urgent");
         Ok(())
     }
 }

@@ -2,77 +2,14 @@
 
 use std::time::Duration;
 
-use fairlane::db::Db;
 use fairlane::limits::{LimitChange, LimitDefaults, Rate, Scope, TenantDefaults};
-use fairlane::store::{limits, tenants};
+use fairlane::store::limits;
 use fairlane::testing::TestDb;
 use fairlane::worker::{StopReason, Worker, WorkerOptions};
-use fairlane::{ClientSettings, Context, Fairlane, Job, JobError, JobResult, Policy, Registry, backend_test};
-use serde::{Deserialize, Serialize};
+use fairlane::{ClientSettings, Fairlane, backend_test};
 
-use crate::kinds::{Log, What, act, registry};
-use crate::support::{count, eventually, quick};
-
-/// A job of one account.
-#[derive(Debug, Serialize, Deserialize)]
-struct Keyed {
-    account: String,
-    number: u64,
-    /// How long it runs; none until its worker stops, and then it comes back in an hour.
-    ms: Option<u64>,
-}
-
-impl Job for Keyed {
-    const KIND: &'static str = "test.keyed";
-    type State = Log;
-
-    async fn run(self, ctx: Context<Log>) -> JobResult {
-        ctx.state.note(format!("{} {} begins", self.account, self.number));
-        let Some(ms) = self.ms else {
-            while !ctx.is_stopping() {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-            return Err(JobError::snooze(Duration::from_secs(3600)));
-        };
-        tokio::time::sleep(Duration::from_millis(ms)).await;
-        ctx.state.note(format!("{} {} ends", self.account, self.number));
-        Ok(())
-    }
-
-    fn concurrency_key(&self) -> Option<String> {
-        Some(self.account.clone())
-    }
-}
-
-fn keyed(account: &str, number: u64, ms: Option<u64>) -> Keyed {
-    Keyed { account: account.into(), number, ms }
-}
-
-/// Urgent work that takes a few milliseconds.
-#[derive(Debug, Serialize, Deserialize)]
-struct Urgent {}
-
-impl Job for Urgent {
-    const KIND: &'static str = "test.urgent";
-    const POLICY: Policy = Policy::HIGH;
-    type State = Log;
-
-    async fn run(self, ctx: Context<Log>) -> JobResult {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-        ctx.state.note("urgent");
-        Ok(())
-    }
-}
-
-fn all_kinds() -> Registry<Log> {
-    registry().job::<Keyed>().job::<Urgent>()
-}
-
-async fn add_tenant(t: &TestDb, slug: &str) {
-    let mut tx = t.db.begin().await.expect("begun");
-    tenants::add(&mut tx.conn(), slug, slug).await.expect("added");
-    tx.commit().await.expect("committed");
-}
+use crate::kinds::{Log, Urgent, What, act, keyed, registry};
+use crate::support::{Running, add_tenant, count, eventually, quick};
 
 pub(crate) async fn limit_total(t: &TestDb, slug: &str, change: LimitChange) {
     let id = t.fairlane.tenant(slug).id().await.expect("a tenant");
@@ -87,29 +24,6 @@ pub(crate) fn concurrency(most: u32) -> LimitChange {
 
 fn starts(count: u32, period: Duration) -> LimitChange {
     LimitChange { starts: Some(Some(Rate { count, period, burst: 1 })), ..LimitChange::default() }
-}
-
-/// A worker that runs until it is told to stop.
-pub(crate) struct Running {
-    control: fairlane::worker::Control,
-    task: tokio::task::JoinHandle<fairlane::Result<StopReason>>,
-}
-
-impl Running {
-    pub(crate) fn start(t: &TestDb, log: &Log) -> Self {
-        Self::with(t, log, quick())
-    }
-
-    fn with(t: &TestDb, log: &Log, options: WorkerOptions) -> Self {
-        let worker = Worker::new(&t.fairlane).serve(all_kinds(), log.clone()).options(options);
-        let control = worker.control();
-        Self { control, task: tokio::spawn(worker.run_until(std::future::pending())) }
-    }
-
-    pub(crate) async fn stop(self) {
-        self.control.stop(StopReason::Interrupted);
-        self.task.await.expect("joined").expect("stopped");
-    }
 }
 
 /// Queues jobs as if their process had died under them.
@@ -230,7 +144,7 @@ backend_test!(
         // Keys outlast the rate in the second round.
         for round in 1..=2 {
             let options = WorkerOptions { stop_when_empty: true, ..quick() };
-            let worker = Worker::new(&t.fairlane).serve(all_kinds(), log.clone()).options(options);
+            let worker = Worker::new(&t.fairlane).serve(registry(), log.clone()).options(options);
             assert_eq!(worker.run_until(std::future::pending()).await.expect("ran"), StopReason::Empty);
             let left = count(&t, "select count(*) as n from fairlane_jobs").await;
             assert_eq!(left, 0, "round {round}: {:?}", log.entries());
@@ -309,95 +223,8 @@ backend_test!(
         }
         let log = Log::default();
         let options = WorkerOptions { stop_when_empty: true, ..quick() };
-        let worker = Worker::new(&fairlane).serve(all_kinds(), log.clone()).options(options);
+        let worker = Worker::new(&fairlane).serve(registry(), log.clone()).options(options);
         assert_eq!(worker.run_until(std::future::pending()).await.expect("ran"), StopReason::Empty);
         assert_eq!((most_at_once(&log, "a-1"), most_at_once(&log, "a-2")), (2, 1), "{:?}", log.entries());
-    }
-);
-
-backend_test!(
-    async fn a_wake_up_starts_a_job_with_a_key_at_once(t: TestDb) {
-        let log = Log::default();
-        let worker = Running::with(&t, &log, WorkerOptions { poll: Duration::from_secs(60), ..quick() });
-        let acme = t.fairlane.tenant("acme");
-        // The first look is over when something that was queued after it runs.
-        acme.dispatch(act("plain", What::Succeed)).await.expect("dispatched");
-        eventually("the worker has begun", async || log.count("plain 1") == 1).await;
-        acme.dispatch(keyed("a-1", 1, Some(1))).await.expect("dispatched");
-        eventually("it runs before the next look", async || log.count("a-1 1 ends") == 1).await;
-        worker.stop().await;
-    }
-);
-
-backend_test!(
-    async fn a_job_from_another_process_starts_before_the_next_poll(t: TestDb) {
-        let log = Log::default();
-        let worker = Running::with(&t, &log, WorkerOptions { poll: Duration::from_secs(60), ..quick() });
-        t.fairlane.tenant("acme").dispatch(act("ours", What::Succeed)).await.expect("dispatched");
-        eventually("the worker has begun", async || log.count("ours 1") == 1).await;
-        eventually("it has nothing to do", async || {
-            count(&t, "select count(*) as n from fairlane_jobs").await == 0
-        })
-        .await;
-        // While there is work it looks often; a little later only once in a minute.
-        tokio::time::sleep(Duration::from_millis(500)).await;
-        // Connections and a client of its own: what another process has.
-        let db = Db::open(t.db.options()).await.expect("opened");
-        let other = Fairlane::new(db, ClientSettings::default());
-        other.tenant("acme").dispatch(act("theirs", What::Succeed)).await.expect("dispatched");
-        eventually("it runs before the next look", async || log.count("theirs 1") == 1).await;
-        worker.stop().await;
-    }
-);
-
-backend_test!(
-    async fn a_newcomer_starts_although_long_work_waits_for_every_slot(t: TestDb) {
-        add_tenant(&t, "beta").await;
-        let acme = t.fairlane.tenant("acme");
-        for _ in 0..16 {
-            let long = acme.dispatch(act("long", What::UntilStopping));
-            long.timeout(Duration::from_secs(600)).await.expect("dispatched");
-        }
-        let log = Log::default();
-        let worker = Running::with(&t, &log, WorkerOptions { concurrency: 16, ..quick() });
-        eventually("the slots for long work are full", async || log.count("long 1") >= 12).await;
-        // Of another kind: how long it runs says nothing about the others.
-        t.fairlane.tenant("beta").dispatch(keyed("newcomer", 1, Some(1))).await.expect("dispatched");
-        eventually("the newcomer starts", async || log.count("newcomer 1 ends") == 1).await;
-        assert_eq!(log.count("long 1"), 12, "a quarter stays free");
-        worker.stop().await;
-    }
-);
-
-backend_test!(
-    async fn a_job_of_a_later_queue_starts_in_the_midst_of_a_flood_in_the_first(t: TestDb) {
-        add_tenant(&t, "beta").await;
-        let flood = (0..4000).map(|_| Urgent {});
-        t.fairlane.tenant("acme").dispatch_all(flood).await.expect("dispatched");
-        let log = Log::default();
-        let worker = Running::start(&t, &log);
-        eventually("the flood runs", async || log.count("urgent") > 20).await;
-        t.fairlane.tenant("beta").dispatch(act("later", What::Succeed)).await.expect("dispatched");
-        eventually("the later queue's job starts", async || log.count("later 1") == 1).await;
-        let urgent = "select count(*) as n from fairlane_jobs where queue = 'high'";
-        let left = count(&t, urgent).await;
-        assert!(left > 1000, "{left} of 4000 urgent jobs were left");
-        worker.stop().await;
-    }
-);
-
-backend_test!(
-    async fn a_flood_of_one_tenant_does_not_starve_another(t: TestDb) {
-        add_tenant(&t, "beta").await;
-        let flood = (0..400).map(|_| act("flood", What::Sleep(5)));
-        t.fairlane.tenant("acme").dispatch_all(flood).await.expect("dispatched");
-        let quiet = (0..10).map(|_| act("quiet", What::Sleep(5)));
-        t.fairlane.tenant("beta").dispatch_all(quiet).await.expect("dispatched");
-        let log = Log::default();
-        let worker = Running::start(&t, &log);
-        eventually("the quiet tenant's jobs run", async || log.count("quiet 1") == 10).await;
-        let before = log.count("flood 1");
-        assert!(before < 100, "{before} of the flood went first");
-        worker.stop().await;
     }
 );

@@ -18,5 +18,6 @@ mod permits;
 mod room;
 mod schedules;
 mod slow_database;
+mod starts;
 mod support;
 mod suspects;

@@ -9,8 +9,8 @@ use fairlane::sql;
 use fairlane::testing::{Cluster, TestDb, or_skip};
 
 use crate::kinds::{Log, What, act};
-use crate::limits::{Running, concurrency, limit_total};
-use crate::support::{count, eventually};
+use crate::limits::{concurrency, limit_total};
+use crate::support::{Running, count, eventually};
 
 backend_test!(
     async fn a_process_whose_exchange_of_permits_hangs_starts_nothing_on_those_that_may_be_over(t: TestDb) {

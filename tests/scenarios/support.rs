@@ -4,9 +4,11 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 use fairlane::db::query;
+use fairlane::store::tenants;
 use fairlane::testing::TestDb;
-use fairlane::worker::{StopReason, Worker, WorkerOptions};
+use fairlane::worker::{Control, StopReason, Worker, WorkerOptions};
 use fairlane::{Backoff, sql};
+use tokio::task::JoinHandle;
 
 use crate::kinds::{Log, registry};
 
@@ -20,6 +22,29 @@ pub(crate) fn quick() -> WorkerOptions {
         backoff: Backoff::List(vec![Duration::from_millis(10)]),
         concurrency: 4,
         ..WorkerOptions::default()
+    }
+}
+
+/// A worker that runs until it is told to stop.
+pub(crate) struct Running {
+    control: Control,
+    pub(crate) task: JoinHandle<fairlane::Result<StopReason>>,
+}
+
+impl Running {
+    pub(crate) fn start(t: &TestDb, log: &Log) -> Self {
+        Self::with(t, log, quick())
+    }
+
+    pub(crate) fn with(t: &TestDb, log: &Log, options: WorkerOptions) -> Self {
+        let worker = Worker::new(&t.fairlane).serve(registry(), log.clone()).options(options);
+        let control = worker.control();
+        Self { control, task: tokio::spawn(worker.run_until(std::future::pending())) }
+    }
+
+    pub(crate) async fn stop(self) {
+        self.control.stop(StopReason::Interrupted);
+        self.task.await.expect("joined").expect("stopped");
     }
 }
 
@@ -56,4 +81,10 @@ pub(crate) async fn count(t: &TestDb, statement: &'static str) -> i64 {
     let mut tx = t.db.read().await.expect("a connection");
     let row = query(sql!(statement)).fetch_one(&mut tx.conn()).await.expect("a count");
     row.get("n").expect("a number")
+}
+
+pub(crate) async fn add_tenant(t: &TestDb, slug: &str) {
+    let mut tx = t.db.begin().await.expect("begun");
+    tenants::add(&mut tx.conn(), slug, slug).await.expect("added");
+    tx.commit().await.expect("committed");
 }

@@ -18,8 +18,21 @@ fn lines() -> Vec<MigrationLine> {
     Vec::new()
 }
 
-/// Runs a bench beside the test's database; returns its result. Nothing of it may be left.
+/// Runs a bench of the engine beside the test's database; returns its result.
 async fn bench(site: &Site, args: &[&str]) -> Value {
+    let report = report(site, args).await;
+    assert_eq!(report["bench"], args[0]);
+    let circumstances = &report["circumstances"];
+    positive(circumstances, &["/machine/cores"]);
+    assert_eq!(circumstances["debug_build"], cfg!(debug_assertions));
+    let name = circumstances["database"].as_str().unwrap();
+    assert!(name.starts_with("PostgreSQL ") || name.starts_with("SQLite "), "{name}");
+    assert!(circumstances["settings"].as_object().unwrap().len() >= 2, "{report}");
+    report["result"].clone()
+}
+
+/// What any bench prints. Nothing of it may be left.
+async fn report(site: &Site, args: &[&str]) -> Value {
     let database = site.t.observer_url();
     let args = [&["bench"], args, &["-d", &database, "-o", "json"]].concat();
     let child = site.fairlane(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -28,16 +41,8 @@ async fn bench(site: &Site, args: &[&str]) -> Value {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{args:?}: {errors}");
     assert_eq!(left_behind(site, pid).await, 0, "{args:?}");
-    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(report["bench"], args[1]);
-    let circumstances = &report["circumstances"];
-    positive(circumstances, &["/machine/cores"]);
-    assert_eq!(circumstances["debug_build"], cfg!(debug_assertions));
     assert_eq!(errors.contains("without optimisation"), cfg!(debug_assertions));
-    let name = circumstances["database"].as_str().unwrap();
-    assert!(name.starts_with("PostgreSQL ") || name.starts_with("SQLite "), "{name}");
-    assert!(circumstances["settings"].as_object().unwrap().len() >= 2, "{report}");
-    report["result"].clone()
+    serde_json::from_slice(&output.stdout).unwrap()
 }
 
 /// Databases or folders that a process has made for a bench and not removed.
@@ -150,6 +155,23 @@ backend_test!(migrations: lines;
         ]).await;
         positive(&limits, &["/caps/0/peak", "/caps/0/used", "/cost/unlimited_per_second", "/rates/0/busiest_window"]);
         assert_eq!(limits["caps"][0]["cap"], 1);
+    }
+);
+
+backend_test!(migrations: lines;
+    async fn the_benches_of_the_domain_bring_its_schema_and_touch_nothing_of_others(t: TestDb) {
+        let site = Site::new(t).await;
+        let import = report(&site, &["import", "--rows", "300", "--rounds", "2"]).await;
+        positive(&import, &["/import_rows_per_second", "/floor_rows_per_second", "/ratio", "/import_seconds/1"]);
+        let sales = report(&site, &["report", "--lines", "300"]).await;
+        assert_eq!((&sales["lines"], &sales["rows"]), (&300.into(), &300.into()), "{sales}");
+        let campaign = report(&site, &["campaign", "--users", "50", "--failing", "2"]).await;
+        assert_eq!((&campaign["deliveries"], &campaign["refused"]), (&100.into(), &1.into()), "{campaign}");
+        let valuation = report(&site, &["valuation", "--movements", "300", "--products", "3"]).await;
+        positive(&valuation, &["/movements_per_second", "/seconds"]);
+        let left = "select (select count(*) from fairlane_tenants where slug like 'bench-%')
+            + (select count(*) from fairlane_jobs) as n";
+        assert_eq!(site.count(left).await, 0);
     }
 );
 

@@ -9,6 +9,7 @@ mod faults;
 mod kinds;
 mod people;
 mod templates;
+mod tls;
 mod verbs;
 
 use std::time::Duration;

@@ -5,10 +5,13 @@ use futures::future::BoxFuture;
 
 use super::channel_calls::CHANNEL_CALLS;
 use super::each_wall;
+use super::goods_calls::GOODS_CALLS;
 use super::names::{Names, without};
-use super::service_calls::CALLS;
+use super::party_calls::PARTY_CALLS;
+use super::sales_calls::SALES_CALLS;
 use super::snapshot::difference;
 use super::stock_calls::STOCK_CALLS;
+use super::telling_calls::TELLING_CALLS;
 use super::world::{MARK, World, changes};
 
 /// A call of a service in which one thing, the one under attack, is `given` and all else is the caller's `own`.
@@ -57,7 +60,7 @@ macro_rules! call {
 pub(crate) use call;
 
 pub(crate) fn all() -> impl Iterator<Item = &'static Call> {
-    CALLS.iter().chain(STOCK_CALLS).chain(CHANNEL_CALLS)
+    [PARTY_CALLS, SALES_CALLS, GOODS_CALLS, STOCK_CALLS, TELLING_CALLS, CHANNEL_CALLS].into_iter().flatten()
 }
 
 impl Call {

@@ -20,16 +20,22 @@
 mod support;
 
 mod bare;
+mod building;
 mod calls;
 mod channel_calls;
 mod exchange;
 mod files;
+mod filling;
+mod goods_calls;
 mod listed;
 mod names;
+mod party_calls;
 mod payloads;
-mod service_calls;
+mod sales_calls;
 mod snapshot;
 mod stock_calls;
+mod telling;
+mod telling_calls;
 mod verb_list;
 mod verbs;
 mod walls;

@@ -253,3 +253,13 @@ fn names_are_replaced_where_they_are_words() {
     let names = ["7".to_owned(), "T-7".to_owned()];
     assert_eq!(without("order 7 of 17 (T-7) \"7\" 7", &names), "order * of 17 (*) \"*\" *");
 }
+
+/// The names of the tenant are not all the same thing.
+#[test]
+fn missing_names_differ_from_each_other() {
+    let words = Names::missing().words();
+    let mut names: Vec<&String> = words.iter().map(|(name, _)| name).collect();
+    names.sort();
+    names.dedup();
+    assert_eq!(names.len(), words.len());
+}

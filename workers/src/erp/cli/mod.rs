@@ -1,9 +1,6 @@
 //! The verbs a person tries the ERP with: `fairlane erp customer|order|invoice|payment|po|stock ...`.
 
-mod bench_campaign;
-mod bench_import;
-mod bench_report;
-mod bench_valuation;
+mod bench;
 mod callback;
 mod campaign;
 mod campaign_follow;
@@ -50,10 +47,7 @@ use futures::future::BoxFuture;
 use super::store::people::find_by_email;
 use super::store::reading;
 
-pub use bench_campaign::BenchCampaignCommand;
-pub use bench_import::BenchImportCommand;
-pub use bench_report::BenchReportCommand;
-pub use bench_valuation::BenchValuationCommand;
+pub use bench::{BenchCampaignCommand, BenchImportCommand, BenchReportCommand, BenchValuationCommand};
 pub use import::ImportCommand;
 pub use imports::ImportsCommand;
 pub use notifications::NotificationsCommand;

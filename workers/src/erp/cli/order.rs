@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use fairlane::cli::{CommandEnv, Page, Record, printable};
 use fairlane::{Error, Tenant, Transaction};
 use rust_decimal::Decimal;
@@ -10,7 +10,7 @@ use rust_decimal::Decimal;
 use super::{Limit, order_show, reading, user_of};
 use crate::erp::services::orders::{self, NewLine, Taken};
 use crate::erp::store;
-use crate::erp::store::orders::Order as Row;
+use crate::erp::store::orders::{Order as Row, OrderStatus};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Order {
@@ -25,26 +25,7 @@ pub(super) enum Order {
         number: String,
     },
     /// Enter an order as a draft
-    Create {
-        /// The customer's code
-        #[arg(long, value_name = "CODE")]
-        customer: String,
-        /// A line, ITEM=QUANTITY or ITEM=QUANTITY@PRICE: ITEM is a product's code, or, with a price, any text
-        #[arg(long = "line", required = true, value_name = "ITEM=QUANTITY[@PRICE]")]
-        lines: Vec<TypedLine>,
-        /// Tax of every line, in percent
-        #[arg(long, default_value = "0", value_name = "PERCENT")]
-        tax: Decimal,
-        /// The location its products are delivered from; else the first
-        #[arg(long, value_name = "LOCATION")]
-        from: Option<String>,
-        /// Approve it at once
-        #[arg(long)]
-        approve: bool,
-        /// The address of the user who enters it
-        #[arg(long, value_name = "EMAIL")]
-        user: Option<String>,
-    },
+    Create(Create),
     /// Say where a line of a draft is delivered from, and of which batch
     Place {
         /// The order's number: SO-2026-00001
@@ -82,6 +63,28 @@ pub(super) enum Order {
         #[arg(long, value_name = "EMAIL")]
         user: Option<String>,
     },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Create {
+    /// The customer's code
+    #[arg(long, value_name = "CODE")]
+    customer: String,
+    /// A line, ITEM=QUANTITY or ITEM=QUANTITY@PRICE: ITEM is a product's code, or, with a price, any text
+    #[arg(long = "line", required = true, value_name = "ITEM=QUANTITY[@PRICE]")]
+    lines: Vec<TypedLine>,
+    /// Tax of every line, in percent
+    #[arg(long, default_value = "0", value_name = "PERCENT")]
+    tax: Decimal,
+    /// The location its products are delivered from; else the first
+    #[arg(long, value_name = "LOCATION")]
+    from: Option<String>,
+    /// Approve it at once
+    #[arg(long)]
+    approve: bool,
+    /// The address of the user who enters it
+    #[arg(long, value_name = "EMAIL")]
+    user: Option<String>,
 }
 
 /// `Tiles=3@33.50`.
@@ -174,75 +177,81 @@ pub(super) async fn run(verb: &Order, tenant: &Tenant, env: &CommandEnv) -> anyh
             let mut tx = reading(tenant).await?;
             let rows = store::orders::list(&mut tx.conn(), id, limit.limit.into()).await?;
             let empty = "No orders yet. Enter one: fairlane erp order create --customer CODE --line ITEM=1@9.90 -t TENANT";
-            env.output.page(&Page::from(rows), empty)?;
+            Ok(env.output.page(&Page::from(rows), empty)?)
         }
-        Order::Show { number } => order_show::show(number, tenant, env).await?,
-        Order::Create { customer, lines, tax, from, approve, user } => {
-            let mut tx = tenant.begin().await?;
-            let user = user_of(&mut tx, id, user.as_deref()).await?;
-            let mut resolved = Vec::with_capacity(lines.len());
-            for line in lines {
-                resolved.push(line.resolve(&mut tx, tenant, *tax).await?);
-            }
-            let taken = Taken { user, ..Taken::default() };
-            let mut order = orders::create_taken(&mut tx, tenant, customer, &resolved, &taken).await?;
-            if let Some(from) = from {
-                for (line, _) in (1..).zip(&resolved).filter(|(_, line)| line.sku.is_some()) {
-                    orders::place(&mut tx, tenant, order.id, line, from, None).await?;
-                }
-            }
-            if *approve {
-                order = orders::approve(&mut tx, tenant, order.id, user).await?;
-            }
-            tx.commit().await?;
-            // A code that was mistyped looks like this too.
-            for line in resolved.iter().filter(|line| line.sku.is_none()) {
-                env.output.remark(&format!(
-                    "{}: no product of the catalogue, billed as text",
-                    printable(&line.description)
-                ));
-            }
-            show(&order, if *approve { "entered and approved" } else { "entered" }, *approve, env)?;
+        Order::Show { number } => order_show::show(number, tenant, env).await,
+        Order::Create(new) => create(new, tenant, env).await,
+        Order::Place { number, line, from, lot } => {
+            let (mut tx, order, _) = opened(tenant, id, number, None).await?;
+            orders::place(&mut tx, tenant, order.id, *line, from, lot.as_deref()).await?;
+            done(tx, &order, "changed", env).await
         }
         Order::Approve { number, user } => {
-            let mut tx = tenant.begin().await?;
-            let user = user_of(&mut tx, id, user.as_deref()).await?;
-            let order = orders::named(&mut tx.conn(), id, number).await?;
+            let (mut tx, order, user) = opened(tenant, id, number, user.as_deref()).await?;
             let order = orders::approve(&mut tx, tenant, order.id, user).await?;
-            tx.commit().await?;
-            show(&order, "approved", true, env)?;
-        }
-        Order::Place { number, line, from, lot } => {
-            let mut tx = tenant.begin().await?;
-            let order = orders::named(&mut tx.conn(), id, number).await?;
-            orders::place(&mut tx, tenant, order.id, *line, from, lot.as_deref()).await?;
-            tx.commit().await?;
-            show(&order, "changed", false, env)?;
+            done(tx, &order, "approved", env).await
         }
         Order::Fulfil { number, user } => {
-            let mut tx = tenant.begin().await?;
-            let user = user_of(&mut tx, id, user.as_deref()).await?;
-            let order = orders::named(&mut tx.conn(), id, number).await?;
+            let (mut tx, order, user) = opened(tenant, id, number, user.as_deref()).await?;
             let order = orders::fulfil(&mut tx, tenant, order.id, user).await?;
-            tx.commit().await?;
-            show(&order, "delivered", false, env)?;
+            done(tx, &order, "delivered", env).await
         }
         Order::Cancel { number, user } => {
-            let mut tx = tenant.begin().await?;
-            let user = user_of(&mut tx, id, user.as_deref()).await?;
-            let order = orders::named(&mut tx.conn(), id, number).await?;
+            let (mut tx, order, user) = opened(tenant, id, number, user.as_deref()).await?;
             let order = orders::cancel_by(&mut tx, tenant, order.id, user).await?;
-            tx.commit().await?;
-            show(&order, "cancelled", false, env)?;
+            done(tx, &order, "cancelled", env).await
         }
     }
-    Ok(())
 }
 
-fn show(order: &Row, what: &str, approved: bool, env: &CommandEnv) -> anyhow::Result<()> {
+async fn create(new: &Create, tenant: &Tenant, env: &CommandEnv) -> anyhow::Result<()> {
+    let mut tx = tenant.begin().await?;
+    let user = user_of(&mut tx, tenant.id().await?, new.user.as_deref()).await?;
+    let mut lines = Vec::with_capacity(new.lines.len());
+    for line in &new.lines {
+        lines.push(line.resolve(&mut tx, tenant, new.tax).await?);
+    }
+    let taken = Taken { user, ..Taken::default() };
+    let mut order = orders::create_taken(&mut tx, tenant, &new.customer, &lines, &taken).await?;
+    if let Some(from) = &new.from {
+        for (line, _) in (1..).zip(&lines).filter(|(_, line)| line.sku.is_some()) {
+            orders::place(&mut tx, tenant, order.id, line, from, None).await?;
+        }
+    }
+    if new.approve {
+        order = orders::approve(&mut tx, tenant, order.id, user).await?;
+    }
+    tx.commit().await?;
+    // A code that was mistyped looks like this too.
+    for line in lines.iter().filter(|line| line.sku.is_none()) {
+        let billed = printable(&line.description);
+        env.output.remark(&format!("{billed}: no product of the catalogue, billed as text"));
+    }
+    show(&order, if new.approve { "entered and approved" } else { "entered" }, env)
+}
+
+/// A transaction, the order of a number, and the user of an address.
+async fn opened(
+    tenant: &Tenant,
+    id: i64,
+    number: &str,
+    email: Option<&str>,
+) -> anyhow::Result<(Transaction, Row, Option<i64>)> {
+    let mut tx = tenant.begin().await?;
+    let user = user_of(&mut tx, id, email).await?;
+    let order = orders::named(&mut tx.conn(), id, number).await?;
+    Ok((tx, order, user))
+}
+
+async fn done(tx: Transaction, order: &Row, what: &str, env: &CommandEnv) -> anyhow::Result<()> {
+    tx.commit().await?;
+    show(order, what, env)
+}
+
+fn show(order: &Row, what: &str, env: &CommandEnv) -> anyhow::Result<()> {
     let total = format!("{} {}", order.total, order.currency);
     let mut lines = vec![format!("Order {} of {} {what}: {total}.", order.number, order.customer_code)];
-    if approved {
+    if order.status == OrderStatus::Approved {
         lines.push(
             "Its invoice and the mail follow where a worker runs: fairlane work --stop-when-empty".into(),
         );

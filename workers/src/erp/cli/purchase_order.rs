@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use chrono::NaiveDate;
-use clap::{Subcommand, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 use fairlane::cli::{CommandEnv, Page, Record, printable};
 use fairlane::{Tenant, Transaction};
 use rust_decimal::Decimal;
@@ -18,23 +18,7 @@ use crate::erp::store::receipts::Receipt;
 #[derive(Debug, Subcommand)]
 pub(super) enum PurchaseOrder {
     /// Enter a purchase order as a draft
-    Create {
-        /// The vendor's code
-        #[arg(long, value_name = "CODE")]
-        vendor: String,
-        /// A line: a product's code, how many, what one costs
-        #[arg(long = "line", required = true, value_name = "SKU=QUANTITY@COST")]
-        lines: Vec<TypedLine>,
-        /// The day it is expected; by the vendor's lead time without it
-        #[arg(long, value_name = "DATE")]
-        expected: Option<NaiveDate>,
-        /// The address of the user who asks for it
-        #[arg(long, value_name = "EMAIL")]
-        user: Option<String>,
-        /// Submit it at once
-        #[arg(long)]
-        submit: bool,
-    },
+    Create(Create),
     /// Submit a draft: somebody has to approve it
     Submit {
         /// The purchase order's number: PO-2026-00001
@@ -66,6 +50,25 @@ pub(super) enum PurchaseOrder {
         #[command(flatten)]
         limit: Limit,
     },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Create {
+    /// The vendor's code
+    #[arg(long, value_name = "CODE")]
+    vendor: String,
+    /// A line: a product's code, how many, what one costs
+    #[arg(long = "line", required = true, value_name = "SKU=QUANTITY@COST")]
+    lines: Vec<TypedLine>,
+    /// The day it is expected; by the vendor's lead time without it
+    #[arg(long, value_name = "DATE")]
+    expected: Option<NaiveDate>,
+    /// The address of the user who asks for it
+    #[arg(long, value_name = "EMAIL")]
+    user: Option<String>,
+    /// Submit it at once
+    #[arg(long)]
+    submit: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -150,6 +153,17 @@ struct Shown {
     receipts: Vec<Receipt>,
 }
 
+impl Shown {
+    async fn read(tenant: &Tenant, id: i64, number: &str) -> anyhow::Result<Self> {
+        let mut tx = reading(tenant).await?;
+        let conn = &mut tx.conn();
+        let order = purchase_orders::named(conn, id, number).await?;
+        let lines = store::purchase_orders::lines(conn, id, order.id).await?;
+        let receipts = store::receipts::of_order(conn, id, order.id).await?;
+        Ok(Self { order, lines, receipts })
+    }
+}
+
 pub(super) async fn run(verb: &PurchaseOrder, tenant: &Tenant, env: &CommandEnv) -> anyhow::Result<()> {
     let id = tenant.id().await?;
     match verb {
@@ -161,29 +175,10 @@ pub(super) async fn run(verb: &PurchaseOrder, tenant: &Tenant, env: &CommandEnv)
             Ok(env.output.page(&Page::from(rows), empty)?)
         }
         PurchaseOrder::Show { number } => {
-            let mut tx = reading(tenant).await?;
-            let conn = &mut tx.conn();
-            let order = purchase_orders::named(conn, id, number).await?;
-            let lines = store::purchase_orders::lines(conn, id, order.id).await?;
-            let receipts = store::receipts::of_order(conn, id, order.id).await?;
-            let shown = Shown { order, lines, receipts };
+            let shown = Shown::read(tenant, id, number).await?;
             Ok(env.output.result(&shown, Some(number), &text(&shown))?)
         }
-        PurchaseOrder::Create { vendor, lines, expected, user, submit } => {
-            let mut tx = tenant.begin().await?;
-            let new = NewOrder {
-                vendor: vendor.clone(),
-                lines: lines.iter().map(TypedLine::entered).collect(),
-                expected_on: *expected,
-                requested_by: user_of(&mut tx, id, user.as_deref()).await?,
-            };
-            let order = purchase_orders::create(&mut tx, tenant, new).await?;
-            if !*submit {
-                return done(tx, &order, "entered", env).await;
-            }
-            let order = purchase_orders::submit(&mut tx, tenant, order.id).await?;
-            done(tx, &order, "entered and submitted", env).await
-        }
+        PurchaseOrder::Create(new) => create(new, tenant, env).await,
         PurchaseOrder::Submit { number } => {
             let (mut tx, order) = opened(tenant, id, number).await?;
             let order = purchase_orders::submit(&mut tx, tenant, order.id).await?;
@@ -201,6 +196,22 @@ pub(super) async fn run(verb: &PurchaseOrder, tenant: &Tenant, env: &CommandEnv)
             done(tx, &order, "cancelled", env).await
         }
     }
+}
+
+async fn create(new: &Create, tenant: &Tenant, env: &CommandEnv) -> anyhow::Result<()> {
+    let mut tx = tenant.begin().await?;
+    let entered = NewOrder {
+        vendor: new.vendor.clone(),
+        lines: new.lines.iter().map(TypedLine::entered).collect(),
+        expected_on: new.expected,
+        requested_by: user_of(&mut tx, tenant.id().await?, new.user.as_deref()).await?,
+    };
+    let order = purchase_orders::create(&mut tx, tenant, entered).await?;
+    if !new.submit {
+        return done(tx, &order, "entered", env).await;
+    }
+    let order = purchase_orders::submit(&mut tx, tenant, order.id).await?;
+    done(tx, &order, "entered and submitted", env).await
 }
 
 async fn opened(tenant: &Tenant, id: i64, number: &str) -> anyhow::Result<(Transaction, Row)> {

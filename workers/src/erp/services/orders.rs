@@ -1,44 +1,24 @@
 //! Sales orders.
 
 mod delivery;
-
-use std::collections::HashMap;
+mod lines;
 
 use chrono::{DateTime, Datelike, Utc};
 use fairlane::db::Conn;
 use fairlane::store::audit::{self, AuditEntry};
 use fairlane::{Error, Result, Tenant, Transaction};
-use rust_decimal::Decimal;
 
 use super::{by, one_line, scanners, statistics, stock};
 use crate::erp::events::{OrderApproved, OrderCreated};
-use crate::erp::money::{Amounts, LineTerms};
+use crate::erp::money::Amounts;
 use crate::erp::notifications::{Audience, OrderStatusNotification, SALES_VIEW, notify_audience};
-use crate::erp::store::orders::{self, NewOrder, Order, OrderLine, OrderStatus};
-use crate::erp::store::products::Product;
-use crate::erp::store::{customers, invoices, now, people, products, profiles, sequences};
+use crate::erp::store::orders::{self, NewOrder, Order, OrderStatus};
+use crate::erp::store::{customers, invoices, now, people, profiles, sequences};
 
 pub use delivery::{fulfil, place};
-
-/// Most lines of one order.
-const MOST_LINES: usize = 1000;
-
-/// A line of an order to be entered.
-#[derive(Debug, Clone)]
-pub struct NewLine {
-    /// The product's code, where it is one of the catalogue.
-    pub sku: Option<String>,
-    /// What is printed.
-    pub description: String,
-    /// How many.
-    pub quantity: Decimal,
-    /// The price of one, without tax.
-    pub unit_price: Decimal,
-    /// What is taken off the line.
-    pub discount: Decimal,
-    /// Tax in percent.
-    pub tax_rate: Decimal,
-}
+pub(super) use lines::checked;
+pub use lines::{NewLine, catalogue_line};
+pub(crate) use lines::{amounts, catalogue_product, no_price};
 
 /// What is known of an order that was taken somewhere else, or goes somewhere else.
 #[derive(Debug, Clone, Default)]
@@ -133,44 +113,6 @@ pub(super) fn past(
 /// A country as people write it.
 pub(super) fn country(what: &str, given: Option<&str>) -> Result<Option<String>> {
     given.map(|name| one_line(&format!("the country of {what}"), name, 100)).transpose()
-}
-
-/// A line for a product of the catalogue, with its name and its price; no discount, no tax.
-pub async fn catalogue_line(
-    tx: &mut Transaction,
-    tenant: &Tenant,
-    sku: &str,
-    quantity: Decimal,
-) -> Result<NewLine> {
-    let product = Product::from(products::find(&mut tx.conn(), tenant.id().await?, sku).await?);
-    Ok(NewLine {
-        sku: Some(product.sku),
-        description: product.name,
-        quantity,
-        unit_price: product.price.ok_or_else(|| no_price(sku))?,
-        discount: Decimal::ZERO,
-        tax_rate: Decimal::ZERO,
-    })
-}
-
-/// The product with this code, if the catalogue has one.
-pub(crate) async fn catalogue_product(
-    tx: &mut Transaction,
-    tenant: &Tenant,
-    sku: &str,
-) -> Result<Option<Product>> {
-    match products::find(&mut tx.conn(), tenant.id().await?, sku).await {
-        Ok(product) => Ok(Some(product.into())),
-        Err(Error::NotFound { .. }) => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-pub(crate) fn no_price(sku: &str) -> Error {
-    Error::Refused {
-        what: format!("a line for product {sku}"),
-        why: "the product has no price; name one".into(),
-    }
 }
 
 /// Approves a draft and tells everybody: the order's invoice follows. What it will take is held back in the stock, in this
@@ -274,11 +216,6 @@ pub async fn named(conn: &mut Conn<'_>, tenant: i64, number: &str) -> Result<Ord
     }
 }
 
-/// What each line comes to.
-pub(crate) fn amounts(lines: &[OrderLine], decimals: u32) -> Result<Vec<Amounts>> {
-    lines.iter().map(|line| line.terms.amounts(&format!("line {}", line.line_no), decimals)).collect()
-}
-
 async fn existing(conn: &mut Conn<'_>, tenant: i64, order: i64) -> Result<Order> {
     orders::find(conn, tenant, order).await?.ok_or_else(|| missing(order))
 }
@@ -308,45 +245,4 @@ fn not_possible(what: &str, order: &Order) -> Error {
         OrderStatus::Cancelled => "it was cancelled",
     };
     Error::Refused { what: format!("{what} order {}", order.number), why: why.into() }
-}
-
-pub(super) async fn checked(conn: &mut Conn<'_>, tenant: i64, lines: &[NewLine]) -> Result<Vec<OrderLine>> {
-    if lines.is_empty() || lines.len() > MOST_LINES {
-        return Err(Error::Invalid {
-            what: "the list of lines".into(),
-            why: format!("it has {} lines, it needs 1 to {MOST_LINES}", lines.len()),
-        });
-    }
-    let skus: Vec<String> = lines.iter().filter_map(|line| line.sku.clone()).collect();
-    let products = products::by_codes(conn, tenant, &skus).await?;
-    (1..).zip(lines).map(|(line_no, line)| resolved(&products, line_no, line)).collect()
-}
-
-fn resolved(products: &HashMap<String, Product>, line_no: i64, line: &NewLine) -> Result<OrderLine> {
-    let product = match &line.sku {
-        Some(sku) => {
-            let product = products.get(sku);
-            Some(product.ok_or_else(|| Error::NotFound { what: "product", name: sku.clone() })?)
-        }
-        None => None,
-    };
-    if let Some(product) = product.filter(|product| !product.active) {
-        let (what, why) =
-            (format!("an order of product {}", product.sku), "the product is not active".into());
-        return Err(Error::Refused { what, why });
-    }
-    Ok(OrderLine {
-        line_no,
-        product_id: product.map(|product| product.id),
-        sku: product.map(|product| product.sku.clone()),
-        description: one_line(&format!("the description of line {line_no}"), &line.description, 500)?,
-        terms: LineTerms {
-            quantity: line.quantity,
-            unit_price: line.unit_price,
-            discount: line.discount,
-            tax_rate: line.tax_rate,
-        },
-        location_id: None,
-        batch_id: None,
-    })
 }

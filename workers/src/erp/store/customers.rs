@@ -81,45 +81,45 @@ pub async fn insert(conn: &mut Conn<'_>, tenant: i64, new: &NewCustomer) -> Resu
     row.as_ref().map(Customer::read).transpose()
 }
 
+macro_rules! customers {
+    ($rest:literal) => {
+        concat!(
+            "select id, code, name, email, phone, terms_days, active, version from customers where tenant_id = $1 ",
+            $rest
+        )
+    };
+}
+
 /// The customer with this code.
 pub async fn by_code(conn: &mut Conn<'_>, tenant: i64, code: &str) -> Result<Customer> {
-    let row = query(sql!(
-        "select id, code, name, email, phone, terms_days, active, version from customers
-         where tenant_id = $1 and code = $2"
-    ))
-    .bind(tenant)
-    .bind(code)
-    .fetch_optional(conn)
-    .await?
-    .ok_or_else(|| Error::NotFound { what: "customer", name: code.to_owned() })?;
+    let row = query(sql!(customers!("and code = $2")))
+        .bind(tenant)
+        .bind(code)
+        .fetch_optional(conn)
+        .await?
+        .ok_or_else(|| Error::NotFound { what: "customer", name: code.to_owned() })?;
     Customer::read(&row)
 }
 
 /// The customer with this number.
 pub async fn by_id(conn: &mut Conn<'_>, tenant: i64, id: i64) -> Result<Customer> {
-    let row = query(sql!(
-        "select id, code, name, email, phone, terms_days, active, version from customers
-         where tenant_id = $1 and id = $2"
-    ))
-    .bind(tenant)
-    .bind(id)
-    .fetch_optional(conn)
-    .await?
-    .ok_or_else(|| Error::NotFound { what: "customer", name: id.to_string() })?;
+    let row = query(sql!(customers!("and id = $2")))
+        .bind(tenant)
+        .bind(id)
+        .fetch_optional(conn)
+        .await?
+        .ok_or_else(|| Error::NotFound { what: "customer", name: id.to_string() })?;
     Customer::read(&row)
 }
 
 /// The customer with this code, locked until the transaction ends.
 pub async fn lock(conn: &mut Conn<'_>, tenant: i64, code: &str) -> Result<Customer> {
-    let row = query(sql!(
-        "select id, code, name, email, phone, terms_days, active, version from customers
-         where tenant_id = $1 and code = $2 {lock}"
-    ))
-    .bind(tenant)
-    .bind(code)
-    .fetch_optional(conn)
-    .await?
-    .ok_or_else(|| Error::NotFound { what: "customer", name: code.to_owned() })?;
+    let row = query(sql!(customers!("and code = $2 {lock}")))
+        .bind(tenant)
+        .bind(code)
+        .fetch_optional(conn)
+        .await?
+        .ok_or_else(|| Error::NotFound { what: "customer", name: code.to_owned() })?;
     Customer::read(&row)
 }
 
@@ -145,14 +145,11 @@ pub async fn save(conn: &mut Conn<'_>, tenant: i64, customer: &Customer) -> Resu
 
 /// Customers by code, at most `limit`, after `after`.
 pub async fn list(conn: &mut Conn<'_>, tenant: i64, after: &str, limit: i64) -> Result<Vec<Customer>> {
-    let rows = query(sql!(
-        "select id, code, name, email, phone, terms_days, active, version from customers
-         where tenant_id = $1 and code > $2 order by code limit $3"
-    ))
-    .bind(tenant)
-    .bind(after)
-    .bind(limit)
-    .fetch_all(conn)
-    .await?;
+    let rows = query(sql!(customers!("and code > $2 order by code limit $3")))
+        .bind(tenant)
+        .bind(after)
+        .bind(limit)
+        .fetch_all(conn)
+        .await?;
     rows.iter().map(Customer::read).collect()
 }

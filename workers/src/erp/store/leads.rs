@@ -1,12 +1,11 @@
 //! Leads: people who may become customers.
 
-use std::fmt;
-use std::str::FromStr;
-
 use chrono::{DateTime, Utc};
 use fairlane::db::{Conn, Row, query};
-use fairlane::{Error, Result, sql};
+use fairlane::{Result, sql};
 use serde::Serialize;
+
+use super::words::words;
 
 /// Where a lead stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -20,33 +19,7 @@ pub enum LeadStatus {
     Lost,
 }
 
-impl LeadStatus {
-    /// The word in the database and in output.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Open => "open",
-            Self::Converted => "converted",
-            Self::Lost => "lost",
-        }
-    }
-}
-
-impl fmt::Display for LeadStatus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-impl FromStr for LeadStatus {
-    type Err = Error;
-
-    fn from_str(word: &str) -> Result<Self> {
-        [Self::Open, Self::Converted, Self::Lost]
-            .into_iter()
-            .find(|status| status.as_str() == word)
-            .ok_or_else(|| Error::Damaged(format!("\"{word}\" is no status of a lead")))
-    }
-}
+words!(LeadStatus, "status of a lead", Open => "open", Converted => "converted", Lost => "lost");
 
 /// A lead as stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -79,6 +79,7 @@ pub mod timing;
 pub mod valuation;
 pub mod vendors;
 pub mod webhooks;
+mod words;
 
 use chrono::{DateTime, Utc};
 use fairlane::db::{Conn, Dialect, Tx, query};

@@ -1,8 +1,5 @@
 //! Sales orders and their lines.
 
-use std::fmt;
-use std::str::FromStr;
-
 use chrono::{DateTime, Utc};
 use fairlane::db::{Conn, Row, query};
 use fairlane::sql;
@@ -11,6 +8,7 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 
 use super::order_lines;
+use super::words::words;
 use crate::erp::money::{Amounts, LineTerms, exact};
 
 /// Where a sales order stands.
@@ -27,34 +25,8 @@ pub enum OrderStatus {
     Cancelled,
 }
 
-impl OrderStatus {
-    /// The word in the database and in output.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Draft => "draft",
-            Self::Approved => "approved",
-            Self::Fulfilled => "fulfilled",
-            Self::Cancelled => "cancelled",
-        }
-    }
-}
-
-impl fmt::Display for OrderStatus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-impl FromStr for OrderStatus {
-    type Err = Error;
-
-    fn from_str(word: &str) -> Result<Self> {
-        [Self::Draft, Self::Approved, Self::Fulfilled, Self::Cancelled]
-            .into_iter()
-            .find(|status| status.as_str() == word)
-            .ok_or_else(|| Error::Damaged(format!("\"{word}\" is no status of an order")))
-    }
-}
+words!(OrderStatus, "status of an order",
+    Draft => "draft", Approved => "approved", Fulfilled => "fulfilled", Cancelled => "cancelled");
 
 /// A sales order as stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

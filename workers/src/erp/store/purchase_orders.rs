@@ -1,15 +1,13 @@
 //! Purchase orders and their lines.
 
-use std::fmt;
-use std::str::FromStr;
-
 use chrono::{DateTime, NaiveDate, Utc};
 use fairlane::db::{Conn, Row, query};
-use fairlane::{Error, Result, sql};
+use fairlane::{Result, sql};
 use rust_decimal::Decimal;
 use serde::Serialize;
 
 use super::orders::read_decimals;
+use super::words::words;
 use crate::erp::money::exact;
 
 /// Where a purchase order stands.
@@ -28,35 +26,8 @@ pub enum PurchaseStatus {
     Cancelled,
 }
 
-impl PurchaseStatus {
-    /// The word in the database and in output.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Draft => "draft",
-            Self::Pending => "pending",
-            Self::Approved => "approved",
-            Self::Received => "received",
-            Self::Cancelled => "cancelled",
-        }
-    }
-}
-
-impl fmt::Display for PurchaseStatus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-impl FromStr for PurchaseStatus {
-    type Err = Error;
-
-    fn from_str(word: &str) -> Result<Self> {
-        [Self::Draft, Self::Pending, Self::Approved, Self::Received, Self::Cancelled]
-            .into_iter()
-            .find(|status| status.as_str() == word)
-            .ok_or_else(|| Error::Damaged(format!("\"{word}\" is no status of a purchase order")))
-    }
-}
+words!(PurchaseStatus, "status of a purchase order",
+    Draft => "draft", Pending => "pending", Approved => "approved", Received => "received", Cancelled => "cancelled");
 
 /// A purchase order as stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -208,6 +179,19 @@ pub async fn insert(
     Ok(id)
 }
 
+macro_rules! purchase_orders {
+    ($rest:literal) => {
+        concat!(
+            "select o.id, o.number, o.vendor_id, v.name as vendor_name, v.email as vendor_email, o.status, o.currency,
+                o.decimals, o.total, o.requested_by, o.approved_by, o.ordered_at, o.approved_at, o.received_at,
+                o.expected_on, o.version
+             from purchase_orders o join vendors v on v.tenant_id = o.tenant_id and v.id = o.vendor_id
+             where o.tenant_id = $1 ",
+            $rest
+        )
+    };
+}
+
 /// A purchase order, locked until the transaction ends.
 pub async fn lock(conn: &mut Conn<'_>, tenant: i64, id: i64) -> Result<Option<PurchaseOrder>> {
     // Apart from the read below: a lock would take the joined vendor's row too.
@@ -224,17 +208,8 @@ pub async fn lock(conn: &mut Conn<'_>, tenant: i64, id: i64) -> Result<Option<Pu
 
 /// The purchase order with this number inside the database.
 pub async fn find(conn: &mut Conn<'_>, tenant: i64, id: i64) -> Result<Option<PurchaseOrder>> {
-    let row = query(sql!(
-        "select o.id, o.number, o.vendor_id, v.name as vendor_name, v.email as vendor_email, o.status, o.currency,
-                o.decimals, o.total, o.requested_by, o.approved_by, o.ordered_at, o.approved_at, o.received_at,
-                o.expected_on, o.version
-         from purchase_orders o join vendors v on v.tenant_id = o.tenant_id and v.id = o.vendor_id
-         where o.tenant_id = $1 and o.id = $2"
-    ))
-    .bind(tenant)
-    .bind(id)
-    .fetch_optional(conn)
-    .await?;
+    let row =
+        query(sql!(purchase_orders!("and o.id = $2"))).bind(tenant).bind(id).fetch_optional(conn).await?;
     row.as_ref().map(PurchaseOrder::read).transpose()
 }
 
@@ -255,18 +230,12 @@ pub async fn list(
     status: Option<&str>,
     limit: i64,
 ) -> Result<Vec<PurchaseOrder>> {
-    let rows = query(sql!(
-        "select o.id, o.number, o.vendor_id, v.name as vendor_name, v.email as vendor_email, o.status, o.currency,
-                o.decimals, o.total, o.requested_by, o.approved_by, o.ordered_at, o.approved_at, o.received_at,
-                o.expected_on, o.version
-         from purchase_orders o join vendors v on v.tenant_id = o.tenant_id and v.id = o.vendor_id
-         where o.tenant_id = $1 and ($2 is null or o.status = $2) order by o.id desc limit $3"
-    ))
-    .bind(tenant)
-    .bind(status)
-    .bind(limit)
-    .fetch_all(conn)
-    .await?;
+    let rows = query(sql!(purchase_orders!("and ($2 is null or o.status = $2) order by o.id desc limit $3")))
+        .bind(tenant)
+        .bind(status)
+        .bind(limit)
+        .fetch_all(conn)
+        .await?;
     rows.iter().map(PurchaseOrder::read).collect()
 }
 

@@ -73,31 +73,34 @@ pub async fn insert(conn: &mut Conn<'_>, tenant: i64, new: &NewVendor) -> Result
     row.as_ref().map(Vendor::read).transpose()
 }
 
+macro_rules! vendors {
+    ($rest:literal) => {
+        concat!(
+            "select id, code, name, email, phone, lead_time_days, active, version from vendors where tenant_id = $1 ",
+            $rest
+        )
+    };
+}
+
 /// The vendor with this code.
 pub async fn by_code(conn: &mut Conn<'_>, tenant: i64, code: &str) -> Result<Vendor> {
-    let row = query(sql!(
-        "select id, code, name, email, phone, lead_time_days, active, version from vendors
-         where tenant_id = $1 and code = $2"
-    ))
-    .bind(tenant)
-    .bind(code)
-    .fetch_optional(conn)
-    .await?
-    .ok_or_else(|| Error::NotFound { what: "vendor", name: code.to_owned() })?;
+    let row = query(sql!(vendors!("and code = $2")))
+        .bind(tenant)
+        .bind(code)
+        .fetch_optional(conn)
+        .await?
+        .ok_or_else(|| Error::NotFound { what: "vendor", name: code.to_owned() })?;
     Vendor::read(&row)
 }
 
 /// The vendor with this code, locked until the transaction ends.
 pub async fn lock(conn: &mut Conn<'_>, tenant: i64, code: &str) -> Result<Vendor> {
-    let row = query(sql!(
-        "select id, code, name, email, phone, lead_time_days, active, version from vendors
-         where tenant_id = $1 and code = $2 {lock}"
-    ))
-    .bind(tenant)
-    .bind(code)
-    .fetch_optional(conn)
-    .await?
-    .ok_or_else(|| Error::NotFound { what: "vendor", name: code.to_owned() })?;
+    let row = query(sql!(vendors!("and code = $2 {lock}")))
+        .bind(tenant)
+        .bind(code)
+        .fetch_optional(conn)
+        .await?
+        .ok_or_else(|| Error::NotFound { what: "vendor", name: code.to_owned() })?;
     Vendor::read(&row)
 }
 
@@ -123,13 +126,10 @@ pub async fn save(conn: &mut Conn<'_>, tenant: i64, vendor: &Vendor) -> Result<V
 
 /// Vendors by name, at most `limit`.
 pub async fn list(conn: &mut Conn<'_>, tenant: i64, limit: i64) -> Result<Vec<Vendor>> {
-    let rows = query(sql!(
-        "select id, code, name, email, phone, lead_time_days, active, version from vendors
-         where tenant_id = $1 order by lower(name), id limit $2"
-    ))
-    .bind(tenant)
-    .bind(limit)
-    .fetch_all(conn)
-    .await?;
+    let rows = query(sql!(vendors!("order by lower(name), id limit $2")))
+        .bind(tenant)
+        .bind(limit)
+        .fetch_all(conn)
+        .await?;
     rows.iter().map(Vendor::read).collect()
 }

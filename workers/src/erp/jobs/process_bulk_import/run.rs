@@ -4,89 +4,33 @@
 //! what is new, what changed, their events, the errors and the log. The caller adds the checkpoint, commits, and then
 //! says so with [`ImportRun::accept`]; a run that was dropped before that has left nothing.
 
+mod apply;
 mod refusal;
+mod start;
 
 use std::collections::HashSet;
 use std::fs::File;
 use std::path::Path;
 
-use fairlane::db::query;
-use fairlane::{Result, Tenant, Transaction, sql};
+use fairlane::{Result, Tenant, Transaction};
 
 use super::counts::{Checkpoint, Counts};
 use super::dry_run::{Remembered, Seen};
-use super::import_type::{Cells, ImportType, Reading, RowError, Scope, Writing};
+use super::import_type::{Cells, ImportType, Reading, RowError, Scope};
 use super::log;
-use super::mapping::{Columns, Mapping, MappingError};
+use super::mapping::Columns;
 use super::options::{Duplicates, Mode};
-use super::plan::{Applied, PlacedRow};
+use super::plan::PlacedRow;
 use super::row_errors::{self, Outcome, Refusal, RowPlace, StoredRefusal};
 use super::tabular::value::ValueSettings;
-use super::tabular::{Format, Limits, Row, RowReader, TabularError};
-
-use crate::erp::store::{locations, reading};
+use super::tabular::{Row, RowReader, TabularError};
 
 pub use refusal::is_refusal;
 pub(super) use refusal::refusal_message;
+pub use start::{ImportPlan, RunError};
 
 /// A chunk ends with this many bytes of the file, however few rows they are: memory stays flat.
 const CHUNK_BYTES: u64 = 4 << 20;
-
-/// What an import has to know before its first row.
-#[derive(Debug, Clone)]
-pub struct ImportPlan {
-    /// Which rows are wanted.
-    pub mode: Mode,
-    /// Field to column.
-    pub mapping: Mapping,
-    /// How the file is written.
-    pub format: Format,
-    /// How its cells are read.
-    pub values: ValueSettings,
-    /// What is refused to go beyond.
-    pub limits: Limits,
-    /// Rows of one transaction.
-    pub chunk_rows: usize,
-    /// What becomes of a row whose key an earlier row of the file has.
-    pub duplicates: Duplicates,
-    /// Where the stock is that names no location.
-    pub location: Option<String>,
-    /// Whether what was there before is kept, so that the import can be undone.
-    pub keep: bool,
-}
-
-impl ImportPlan {
-    /// Names the location of stock that names none, where nobody said it: the tenant's first. Rows are compared by it before
-    /// the database is asked for any.
-    pub(super) async fn placed(mut self, tenant: &Tenant, tenant_id: i64) -> Result<Self> {
-        if self.location.is_none() {
-            let mut tx = reading(tenant).await?;
-            self.location = locations::first(&mut tx.conn(), tenant_id).await?.map(|first| first.code);
-        }
-        Ok(self)
-    }
-}
-
-/// Why a run cannot start, or go on reading.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// The file cannot be read.
-    #[error(transparent)]
-    File(#[from] TabularError),
-    /// The mapping does not fit the file.
-    #[error(transparent)]
-    Mapping(#[from] MappingError),
-}
-
-impl RunError {
-    /// The stable name of this error.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::File(error) => error.code(),
-            Self::Mapping(error) => error.code(),
-        }
-    }
-}
 
 /// An import under way.
 pub struct ImportRun<T: ImportType> {
@@ -303,60 +247,5 @@ impl<T: ImportType> ImportRun<T> {
         let column = refusal.error.field.and_then(|field| self.columns.of(field));
         let names = self.reader.header().names();
         StoredRefusal::new(refusal, column.and_then(|at| names.get(at)).map(String::as_str))
-    }
-
-    async fn apply_chunk(
-        &self,
-        tx: &mut Transaction,
-        rows: &[&PlacedRow<T::Row>],
-        careful: bool,
-    ) -> Result<Applied> {
-        if careful { self.apply_by_halves(tx, rows).await } else { self.apply(tx, rows).await }
-    }
-
-    async fn apply(&self, tx: &mut Transaction, rows: &[&PlacedRow<T::Row>]) -> Result<Applied> {
-        if rows.is_empty() {
-            return Ok(Applied::default());
-        }
-        T::apply(self.writing(), tx, rows).await
-    }
-
-    fn writing(&self) -> Writing<'_> {
-        Writing {
-            tenant: &self.tenant,
-            scope: self.scope,
-            mode: self.mode,
-            location: self.location.as_deref(),
-            dry: self.dry,
-            keep: self.keep,
-        }
-    }
-
-    /// Halves what the database refuses until single rows are left, in order of the file.
-    async fn apply_by_halves(&self, tx: &mut Transaction, rows: &[&PlacedRow<T::Row>]) -> Result<Applied> {
-        let mut applied = Applied::default();
-        let mut waiting = vec![rows];
-        while let Some(rows) = waiting.pop() {
-            query(sql!("savepoint import_rows")).execute(&mut tx.conn()).await?;
-            match self.apply(tx, rows).await {
-                Ok(part) => applied.merge(part),
-                Err(error) if is_refusal(&error) => {
-                    query(sql!("rollback to savepoint import_rows")).execute(&mut tx.conn()).await?;
-                    match rows {
-                        [only] => {
-                            let error = RowError::row("database", refusal_message(&error));
-                            applied.refuse(only.place, Outcome::Failed, error);
-                        }
-                        _ => {
-                            let (first, second) = rows.split_at(rows.len() / 2);
-                            waiting.extend([second, first]);
-                        }
-                    }
-                }
-                Err(error) => return Err(error),
-            }
-            query(sql!("release savepoint import_rows")).execute(&mut tx.conn()).await?;
-        }
-        Ok(applied)
     }
 }

@@ -1,26 +1,16 @@
 //! Importing vendors: by code, else by name.
 
-use fairlane::db::Conn;
-use fairlane::{Result, Transaction};
+use fairlane::Result;
 
 use super::changes::{ChangeSql, change_sql};
-use super::import_type::{
-    Cells, Field, FieldChange, Found, ImportType, Kept, Key, NoEvent, Preset, Reading, RecordType, RowError,
-    Scope, Undone, Writing,
-};
-use super::options::Mode;
-use super::party::store::{self, PartySql, party_sql};
-use super::party::{self, NAME, Party, PartyRow};
-use super::plan::{Applied, PlacedRow};
-use super::{keyed, undo};
+use super::import_type::{NoEvent, Preset, RowError, Scope};
+use super::party::store::{PartySql, party_sql};
+use super::party::{NAME, Party, PartyRow, PartyType};
 
 /// The import type `vendors`.
 #[derive(Debug)]
 pub struct Vendors;
 
-/// What a row without a code is found by.
-const SECOND: usize = NAME;
-const STATEMENTS: PartySql = party_sql!("vendors", "lead_time_days", "name");
 const CHANGES: ChangeSql = change_sql!(
     "vendor",
     "vendors",
@@ -69,111 +59,24 @@ const PRESETS: &[Preset] = &[
     },
 ];
 
-impl ImportType for Vendors {
+impl PartyType for Vendors {
     const NAME: &'static str = "vendors";
     const ENTITY: &'static str = "vendor";
-    const FIELDS: &'static [Field] = &party::fields("lead_time_days");
     const PRESETS: &'static [Preset] = PRESETS;
-    const MODES: &'static [Mode] = &[Mode::Upsert, Mode::Create, Mode::Update];
-
-    type Row = PartyRow;
-    type Memory = ();
-
-    fn read(cells: &Cells<'_>, _: &mut ()) -> Result<Reading<PartyRow>, RowError> {
-        party::read(
-            cells,
-            SECOND,
-            "no code and no name: without one of them the vendor could not be found again",
-        )
-    }
-
-    fn identity(row: &PartyRow, _: Mode, _: Option<&str>) -> Option<Key> {
-        row.keys(SECOND).into_iter().next()
-    }
-
-    async fn apply(
-        writing: Writing<'_>,
-        tx: &mut Transaction,
-        rows: &[&PlacedRow<PartyRow>],
-    ) -> Result<Applied> {
-        keyed::apply::<Self>(writing, tx, rows).await
-    }
-
-    async fn undo(writing: Writing<'_>, tx: &mut Transaction, changes: &[Kept]) -> Result<Vec<Undone>> {
-        undo::records::<Self>(writing, tx, changes).await
-    }
-}
-
-impl RecordType for Vendors {
-    type Record = Party;
-    type Created = NoEvent;
-    type Updated = NoEvent;
-    type Deleted = NoEvent;
-
+    const DAYS: &'static str = "lead_time_days";
+    const SECOND: usize = NAME;
+    const WITHOUT_KEY: &'static str =
+        "no code and no name: without one of them the vendor could not be found again";
+    const STATEMENTS: PartySql = party_sql!("vendors", "lead_time_days", "name");
     const CHANGES: ChangeSql = CHANGES;
 
-    fn row_keys(row: &PartyRow) -> Vec<Key> {
-        row.keys(SECOND)
-    }
+    type Created = NoEvent;
 
-    fn record_keys(party: &Party) -> Vec<Key> {
-        party.keys(SECOND)
-    }
-
-    fn new_record(row: &PartyRow) -> Result<Party, RowError> {
+    fn new_party(row: &PartyRow) -> Result<Party, RowError> {
         Party::new(row, row.code.clone(), None)
-    }
-
-    fn merge(party: &mut Party, row: &PartyRow) -> Vec<FieldChange> {
-        party.merge(row, "lead_time_days")
-    }
-
-    fn id(party: &Party) -> i64 {
-        party.id
-    }
-
-    fn set_id(party: &mut Party, id: i64) {
-        party.id = id;
-    }
-
-    fn version(party: &Party) -> i64 {
-        party.version
-    }
-
-    fn label(party: &Party) -> String {
-        party.label()
-    }
-
-    async fn load(conn: &mut Conn<'_>, scope: Scope, keys: &[Key]) -> Result<Found<Party>> {
-        store::load(conn, scope, STATEMENTS, SECOND, keys).await
-    }
-
-    async fn load_ids(conn: &mut Conn<'_>, scope: Scope, ids: &[i64]) -> Result<Vec<Party>> {
-        store::load_ids(conn, scope, STATEMENTS, ids).await
-    }
-
-    async fn insert(conn: &mut Conn<'_>, scope: Scope, parties: &[&Party]) -> Result<Vec<i64>> {
-        store::insert(conn, scope, STATEMENTS, parties).await
-    }
-
-    async fn update(conn: &mut Conn<'_>, scope: Scope, parties: &[&Party]) -> Result<()> {
-        store::update(conn, scope, STATEMENTS, parties).await
     }
 
     fn created(_: &Party, _: Scope) -> Option<NoEvent> {
         None
-    }
-
-    fn updated(_: &Party, _: Vec<FieldChange>, _: Scope) -> Option<NoEvent> {
-        None
-    }
-
-    fn deleted(_: &Party, _: Scope) -> Option<NoEvent> {
-        None
-    }
-
-    /// Nobody is told of changes, so nobody asks in what they are.
-    fn differences(_: &Party, _: &Party) -> Vec<FieldChange> {
-        Vec::new()
     }
 }

@@ -21,13 +21,14 @@ pub mod sites;
 pub mod terms;
 
 use std::fmt;
-use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
 use fairlane::db::Row;
 use fairlane::{Error, Result};
 use rust_decimal::Decimal;
 use serde::Serialize;
+
+use super::words::words;
 
 /// What kind of thing happened to the stock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -69,40 +70,12 @@ impl MovementKind {
         Self::LandedCost,
         Self::Revalue,
     ];
-
-    /// The word in the database, in events and in output.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Receipt => "receipt",
-            Self::Sale => "sale",
-            Self::ReturnIn => "return_in",
-            Self::ReturnOut => "return_out",
-            Self::TransferOut => "transfer_out",
-            Self::TransferIn => "transfer_in",
-            Self::Count => "count",
-            Self::Adjust => "adjust",
-            Self::LandedCost => "landed_cost",
-            Self::Revalue => "revalue",
-        }
-    }
 }
 
-impl fmt::Display for MovementKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-impl FromStr for MovementKind {
-    type Err = Error;
-
-    fn from_str(word: &str) -> Result<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|kind| kind.as_str() == word)
-            .ok_or_else(|| Error::Damaged(format!("\"{word}\" is no kind of a stock movement")))
-    }
-}
+words!(MovementKind, "kind of a stock movement",
+    Receipt => "receipt", Sale => "sale", ReturnIn => "return_in", ReturnOut => "return_out",
+    TransferOut => "transfer_out", TransferIn => "transfer_in", Count => "count", Adjust => "adjust",
+    LandedCost => "landed_cost", Revalue => "revalue");
 
 /// What caused a movement; together with the movement's kind it is unique in a tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]

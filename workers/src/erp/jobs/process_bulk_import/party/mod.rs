@@ -1,5 +1,6 @@
 //! What customers and vendors have in common: code, name, address, days.
 
+mod party_type;
 pub(super) mod store;
 
 use fairlane::Result;
@@ -7,6 +8,8 @@ use serde_json::{Map, Value};
 
 use super::import_type::{Cells, Field, FieldChange, Key, Reading, RowError};
 use super::products::{change, set};
+
+pub use party_type::PartyType;
 
 pub(super) const CODE: usize = 0;
 pub(super) const NAME: usize = 1;
@@ -24,7 +27,7 @@ const LAST_NAME: usize = FIRST_NAME + 1;
 const PARTS: [&str; 6] = ["contact", "street", "city", "region", "postal_code", "country"];
 
 /// The fields of both, with the name that their days have.
-pub(super) const fn fields(days: &'static str) -> [Field; 14] {
+const fn fields(days: &'static str) -> [Field; 14] {
     [
         Field::text("code"),
         Field::text("name").required(),
@@ -70,11 +73,7 @@ pub struct Party {
 }
 
 /// Reads a row that has to have a code, or what it is found by without one.
-pub(super) fn read(
-    cells: &Cells<'_>,
-    second: usize,
-    missing: &'static str,
-) -> Result<Reading<PartyRow>, RowError> {
+fn read(cells: &Cells<'_>, second: usize, missing: &'static str) -> Result<Reading<PartyRow>, RowError> {
     let mut address = <[Option<String>; PARTS.len()]>::default();
     for (at, part) in address.iter_mut().enumerate() {
         *part = cells.text_within(ADDRESS + at, 500)?;

@@ -12,14 +12,19 @@ use super::{CODE, Party};
 
 /// The statements of one table.
 #[derive(Debug, Clone, Copy)]
-pub(in super::super) struct PartySql {
-    pub(in super::super) by_code: Sql,
-    pub(in super::super) by_second: Sql,
-    pub(in super::super) by_id: Sql,
-    pub(in super::super) insert: Sql,
-    pub(in super::super) update: Sql,
+pub struct PartySql {
+    /// The records with one of these codes.
+    pub by_code: Sql,
+    /// The records with one of these names or addresses.
+    pub by_second: Sql,
+    /// The records with these numbers.
+    pub by_id: Sql,
+    /// Stores new records.
+    pub insert: Sql,
+    /// Stores changed records.
+    pub update: Sql,
     /// The name of the table, where SQLite counts its numbers.
-    pub(in super::super) table: &'static str,
+    pub table: &'static str,
 }
 
 /// The [`PartySql`] of a table: what its days are called, and what a row without a code is found by.
