@@ -55,8 +55,8 @@ pub(crate) fn erp(mailer: impl Mailer + 'static, chunk_users: i64, mail_connecti
     let campaigns = CampaignSettings {
         chunk_users,
         mail_connections,
-        mail_rate: None,
         outage_wait: Duration::from_millis(20),
+        ..CampaignSettings::default()
     };
     let unsubscribe_url = "https://app.example.com/stop/{token}".into();
     Erp { campaigns, unsubscribe_url, ..Erp::fake().with_mailer(mailer) }
@@ -64,10 +64,15 @@ pub(crate) fn erp(mailer: impl Mailer + 'static, chunk_users: i64, mail_connecti
 
 /// Runs a worker until nothing is due.
 pub(crate) async fn work(t: &TestDb, erp: &Erp) {
+    work_patiently(t, erp, Duration::from_millis(10)).await;
+}
+
+/// The same, with so long before what has failed is tried again.
+pub(crate) async fn work_patiently(t: &TestDb, erp: &Erp, backoff: Duration) {
     let options = WorkerOptions {
         stop_when_empty: true,
         poll: Duration::from_millis(20),
-        backoff: Backoff::List(vec![Duration::from_millis(10)]),
+        backoff: Backoff::List(vec![backoff]),
         concurrency: 4,
         ..WorkerOptions::default()
     };

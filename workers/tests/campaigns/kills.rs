@@ -26,7 +26,7 @@ async fn addresses(site: &Site, status: &str) -> Vec<String> {
 
 backend_test!(migrations: lines;
     async fn killed_workers_send_nobody_a_second_mail_and_what_nobody_can_know_is_listed_as_uncertain(t: TestDb) {
-        let (users, kills) = campaign((400, 4), (20_000, 50));
+        let (users, kills) = campaign((1_000, 12), (20_000, 50));
         let site = Site::new(t).await;
         let server = SmtpServer::start().await;
         server.think(Duration::from_millis(15));
@@ -83,7 +83,7 @@ backend_test!(migrations: lines;
         let id = start(&acme, in_app).await.id;
         let mut rng = seeded("a_worker_killed_while_it_looks_the_audience_up");
         let chunks = "select count(*) as n from campaign_chunks";
-        for _ in 0..campaign(2, 20) {
+        for _ in 0..campaign(10, 20) {
             let before = site.count(chunks).await;
             let worker = site.worker(&WORK);
             site.until("progress", chunks, |n| n > before || n == i64::try_from(users / 10).unwrap()).await;

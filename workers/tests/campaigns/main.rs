@@ -10,6 +10,7 @@ mod crowd;
 mod holding;
 mod kills;
 mod room;
+mod stopping;
 mod telling;
 mod timing;
 mod verbs;

@@ -14,31 +14,31 @@ use crate::crowd::{address, counted, counts, crowd, erp, news, report, start, wo
 use crate::support::shop::{count, lines};
 
 /// Moves the database's clock to a moment that is to come.
-async fn set_clock(t: &TestDb, to: DateTime<Utc>) {
+pub(crate) async fn set_clock(t: &TestDb, to: DateTime<Utc>) {
     let mut tx = t.db.begin().await.unwrap();
     let now = now(&mut tx.conn()).await.unwrap();
     drop(tx);
     t.db.shift_clock(to - now);
 }
 
-fn at(year: i32, month: u32, day: u32, hour: u32, minute: u32) -> DateTime<Utc> {
+pub(crate) fn at(year: i32, month: u32, day: u32, hour: u32, minute: u32) -> DateTime<Utc> {
     Utc.with_ymd_and_hms(year, month, day, hour, minute, 0).unwrap()
 }
 
-async fn quiet(tenant: &Tenant, user: usize, hours: (&str, &str), zone: &str) {
+pub(crate) async fn quiet(tenant: &Tenant, user: usize, hours: (&str, &str), zone: &str) {
     let mut tx = tenant.begin().await.unwrap();
     timing::set_quiet_hours(&mut tx, tenant, &address(user), hours, Some(zone)).await.unwrap();
     tx.commit().await.unwrap();
 }
 
-async fn daily(tenant: &Tenant, user: usize) {
+pub(crate) async fn daily(tenant: &Tenant, user: usize) {
     let mut tx = tenant.begin().await.unwrap();
     timing::digest(&mut tx, tenant, &address(user), "*", Some("daily")).await.unwrap();
     users::prefer(&mut tx, tenant, &address(user), "*", "mail", Some(true)).await.unwrap();
     tx.commit().await.unwrap();
 }
 
-async fn tell(tenant: &Tenant, user: usize, title: &str) {
+pub(crate) async fn tell(tenant: &Tenant, user: usize, title: &str) {
     let mut tx = tenant.begin().await.unwrap();
     let id = people::named(&mut tx.conn(), tenant.id().await.unwrap(), &address(user)).await.unwrap().id;
     let note = AnnouncementNotification { title: title.into(), message: "Read on.".into(), action: None };

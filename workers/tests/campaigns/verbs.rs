@@ -89,6 +89,16 @@ backend_test!(migrations: lines;
         json(&site, &["notifications", "campaign", "rate", "600/min"]);
         assert_eq!(site.count("select count * 1000000 + period_ms as n from channel_rates").await, 600_060_000);
         json(&site, &["notifications", "campaign", "rate", "default"]);
+        for channel in ["sms", "push", "webhook"] {
+            let said = json(&site, &["notifications", "campaign", "rate", "5/min", "--channel", channel]);
+            assert_eq!((&said["channel"], &said["rate"]), (&channel.into(), &"5/min".into()));
+        }
+        assert_eq!(site.count("select count(*) as n from channel_rates where count = 5 and period_ms = 60000").await, 3);
+        let (code, why) = refused(&site, &["notifications", "campaign", "rate", "5/min", "--channel", "in_app", "-t", "acme"]);
+        assert!(code == 2 && why.contains("possible values: mail, sms, push, webhook"), "{code} {why}");
+        for channel in ["sms", "push", "webhook"] {
+            json(&site, &["notifications", "campaign", "rate", "default", "--channel", channel]);
+        }
         let left = "select (select count(*) from notification_quiet_hours) + (select count(*) from notification_digests)
             + (select count(count) from channel_rates) as n";
         assert_eq!(site.count(left).await, 0);

@@ -89,6 +89,11 @@ impl Fake {
     /// Everything is answered with 200 again, and what is held is let go.
     pub(crate) fn forget_answers(&self) {
         self.rules.lock().unwrap().clear();
+        self.release();
+    }
+
+    /// What is held is let go, with the answer it was to have.
+    pub(crate) fn release(&self) {
         self.released.send_replace(true);
     }
 

@@ -8,6 +8,7 @@
 mod support;
 
 mod callbacks;
+mod campaigns;
 mod fake;
 mod kills;
 mod outbound;

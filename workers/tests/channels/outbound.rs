@@ -16,7 +16,7 @@ fn post(url: impl Into<String>) -> Post {
 }
 
 /// A name server that changes its mind: these addresses, one for each time it is asked.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 struct Changing {
     addresses: Vec<IpAddr>,
     asked: Arc<AtomicUsize>,
@@ -29,7 +29,7 @@ impl Changing {
 }
 
 impl Lookup for Changing {
-    fn lookup<'a>(&'a self, _: &'a str) -> BoxFuture<'a, std::io::Result<Vec<IpAddr>>> {
+    fn look_up(&self, _: &str) -> BoxFuture<'static, std::io::Result<Vec<IpAddr>>> {
         let time = self.asked.fetch_add(1, Ordering::SeqCst);
         let address = self.addresses[time.min(self.addresses.len() - 1)];
         Box::pin(std::future::ready(Ok(vec![address])))

@@ -38,7 +38,7 @@ const VAPID_PRIVATE: &str = "yfWPiYE-n46HLnH0KqZOF1fJJU3MYrct3AELtAQ-oRw";
 const DEVICES: &str = "select count(*) as n from user_devices";
 
 /// A state that pushes to a fake; the folder holds the account's file.
-fn pushing(fake: &Fake) -> (Erp, tempfile::TempDir) {
+pub(crate) fn pushing(fake: &Fake) -> (Erp, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let file: PathBuf = folder.path().join("account.json");
     let account = json!({
@@ -67,7 +67,7 @@ async fn person(tenant: &Tenant, name: &str) {
     tx.commit().await.unwrap();
 }
 
-async fn app(tenant: &Tenant, name: &str, token: &str) -> i64 {
+pub(crate) async fn app(tenant: &Tenant, name: &str, token: &str) -> i64 {
     let mut tx = tenant.begin().await.unwrap();
     let who = format!("{name}@example.com");
     let device =

@@ -26,7 +26,7 @@ const DISABLED: &str = "select count(*) as n from webhook_endpoints where disabl
 const DELIVERY: &str = "select min(id) as n from notification_deliveries where channel = 'webhook'";
 const DAY: i64 = 86_400;
 
-async fn add(tenant: &Tenant, url: &str, types: &[&str], who: Option<&str>) -> Added {
+pub(crate) async fn add(tenant: &Tenant, url: &str, types: &[&str], who: Option<&str>) -> Added {
     let types: Vec<String> = types.iter().map(|kind| (*kind).to_owned()).collect();
     let (sealer, outbound) = (sealer(), open());
     let keeper = Keeper { sealer: &sealer, outbound: &outbound };
@@ -189,10 +189,11 @@ backend_test!(migrations: lines;
 );
 
 /// Every name leads to this machine.
+#[derive(Debug)]
 struct Inside;
 
 impl Lookup for Inside {
-    fn lookup<'a>(&'a self, _: &'a str) -> BoxFuture<'a, std::io::Result<Vec<IpAddr>>> {
+    fn look_up(&self, _: &str) -> BoxFuture<'static, std::io::Result<Vec<IpAddr>>> {
         Box::pin(std::future::ready(Ok(vec!["127.0.0.1".parse().unwrap()])))
     }
 }
@@ -263,5 +264,66 @@ backend_test!(migrations: lines;
         assert_eq!((fake.asked().len(), status(&t, &acme).await.as_str()), (0, "pending webhook_secret"));
         later(&t, &erp(&fake), 10).await;
         assert_eq!((fake.asked().len(), status(&t, &acme).await.as_str()), (1, "sent -"));
+    }
+);
+
+backend_test!(migrations: lines;
+    async fn an_endpoint_that_is_taken_away_gets_nothing_more_and_what_was_on_its_way_says_so(t: TestDb) {
+        let (fake, acme) = (Fake::start().await, shop(&t).await);
+        let erp = erp(&fake);
+        user(&acme, "ana", "in_app").await;
+        let endpoint = add(&acme, &fake.url("/ana"), &[], Some("ana@example.com")).await.endpoint.id;
+        fake.answer("/ana", Answer::new(500, "down"));
+        tell(&acme, "a:1", Warning).await;
+        work(&t, &erp).await;
+        assert_eq!((fake.asked().len(), status(&t, &acme).await.as_str()), (1, "pending endpoint_refused"));
+        let (sealer, outbound) = (sealer(), open());
+        let keeper = Keeper { sealer: &sealer, outbound: &outbound };
+        let mut tx = acme.begin().await.unwrap();
+        let again = webhooks::add(&mut tx, &acme, keeper, &fake.url("/b"), &[], Some("ana@example.com")).await;
+        let why = again.unwrap_err().to_string();
+        assert!(why.contains(&format!("fairlane erp webhook remove {endpoint}")), "{why}");
+        drop(tx);
+        let mut tx = acme.begin().await.unwrap();
+        let removed = webhooks::remove(&mut tx, &acme, endpoint).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!((removed.endpoint.id, removed.left), (endpoint, 1));
+        later(&t, &erp, DAY).await;
+        assert_eq!((fake.asked().len(), status(&t, &acme).await.as_str()), (1, "skipped endpoint_removed"));
+        assert_eq!((count(&t, WAITING).await, count(&t, FAILED).await), (0, 0));
+        let left = "select (select count(*) from webhook_endpoints) + (select count(*) from webhook_secrets) as n";
+        assert_eq!(count(&t, left).await, 0, "its secrets go with it");
+        let mut tx = acme.begin().await.unwrap();
+        let gone = webhooks::remove(&mut tx, &acme, endpoint).await.unwrap_err();
+        assert!(matches!(gone, Error::NotFound { .. }), "{gone}");
+        drop(tx);
+        add(&acme, &fake.url("/b"), &[], Some("ana@example.com")).await;
+        tell(&acme, "a:2", Warning).await;
+        work(&t, &erp).await;
+        assert_eq!(fake.asked_at("/b").len(), 1);
+    }
+);
+
+backend_test!(migrations: lines;
+    async fn what_an_endpoint_takes_while_it_is_taken_away_is_out_and_what_it_refuses_then_is_left(t: TestDb) {
+        for (answer, stands) in [(200, "sent -"), (500, "skipped no_endpoint")] {
+            let (fake, acme) = (Fake::start().await, shop(&t).await);
+            let erp = erp(&fake);
+            t.execute("delete from webhook_endpoints").await;
+            t.execute("delete from notification_deliveries").await;
+            let endpoint = add(&acme, &fake.url("/hook"), &[], None).await.endpoint.id;
+            fake.answer("/hook", Answer::new(answer, "").held());
+            tell(&acme, &format!("a:{answer}"), Warning).await;
+            let taken_away = async {
+                fake.until_asked(1).await;
+                let mut tx = acme.begin().await.unwrap();
+                webhooks::remove(&mut tx, &acme, endpoint).await.unwrap();
+                tx.commit().await.unwrap();
+                fake.release();
+            };
+            tokio::join!(work(&t, &erp), taken_away);
+            later(&t, &erp, 10).await;
+            assert_eq!((fake.asked().len(), status(&t, &acme).await.as_str()), (1, stands));
+        }
     }
 );

@@ -7,9 +7,9 @@ use fairlane::db::{Sql, query};
 use fairlane::testing::TestDb;
 use fairlane::worker::{Worker, WorkerOptions};
 use fairlane::{Backoff, Tenant, sql};
+use fairlane_workers::erp::outbound::guard::Lookup;
 use fairlane_workers::erp::outbound::seal::Sealer;
 use fairlane_workers::erp::store::sync::logs::{self, SyncLog};
-use fairlane_workers::erp::sync::addresses::Lookup;
 use fairlane_workers::erp::sync::connection::{
     Auth, Connection, ConnectionSettings, Dialect, Direction, Entity,
 };

@@ -20,30 +20,39 @@ fn run(site: &Site, args: &str) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-fn connect(site: &Site, shop: &ShopServer, size: u64) {
-    std::fs::write(site.folder.path().join("description.json"), crate::desk::DESCRIPTION).unwrap();
+/// Connects the tenant with a shop, in its dialect.
+fn connect(site: &Site, shop: &ShopServer, dialect: &str) {
+    let folder = site.folder.path();
+    std::fs::write(folder.join("description.json"), crate::desk::DESCRIPTION).unwrap();
+    std::fs::write(folder.join("secret"), "odoo-secret").unwrap();
+    let (path, options) = match dialect {
+        "generic" => ("/generic", "--description description.json"),
+        "shopify" => ("/shopify", ""),
+        _ => ("", "--auth basic --username 2 --database erp --secret-file secret"),
+    };
     let add = format!(
-        "erp sync connection add shop --dialect generic --url {} --description description.json --allow-address 127.0.0.1 \
-         --page-size {size} --rate 10000 --burst 1000 -t acme",
-        shop.url("/generic")
+        "erp sync connection add shop --dialect {dialect} --url {} {options} --allow-address 127.0.0.1 --page-size 10 \
+         --rate 10000 --burst 1000 -t acme",
+        shop.url(path)
     );
-    run(site, &add);
+    run(site, &add.split_whitespace().collect::<Vec<_>>().join(" "));
 }
 
 fn worker(site: &Site) -> Worker {
     site.worker(&["--queue", "low"])
 }
 
-/// Works to the end; kills as many workers, each once `statement` has gone on.
+/// Works to the end; kills as many workers, each once `statement` has gone on, in the middle of the work.
 async fn work_under_kills(site: &Site, kills: usize, statement: &'static str, done: impl Fn(i64) -> bool) {
     let mut rng = seeded("sync_under_kills");
-    for _ in 0..kills {
+    for kill in 1..=kills {
         let before = site.count(statement).await;
         let worker = worker(site);
         site.until("progress", statement, |n| n != before || done(n)).await;
         // The random moment is the fault, not a hope.
         tokio::time::sleep(Duration::from_millis(rng.u64(0..60))).await;
         worker.kill();
+        assert_eq!(site.count(LIVE).await, 1, "the work was over before kill {kill}: nothing is shown");
     }
     let worker = worker(site);
     site.until("the end", LIVE, |n| n == 0).await;
@@ -52,11 +61,11 @@ async fn work_under_kills(site: &Site, kills: usize, statement: &'static str, do
 
 backend_test!(migrations: lines;
     async fn however_often_its_worker_is_killed_a_run_ends_with_what_the_shop_has(t: TestDb) {
-        let (size, kills) = campaign((300, 2), (5000, 20));
+        let (size, kills) = campaign((700, 10), (5000, 50));
         let site = Site::new(t).await;
         let shop = ShopServer::open(size, 0);
         shop.faults(|faults| faults.slow = 20);
-        connect(&site, &shop, 10);
+        connect(&site, &shop, "generic");
         run(&site, "erp sync run shop --entity products -t acme");
         let all = i64::try_from(size).unwrap();
         work_under_kills(&site, kills, "select count(*) as n from products", |n| n == all).await;
@@ -70,21 +79,42 @@ backend_test!(migrations: lines;
     }
 );
 
+/// Makes products that are only here in a shop, under kills; each is there once.
+async fn push_under_kills(site: &Site, dialect: &str) {
+    let (size, kills) = campaign((150, 10), (500, 50));
+    let shop = ShopServer::open(0, 0);
+    shop.faults(|faults| faults.slow = 15);
+    connect(site, &shop, dialect);
+    let mut csv = "sku,name,price\n".to_owned();
+    (1..=size).for_each(|number| csv.push_str(&format!("P-{number:04},Product,{number}\n")));
+    std::fs::write(site.folder.path().join("products.csv"), csv).unwrap();
+    run(site, "import products.csv --as products -t acme");
+    run(site, "work --queue low --stop-when-empty");
+    run(site, "erp sync run shop --push --entity products -t acme");
+    let sent = "select count(*) as n from sync_pushes where status = 'sent'";
+    work_under_kills(site, kills, sent, |n| n == size).await;
+    assert_eq!(products(&site.t).await, shop.products());
+    assert_eq!(
+        site.count("select count(*) as n from external_refs").await,
+        size,
+        "each is tied to one there"
+    );
+}
+
 backend_test!(migrations: lines;
     async fn however_often_its_worker_is_killed_a_product_is_made_there_once(t: TestDb) {
-        let (size, kills) = campaign((40, 2), (500, 20));
-        let site = Site::new(t).await;
-        let shop = ShopServer::open(0, 0);
-        shop.faults(|faults| faults.slow = 15);
-        connect(&site, &shop, 10);
-        let mut csv = "sku,name,price\n".to_owned();
-        (1..=size).for_each(|number| csv.push_str(&format!("P-{number:04},Product,{number}\n")));
-        std::fs::write(site.folder.path().join("products.csv"), csv).unwrap();
-        run(&site, "import products.csv --as products -t acme");
-        run(&site, "work --queue low --stop-when-empty");
-        run(&site, "erp sync run shop --push --entity products -t acme");
-        let sent = "select count(*) as n from sync_pushes where status = 'sent'";
-        work_under_kills(&site, kills, sent, |n| n == size).await;
-        assert_eq!(products(&site.t).await, shop.products());
+        push_under_kills(&Site::new(t).await, "generic").await;
+    }
+);
+
+backend_test!(migrations: lines;
+    async fn however_often_its_worker_is_killed_shopify_which_knows_no_keys_has_each_product_once(t: TestDb) {
+        push_under_kills(&Site::new(t).await, "shopify").await;
+    }
+);
+
+backend_test!(migrations: lines;
+    async fn however_often_its_worker_is_killed_odoo_which_knows_no_keys_has_each_product_once(t: TestDb) {
+        push_under_kills(&Site::new(t).await, "odoo").await;
     }
 );

@@ -6,10 +6,11 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-#[path = "../support/shop_server.rs"]
+#[path = "../support/shop_server/mod.rs"]
 mod shop_server;
 
 mod conflicts;
+mod creates;
 mod desk;
 mod facts;
 mod faults;

@@ -37,16 +37,14 @@ backend_test!(migrations: lines;
             let log = desk.pull(&connection, Entity::Customers).await;
             assert_eq!(log.counts.records, 12);
             assert_eq!(log.counts.created + log.counts.unchanged + log.counts.changed, 12, "{}", summary(&log));
-            if *dialect != Dialect::Odoo {
-                let log = desk.pull(&connection, Entity::Orders).await;
-                assert_eq!(summary(&log), "completed records 5 new 5 changed 0 same 0 refused 0 disputed 0 gone 0");
-            }
+            let log = desk.pull(&connection, Entity::Orders).await;
+            assert_eq!(summary(&log), "completed records 5 new 5 changed 0 same 0 refused 0 disputed 0 gone 0");
         }
         assert_eq!(desk.count(CREATED).await, 100);
         assert_eq!(desk.count("select count(*) as n from customers").await, 12, "one address is one customer");
-        assert_eq!(desk.count("select count(*) as n from sales_orders where status = 'draft'").await, 15);
+        assert_eq!(desk.count("select count(*) as n from sales_orders where status = 'draft'").await, 20);
         let lines = "select count(*) as n from sales_order_lines where product_id is not null";
-        assert_eq!(desk.count(lines).await, 15, "lines are of the catalogue");
+        assert_eq!(desk.count(lines).await, 20, "lines are of the catalogue");
     }
 );
 
@@ -154,6 +152,40 @@ backend_test!(migrations: lines;
         assert_eq!(desk.count("select count(*) as n from sales_orders where status = 'cancelled'").await, 1);
         assert_eq!(desk.count("select count(*) as n from sales_orders").await, 5);
         assert_eq!(desk.count("select count(*) as n from sync_conflicts where field = 'order'").await, 1);
+    }
+);
+
+backend_test!(migrations: lines;
+    async fn odoos_orders_come_with_their_lines_and_discounts_and_are_called_off_with_it(t: TestDb) {
+        let desk = Desk::new(&t).await;
+        let shop = ShopServer::open(12, 12);
+        let orders = (1..=12).map(|id| crate::shop_server::Purchase {
+            id: 5000 + id, customer: 1000 + id, sku: format!("S-{id:05}"), quantity: id % 3 + 1, cancelled: id == 12,
+            updated_at: crate::shop_server::long_ago(),
+        });
+        shop.stock().purchases = orders.collect();
+        let connection = desk.connect(&shop, Dialect::Odoo, |_| {}).await;
+        for entity in [Entity::Products, Entity::Customers] {
+            desk.pull(&connection, entity).await;
+        }
+        shop.forget_hits();
+        let log = desk.pull(&connection, Entity::Orders).await;
+        assert_eq!(summary(&log), "completed records 12 new 11 changed 0 same 1 refused 0 disputed 0 gone 0");
+        assert_eq!(shop.hits(), 4, "two pages, and the lines of each in one request");
+        // Each line at its own order: 2 x 2.50 less 10 %.
+        let there = sql!("select c.name || ' ' || p.sku || ' ' || cast(cast(l.quantity as numeric) as int) || ' '
+                || cast(cast(l.discount as numeric) * 100 as int) as t
+            from sales_order_lines l join sales_orders o on o.id = l.order_id join customers c on c.id = o.customer_id
+            join products p on p.id = l.product_id where p.sku in ('S-00001', 'S-00002') order by 1");
+        assert_eq!(desk.texts(there).await, ["Ana 1 S-00001 2 50", "Ana 2 S-00002 3 75"]);
+        {
+            let mut stock = shop.stock();
+            stock.purchases[0].cancelled = true;
+            stock.purchases[0].updated_at = Utc::now();
+        }
+        let log = desk.pull(&connection, Entity::Orders).await;
+        assert_eq!(summary(&log), "completed records 1 new 0 changed 1 same 0 refused 0 disputed 0 gone 0");
+        assert_eq!(desk.count("select count(*) as n from sales_orders where status = 'cancelled'").await, 1);
     }
 );
 

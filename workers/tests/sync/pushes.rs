@@ -8,14 +8,14 @@ use fairlane_workers::erp::sync::connection::{Dialect, Direction, Entity};
 use crate::desk::{Desk, UPDATED, lines, summary};
 use crate::shop_server::ShopServer;
 
-async fn price(desk: &Desk<'_>, sku: &str, price: &str) {
+pub(crate) async fn price(desk: &Desk<'_>, sku: &str, price: &str) {
     let mut tx = desk.acme.begin().await.unwrap();
     let change = ProductChange { price: Some(Some(price.parse().unwrap())), ..ProductChange::default() };
     products::update(&mut tx, &desk.acme, sku, None, &change, None).await.unwrap();
     tx.commit().await.unwrap();
 }
 
-async fn add(desk: &Desk<'_>, sku: &str, name: &str) {
+pub(crate) async fn add(desk: &Desk<'_>, sku: &str, name: &str) {
     let mut tx = desk.acme.begin().await.unwrap();
     let change = ProductChange {
         name: Some(name.into()),
@@ -93,19 +93,5 @@ backend_test!(migrations: lines;
         assert_eq!(summary(&log), "completed records 1 new 0 changed 1 same 0 refused 0 disputed 0 gone 0");
         assert_eq!(shop.stock().levels_set, [("900003".to_owned(), "77".to_owned(), 2)]);
         assert_eq!(desk.run(&connection, levels).await.counts.records, 0);
-    }
-);
-
-backend_test!(migrations: lines;
-    async fn odoo_is_told_of_what_it_has(t: TestDb) {
-        let desk = Desk::new(&t).await;
-        let shop = ShopServer::open(3, 0);
-        let connection = desk.connect(&shop, Dialect::Odoo, |_| {}).await;
-        desk.pull(&connection, Entity::Products).await;
-        add(&desk, "ONLY-HERE", "Only here").await;
-        price(&desk, "S-00002", "12.34").await;
-        let log = desk.run(&connection, PUSH).await;
-        assert_eq!(summary(&log), "completed records 1 new 0 changed 1 same 0 refused 0 disputed 0 gone 0");
-        assert_eq!(shop.stock().items[1].price, "12.34");
     }
 );

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Mutex;
 
 use fairlane::backend_test;
-use fairlane_workers::erp::sync::addresses::Lookup;
+use fairlane_workers::erp::outbound::guard::Lookup;
 use fairlane_workers::erp::sync::connection::{Dialect, Entity};
 use futures::future::BoxFuture;
 

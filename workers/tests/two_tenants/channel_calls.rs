@@ -52,6 +52,11 @@ pub(crate) const CHANNEL_CALLS: &[Call] = &[
         of,
         given.endpoint_id
     )),
+    call!("webhooks::remove", "endpoint", Missing, |tx, of, own, given| webhooks::remove(
+        tx,
+        of,
+        given.endpoint_id
+    )),
     call!("webhooks::test", "endpoint", Missing, |tx, of, own, given| webhooks::test(
         tx,
         of,

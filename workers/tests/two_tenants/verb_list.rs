@@ -220,6 +220,7 @@ pub(crate) const VERBS: &[Verb] = &[
     does("erp webhook disable", "[endpoint-id]", &["[endpoint-id]"]),
     does("erp webhook enable", "[endpoint-id]", &["[endpoint-id]"]),
     does("erp webhook replay", "[hook-delivery-id]", &["[hook-delivery-id]", "--failed [endpoint-id]"]),
+    does("erp webhook remove", "[endpoint-id]", &["[endpoint-id]"]),
     does("erp callback twilio", "--file report.form", &[]),
     does("erp callback bounce", "--file bounce.json", &[]),
     does(

@@ -1,7 +1,7 @@
 //! The mails of a campaign: written once, filled in for each reader.
 
-use fairlane::Result;
 use fairlane::db::Conn;
+use fairlane::{Result, Tenant};
 use minijinja::Value;
 
 use super::{kind_of, note_of};
@@ -85,6 +85,21 @@ impl Letters {
         }
         self.product.render(values, user, link)
     }
+}
+
+/// Of a tenant's campaign no mail is out: what a person types to see one as it would be.
+pub(crate) async fn write_one(
+    tenant: &Tenant,
+    erp: &Erp,
+    campaign: &Campaign,
+    user: &User,
+) -> anyhow::Result<Mail> {
+    let id = tenant.id().await?;
+    let mut tx = crate::erp::store::reading(tenant).await?;
+    let letters = Letters::load(&mut tx.conn(), id, erp, campaign).await?;
+    let address = user.email.clone().unwrap_or_default();
+    let key = format!("{}/{}:{}:test", tenant.slug(), campaign.key(), user.id);
+    Ok(letters.write(user, &address, mail::message_id(&key, &erp.from), Some("a-token-of-no-mail"))?)
 }
 
 fn nothing() -> Template {

@@ -8,8 +8,10 @@
 //! ```
 //!
 //! The chunks are the checkpoint of the first job, the deliveries that of the others: whoever is killed is followed by
-//! somebody who goes on where the rows say. A job that finds its campaign held up ends; resuming dispatches it anew.
+//! somebody who goes on where the rows say. A job that finds its campaign held up ends; resuming dispatches it anew. What
+//! has a job of its own, behind quiet hours and by other channels than mail, asks its campaign too before it leaves.
 
+pub(crate) mod leaving;
 pub(crate) mod letters;
 pub(crate) mod sending;
 pub mod settings;
@@ -23,6 +25,7 @@ use super::notifications::{
 };
 use super::store::campaign_chunks;
 use super::store::campaigns::{self, Campaign, CampaignStatus};
+use super::store::deliveries::Status;
 
 /// What a campaign can be.
 pub const KINDS: [&str; 3] = ["announcement", "reminder", "alert"];
@@ -100,3 +103,7 @@ async fn park_in(
 /// What is said of deliveries that a cancellation has left out: status, code, words.
 pub(crate) const CANCELLED: (&str, &str, &str) =
     ("skipped", "campaign_cancelled", "the campaign was cancelled");
+
+/// What is said of deliveries that wait because their campaign is held up: status, code, words.
+pub(crate) const HELD_UP: (Status, &str, &str) =
+    (Status::Deferred, "campaign_paused", "its campaign is held up");

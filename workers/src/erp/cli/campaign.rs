@@ -15,11 +15,12 @@ use super::campaign_follow::{ending, follow};
 use super::{Limit, reading};
 use crate::erp::Erp;
 use crate::erp::campaigns::KINDS;
-use crate::erp::campaigns::sending::write_one;
+use crate::erp::campaigns::letters::write_one;
 use crate::erp::mail::{FolderMailer, Mailer};
 use crate::erp::notifications::Action;
 use crate::erp::services::campaigns::{self, CampaignAudience, NewCampaign};
 use crate::erp::store::campaigns::{self as store, Campaign as Row, CampaignStatus};
+use crate::erp::store::channel_rates::RATED;
 use crate::erp::store::people;
 
 #[derive(Debug, Subcommand)]
@@ -50,7 +51,7 @@ pub(super) enum Campaign {
         #[command(flatten)]
         limit: Limit,
     },
-    /// Hold a campaign up: mails that are being handed over go out, nothing else
+    /// Hold a campaign up: what is being handed over goes out, nothing else
     Pause {
         /// Its number
         id: i64,
@@ -76,10 +77,13 @@ pub(super) enum Campaign {
         #[arg(long, value_name = "FOLDER")]
         folder: Option<PathBuf>,
     },
-    /// Limit how many mails of campaigns go out in a time
+    /// Limit how many messages of campaigns go out in a time
     Rate {
-        /// 100/s, 600/min, 5000/h; or default for what campaigns.mail_rate says
+        /// 100/s, 600/min, 5000/h; or default for what campaigns.mail_rate and the like say
         rate: String,
+        /// By which channel
+        #[arg(long, value_name = "CHANNEL", default_value = "mail", value_parser = RATED)]
+        channel: String,
     },
 }
 
@@ -180,7 +184,7 @@ pub(super) async fn run(verb: Campaign, tenant: &Tenant, env: &CommandEnv) -> an
             told(tx, &campaign, "is called off; what was not out stays here", env).await?;
         }
         Campaign::Test { id, user, folder } => try_out(id, &user, folder, tenant, env).await?,
-        Campaign::Rate { rate } => set_rate(&rate, tenant, env).await?,
+        Campaign::Rate { rate, channel } => set_rate(&rate, &channel, tenant, env).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -288,7 +292,7 @@ async fn try_out(
     )?)
 }
 
-async fn set_rate(rate: &str, tenant: &Tenant, env: &CommandEnv) -> anyhow::Result<()> {
+async fn set_rate(rate: &str, channel: &str, tenant: &Tenant, env: &CommandEnv) -> anyhow::Result<()> {
     let wanted = match rate {
         "default" => None,
         text => Some(parse_rate(text).ok_or_else(|| {
@@ -297,11 +301,11 @@ async fn set_rate(rate: &str, tenant: &Tenant, env: &CommandEnv) -> anyhow::Resu
         })?),
     };
     let mut tx = tenant.begin().await?;
-    campaigns::set_rate(&mut tx, tenant, "mail", wanted).await?;
+    campaigns::set_rate(&mut tx, tenant, channel, wanted).await?;
     tx.commit().await?;
     let line = match wanted {
-        Some(_) => format!("Campaigns of {} send {rate} mails.", tenant.slug()),
-        None => format!("Campaigns of {} send as campaigns.mail_rate says.", tenant.slug()),
+        Some(_) => format!("Campaigns of {} send {rate} by {channel}.", tenant.slug()),
+        None => format!("Campaigns of {} send by {channel} as campaigns.{channel}_rate says.", tenant.slug()),
     };
-    Ok(env.output.result(&json!({ "channel": "mail", "rate": wanted.map(|_| rate) }), None, &[line])?)
+    Ok(env.output.result(&json!({ "channel": channel, "rate": wanted.map(|_| rate) }), None, &[line])?)
 }

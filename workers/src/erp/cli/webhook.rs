@@ -1,4 +1,4 @@
-//! `erp webhook add|list|show|attempts|rotate|disable|enable|replay|test`.
+//! `erp webhook add|list|show|attempts|rotate|disable|enable|remove|replay|test`.
 
 use std::time::Duration;
 
@@ -64,6 +64,11 @@ pub(super) enum Webhook {
     },
     /// Send to an endpoint again
     Enable {
+        /// Its number
+        endpoint: i64,
+    },
+    /// Take an endpoint away with its secrets; what is on its way there is skipped
+    Remove {
         /// Its number
         endpoint: i64,
     },
@@ -173,6 +178,7 @@ pub(super) async fn run(verb: &Webhook, tenant: &Tenant, env: &CommandEnv) -> an
                 format!("What it has missed: fairlane erp webhook replay --failed {endpoint} -t {slug}");
             shown(env, &changed, &format!("Endpoint {endpoint} is enabled. {next}"))
         }
+        Webhook::Remove { endpoint } => remove(tenant, env, *endpoint).await,
         Webhook::Replay { delivery, failed } => replay(tenant, env, *delivery, *failed).await,
         Webhook::Test { endpoint } => {
             let mut tx = tenant.begin().await?;
@@ -244,4 +250,18 @@ async fn replay(
     tx.commit().await?;
     let line = format!("{replayed} to be sent again where a worker runs.");
     Ok(env.output.result(&json!({ "replayed": replayed }), None, &[line])?)
+}
+
+async fn remove(tenant: &Tenant, env: &CommandEnv, endpoint: i64) -> anyhow::Result<()> {
+    let mut tx = tenant.begin().await?;
+    let removed = webhooks::remove(&mut tx, tenant, endpoint).await?;
+    tx.commit().await?;
+    let on_their_way = match removed.left {
+        0 => "nothing was on its way there".to_owned(),
+        left => format!("{left} on their way there are skipped"),
+    };
+    let line =
+        printable(&format!("Endpoint {endpoint} ({}) is removed; {on_their_way}.", removed.endpoint.url));
+    let result = json!({ "id": endpoint, "removed": true, "skipped": removed.left });
+    Ok(env.output.result(&result, Some(&endpoint.to_string()), &[line])?)
 }

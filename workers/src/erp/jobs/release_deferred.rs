@@ -17,10 +17,10 @@ use crate::erp::notifications::{
 };
 use crate::erp::store::deliveries::{self, NewDelivery, Status};
 use crate::erp::store::notifications::{self, NewMessage};
-use crate::erp::store::now;
 use crate::erp::store::people::{self, User};
 use crate::erp::store::preferences::{self, Preference};
 use crate::erp::store::timing::{self, Deferral, Due};
+use crate::erp::store::{digests, now};
 
 /// Deliveries of one transaction.
 const PAGE: i64 = 200;
@@ -65,8 +65,27 @@ impl Job for ReleaseDeferred {
 async fn release(ctx: &Context<Erp>, tx: &mut Transaction) -> Result<u64> {
     let tenant = ctx.job().tenant_id;
     let due = timing::due_alone(&mut tx.conn(), tenant, PAGE).await?;
-    send_on(ctx, tx, &due).await?;
+    let quiet = quiet_now(tx, tenant, &due).await?;
+    hold_back(tx, &ctx.tenant(), tenant, &quiet).await?;
+    let why = ("quiet_hours", "its reader is not to be disturbed at this time");
+    timing::explain(&mut tx.conn(), tenant, &quiet, why).await?;
+    let is_free = |one: &Due| !quiet.iter().any(|waits| waits.delivery == one.delivery);
+    let free: Vec<Due> = due.iter().filter(|one| is_free(one)).cloned().collect();
+    send_on(ctx, tx, &free).await?;
     Ok(due.len() as u64)
+}
+
+/// Those whose readers are not to be disturbed now: a campaign may go on in the middle of the night.
+async fn quiet_now(tx: &mut Transaction, tenant: i64, due: &[Due]) -> Result<Vec<Deferral>> {
+    let users: Vec<i64> = due.iter().map(|one| one.user).collect();
+    let timings = timing::of_users(&mut tx.conn(), tenant, &users).await?;
+    let now = now(&mut tx.conn()).await?;
+    let until = |one: &Due| {
+        let severity = one.data["severity"].as_str().and_then(Severity::named).unwrap_or(Severity::Info);
+        let hold = timings.get(&one.user)?.quiet_until(&one.channel, severity, now)?;
+        Some(Deferral { delivery: one.delivery, due_at: hold.due_at, digest_key: None })
+    };
+    Ok(due.iter().filter_map(until).collect())
 }
 
 /// Each by its own channel, as if it had been told now.
@@ -183,6 +202,8 @@ impl Digest<'_> {
         };
         let why = format!("it is in {} (delivery {delivery_id})", self.key);
         self.leave_all(tx, ("skipped", Some(("in_digest", why.as_str())))).await?;
+        let numbers: Vec<i64> = self.items.iter().map(|item| item.delivery).collect();
+        digests::bring(&mut tx.conn(), tenant, delivery_id, &numbers).await?;
         self.ctx.dispatch(SendMail { delivery_id }).in_tx(tx).await?;
         Ok(())
     }
@@ -200,6 +221,8 @@ impl Digest<'_> {
             .cloned()
             .collect();
         hold_back(tx, &self.ctx.tenant(), tenant, &waiting).await?;
+        let why = ("digest", "it comes with the next digest: this one is out");
+        timing::explain(&mut tx.conn(), tenant, &waiting, why).await?;
         send_on(self.ctx, tx, &alone).await
     }
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::channels::{Asked, Channel, Plan, Reach, Reached, Recipient, UserCopy};
-use super::notify::{NOT_ASKED_FOR, plan_reaching};
+use super::plan::{NOT_ASKED_FOR, plan_reaching};
 use super::timing::{Hold, Timing, digest_key};
 use super::{Kind, Severity};
 use crate::erp::jobs::ReleaseDeferred;

@@ -12,16 +12,20 @@
 //! The same key again tells nobody twice. A new kind of notification is a struct in `kinds/` and a line in [`KINDS`];
 //! a new way to reach users is a [`Channel`] and a line in [`channels`].
 
+mod audience;
 mod channels;
 mod kinds;
+mod letters;
 pub(crate) mod many;
 mod notify;
+mod plan;
 pub mod timing;
 pub mod why;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use audience::Audience;
 pub use channels::{
     Asked, Channel, Followed, InApp, Mail, OwnEndpoint, Plan, Push, Reach, Reached, Recipient, Sms, UserCopy,
     Webhook, channels, sms_from,
@@ -33,8 +37,10 @@ pub use kinds::{
     PurchaseOrderApprovedNotification, ReminderNotification, ReportGeneratedNotification,
     StockExpiryNotification,
 };
-pub use notify::{Audience, Letter, Told, notify, notify_audience, post, via};
-pub(crate) use notify::{plan, plan_reaching};
+pub use letters::{Letter, post};
+pub use notify::{Told, notify, notify_audience};
+pub use plan::via;
+pub(crate) use plan::{plan, plan_reaching};
 
 /// Who is told when what is connected to the tenant stops working.
 pub const INTEGRATIONS: &str = "integrations";

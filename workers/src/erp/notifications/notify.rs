@@ -3,75 +3,22 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use fairlane::db::Conn;
 use fairlane::{Result, Tenant, Transaction};
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::audience::Audience;
 use super::channels::{Asked, Channel, Followed, Plan, Reached, Recipient, UserCopy, channels};
 use super::many::hold_back;
+use super::plan::{NOT_ASKED_FOR, plan};
 use super::timing::{Hold, Timing, digest_key};
 use super::{Kind, Notification, Severity};
-use crate::erp::jobs::SendMail;
 use crate::erp::store::deliveries::{self, NewDelivery, Status};
 use crate::erp::store::notifications::{self, NewMessage};
 use crate::erp::store::now;
-use crate::erp::store::people::{self, User};
-use crate::erp::store::preferences::{self, ANY_TYPE, Preference};
+use crate::erp::store::people::User;
+use crate::erp::store::preferences;
 use crate::erp::store::timing::{self, Deferral};
-
-/// Who is told: those who may do something, and users that are named. Each once, and only who is active.
-#[derive(Debug, Clone, Default)]
-pub struct Audience<'a> {
-    permission: Option<&'a str>,
-    location: Option<i64>,
-    users: Vec<i64>,
-    subject: Option<(&'a str, i64)>,
-}
-
-impl<'a> Audience<'a> {
-    /// Those who may do this everywhere.
-    pub fn holders(permission: &'a str) -> Self {
-        Self { permission: Some(permission), ..Self::default() }
-    }
-
-    /// One user.
-    pub fn user(user: i64) -> Self {
-        Self { users: vec![user], ..Self::default() }
-    }
-
-    /// Those too who may do it at this location.
-    pub fn at(mut self, location: i64) -> Self {
-        self.location = Some(location);
-        self
-    }
-
-    /// These users too.
-    pub fn and(mut self, users: impl IntoIterator<Item = i64>) -> Self {
-        self.users.extend(users);
-        self
-    }
-
-    /// What the notification is about: `invoice` and its number. Its deliveries are found by it.
-    pub fn about(mut self, what: &'a str, id: i64) -> Self {
-        self.subject = Some((what, id));
-        self
-    }
-
-    async fn people(&self, tx: &mut Transaction, tenant: i64) -> Result<Vec<User>> {
-        let conn = &mut tx.conn();
-        let mut people = match self.permission {
-            Some(permission) => people::holders(conn, tenant, permission, self.location).await?,
-            None => Vec::new(),
-        };
-        let missing = |user: &i64| !people.iter().any(|known| known.id == *user);
-        let named: Vec<i64> = self.users.iter().copied().filter(missing).collect();
-        if !named.is_empty() {
-            people.extend(people::active_among(conn, tenant, &named).await?);
-        }
-        Ok(people)
-    }
-}
 
 /// How many copies were put on their way: 0 when everybody had been told before.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -254,133 +201,5 @@ impl Telling<'_> {
             channel.deliver(tx, self.tenant, &copy).await?;
         }
         Ok(true)
-    }
-}
-
-/// The word for what nobody has asked for.
-pub(crate) const NOT_ASKED_FOR: &str = "preference_default";
-
-/// What happens to one user's copy on one channel: the user's choice first, then what the channel makes of it.
-pub(crate) fn plan(channel: &dyn Channel, kind: &str, choices: &[Preference], to: &Recipient<'_>) -> Plan {
-    plan_reaching(channel, kind, choices, to, channel.on_by_default())
-}
-
-/// The same, where somebody says whether users are reached who have made no choice.
-pub(crate) fn plan_reaching(
-    channel: &dyn Channel,
-    kind: &str,
-    choices: &[Preference],
-    to: &Recipient<'_>,
-    by_default: bool,
-) -> Plan {
-    match preferences::choice(choices, kind, channel.name()) {
-        Some(choice) if !choice.enabled => {
-            let what = if choice.kind == ANY_TYPE { "notifications" } else { kind };
-            let why = format!("the user does not want {what} by {}", channel.name());
-            Plan::Leave(Status::Skipped, "preference_off", why)
-        }
-        None if !by_default => {
-            let why = format!("nobody is told by {} who has not asked for it", channel.name());
-            Plan::Leave(Status::Skipped, NOT_ASKED_FOR, why)
-        }
-        _ => channel.plan(to),
-    }
-}
-
-/// The channels by which a user is told this kind of notification.
-pub async fn via(conn: &mut Conn<'_>, tenant: i64, user: i64, kind: &str) -> Result<Vec<&'static str>> {
-    let choices = preferences::of_user(conn, tenant, user).await?;
-    let wanted = |channel: &&'static dyn Channel| {
-        let choice = preferences::choice(&choices, kind, channel.name());
-        choice.map_or(channel.on_by_default(), |choice| choice.enabled)
-    };
-    Ok(channels().into_iter().filter(wanted).map(|channel| channel.name()).collect())
-}
-
-/// A mail to somebody outside: a customer, a vendor.
-#[derive(Debug)]
-pub struct Letter<'a> {
-    /// What names the message: `inv:12`.
-    pub key: &'a str,
-    /// What names this mail of it: `inv:12:mail`.
-    pub dedupe_key: &'a str,
-    /// The kind of mail: the name of its template's words is found by it.
-    pub kind: &'a str,
-    /// What it says, where that is not in the ERP's own tables.
-    pub data: Value,
-    /// What it is about: `invoice` and its number.
-    pub subject: (&'a str, i64),
-    /// Where it goes, as far as that is known now.
-    pub recipient: Option<&'a str>,
-}
-
-/// Puts a letter on its way as part of the caller's transaction; one that is out already, or may be, is not sent again.
-pub async fn post(tx: &mut Transaction, tenant: &Tenant, letter: &Letter<'_>) -> Result<()> {
-    let id = tenant.id().await?;
-    let message = NewMessage {
-        key: letter.key,
-        kind: letter.kind,
-        data: letter.data.clone(),
-        permission: None,
-        location: None,
-        named: &[],
-        subject: Some(letter.subject),
-    };
-    let new = NewDelivery {
-        dedupe_key: letter.dedupe_key,
-        notification_key: letter.key,
-        channel: "mail",
-        kind: letter.kind,
-        subject: Some(letter.subject),
-        user: None,
-        recipient: letter.recipient,
-        status: Status::Pending,
-        why: None,
-        unsubscribe_token: None,
-    };
-    let conn = &mut tx.conn();
-    notifications::insert_message(conn, id, &message).await?;
-    let delivery = match deliveries::insert(conn, id, &new).await? {
-        Some(delivery) => Some(delivery),
-        // Told again after it failed: whoever tells it again wants it sent.
-        None => deliveries::by_key(conn, id, letter.dedupe_key).await?.filter(may_be_sent).map(|d| d.id),
-    };
-    if let Some(delivery_id) = delivery {
-        tenant.dispatch(SendMail { delivery_id }).in_tx(tx).await?;
-    }
-    Ok(())
-}
-
-fn may_be_sent(delivery: &deliveries::Delivery) -> bool {
-    use Status::{Deferred, Failed, Pending, Suppressed};
-    matches!(delivery.status, Pending | Deferred | Failed | Suppressed)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::{InApp, Mail, Reach};
-    use super::*;
-
-    fn choice(kind: &str, channel: &str, enabled: bool) -> Preference {
-        Preference { kind: kind.into(), channel: channel.into(), enabled }
-    }
-
-    #[test]
-    fn a_users_choice_goes_before_the_default_and_says_so() {
-        let user = User { id: 1, name: "Ana".into(), email: Some("ana@example.com".into()), active: true };
-        let reach = Reach::default();
-        let to = Recipient { user: &user, suppressed: None, reach: &reach };
-        let code = |channel: &dyn Channel, choices: &[Preference]| match plan(channel, "Alert", choices, &to)
-        {
-            Plan::Leave(_, code, _) => code,
-            _ => "told",
-        };
-        assert_eq!((code(&InApp, &[]), code(&Mail, &[])), ("told", "preference_default"));
-        assert_eq!(code(&Mail, &[choice("*", "mail", true)]), "told");
-        assert_eq!(
-            code(&Mail, &[choice("*", "mail", true), choice("Alert", "mail", false)]),
-            "preference_off"
-        );
-        assert_eq!(code(&InApp, &[choice("*", "in_app", false)]), "preference_off");
     }
 }

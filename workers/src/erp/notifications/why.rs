@@ -9,7 +9,7 @@ use fairlane::{Error, Result};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::notify::NOT_ASKED_FOR;
+use super::plan::NOT_ASKED_FOR;
 use super::{Note, channels};
 use crate::erp::store::deliveries::{Delivery, Status};
 use crate::erp::store::notifications::{self, Message};

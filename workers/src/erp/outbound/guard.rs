@@ -1,7 +1,9 @@
-//! Which addresses on the network requests may go to: those of the public internet, decided when the connection is made.
+//! Which addresses on the network requests may go to: those of the public internet, and what is allowed beside it, decided when
+//! the connection is made.
 //!
 //! A name says nothing: it may lead to a public address when it is looked at and to a private one when it is used. So the
-//! addresses are judged in the resolver that the connection itself asks; nothing resolves the name again behind it.
+//! addresses are judged in the resolver that the connection itself asks; nothing resolves the name again behind it. An
+//! answer that holds one forbidden address is refused whole: a name that is half outside is no accident.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -10,10 +12,12 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
+use super::network::Network;
+
 /// Finds the addresses behind a name.
-pub trait Lookup: Send + Sync {
+pub trait Lookup: fmt::Debug + Send + Sync {
     /// Its addresses now.
-    fn lookup<'a>(&'a self, host: &'a str) -> BoxFuture<'a, std::io::Result<Vec<IpAddr>>>;
+    fn look_up(&self, name: &str) -> BoxFuture<'static, std::io::Result<Vec<IpAddr>>>;
 }
 
 /// Asks the operating system.
@@ -21,16 +25,18 @@ pub trait Lookup: Send + Sync {
 pub struct SystemLookup;
 
 impl Lookup for SystemLookup {
-    fn lookup<'a>(&'a self, host: &'a str) -> BoxFuture<'a, std::io::Result<Vec<IpAddr>>> {
+    fn look_up(&self, name: &str) -> BoxFuture<'static, std::io::Result<Vec<IpAddr>>> {
+        let name = name.to_owned();
         Box::pin(async move {
-            let found = tokio::net::lookup_host((host, 0)).await?;
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
             Ok(found.map(|address| address.ip()).collect())
         })
     }
 }
 
 /// An address that nothing may be sent to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{host} leads to {address}, which is no public address")]
 pub struct Forbidden {
     /// The name it was found under, or the address as it was given.
     pub host: String,
@@ -38,18 +44,65 @@ pub struct Forbidden {
     pub address: IpAddr,
 }
 
-impl fmt::Display for Forbidden {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { host, address } = self;
-        write!(f, "{host} leads to {address}, which is no public address (outbound.allow_private lets it be)")
+/// What may be connected to beside the public internet.
+#[derive(Debug, Clone)]
+pub enum Allowed {
+    /// Everything: for tests and closed networks.
+    Everything,
+    /// These; link-local addresses (where clouds keep their metadata) never, whatever is named.
+    Networks(Vec<Network>),
+}
+
+/// Decides which addresses may be connected to; the resolver of guarded clients.
+#[derive(Debug, Clone)]
+pub struct Guard {
+    allowed: Allowed,
+    lookup: Arc<dyn Lookup>,
+}
+
+type GuardError = Box<dyn std::error::Error + Send + Sync>;
+
+impl Guard {
+    /// A guard that lets through public addresses and these.
+    pub fn new(allowed: Allowed, lookup: Arc<dyn Lookup>) -> Self {
+        Self { allowed, lookup }
+    }
+
+    /// Whether this address may be connected to.
+    pub fn permits(&self, address: IpAddr) -> bool {
+        let address = unmapped(address);
+        match &self.allowed {
+            Allowed::Everything => true,
+            Allowed::Networks(_) if is_link_local(address) => false,
+            Allowed::Networks(named) => {
+                is_public(address) || named.iter().any(|network| network.holds(address))
+            }
+        }
+    }
+
+    async fn permitted(self, host: String) -> Result<Vec<SocketAddr>, GuardError> {
+        let found = self.lookup.look_up(&host).await?;
+        match found.iter().find(|address| !self.permits(**address)) {
+            Some(address) => Err(Box::new(Forbidden { host, address: *address })),
+            None if found.is_empty() => Err(format!("{host} has no address").into()),
+            None => Ok(found.into_iter().map(|address| SocketAddr::new(address, 0)).collect()),
+        }
     }
 }
 
-impl std::error::Error for Forbidden {}
+impl Resolve for Guard {
+    fn resolve(&self, name: Name) -> Resolving {
+        let permitted = self.clone().permitted(name.as_str().to_owned());
+        Box::pin(async move {
+            let addresses: Addrs = Box::new(permitted.await?.into_iter());
+            Ok(addresses)
+        })
+    }
+}
 
 /// Whether an address belongs to the public internet: not to this machine, its network, its cloud's metadata service, nor
 /// to any range that is set aside.
-pub fn is_public(address: IpAddr) -> bool {
+fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_public_v4(address),
         IpAddr::V6(address) => is_public_v6(address),
@@ -91,38 +144,19 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     }
 }
 
-/// The resolver of the guarded client.
-pub(super) struct Guard {
-    pub(super) lookup: Arc<dyn Lookup>,
-    pub(super) allow_private: bool,
-}
-
-impl Guard {
-    /// The addresses of a name. One that is forbidden spoils them all: a name that is half outside is no accident.
-    async fn permitted(
-        lookup: &dyn Lookup,
-        host: &str,
-        allow_private: bool,
-    ) -> Result<Vec<IpAddr>, GuardError> {
-        let found = lookup.lookup(host).await?;
-        match found.iter().find(|address| !allow_private && !is_public(**address)) {
-            Some(address) => Err(Box::new(Forbidden { host: host.to_owned(), address: *address })),
-            None if found.is_empty() => Err(format!("{host} has no address").into()),
-            None => Ok(found),
-        }
+/// The IPv4 address that an IPv6 one stands for.
+fn unmapped(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V6(v6) => v6.to_ipv4_mapped().map_or(address, IpAddr::V4),
+        IpAddr::V4(_) => address,
     }
 }
 
-type GuardError = Box<dyn std::error::Error + Send + Sync>;
-
-impl Resolve for Guard {
-    fn resolve(&self, name: Name) -> Resolving {
-        let (lookup, allow_private) = (self.lookup.clone(), self.allow_private);
-        Box::pin(async move {
-            let found = Self::permitted(&*lookup, name.as_str(), allow_private).await?;
-            let addresses: Addrs = Box::new(found.into_iter().map(|address| SocketAddr::new(address, 0)));
-            Ok(addresses)
-        })
+fn is_link_local(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => v4.is_link_local(),
+        // The second is where one cloud keeps its metadata.
+        IpAddr::V6(v6) => v6.segments()[0] & 0xffc0 == 0xfe80 || v6.segments()[..3] == [0xfd00, 0xec2, 0],
     }
 }
 
@@ -130,43 +164,79 @@ impl Resolve for Guard {
 mod tests {
     use super::*;
 
+    fn guard(allowed: &[&str]) -> Guard {
+        let networks = allowed.iter().map(|text| text.parse().unwrap()).collect();
+        Guard::new(Allowed::Networks(networks), Arc::new(SystemLookup))
+    }
+
+    fn permits(guard: &Guard, address: &str) -> bool {
+        guard.permits(address.parse().unwrap())
+    }
+
     #[test]
-    fn only_the_public_internet_is_public() {
-        let public = ["8.8.8.8", "93.184.216.34", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"];
-        for address in public {
-            assert!(is_public(address.parse().unwrap()), "{address}");
-        }
-        let private = [
-            "0.0.0.0",
-            "10.1.2.3",
-            "100.64.0.1",
+    fn addresses_inside_are_refused_in_all_their_forms_and_those_of_the_public_internet_are_not() {
+        let inside = [
             "127.0.0.1",
-            "169.254.169.254",
+            "127.8.8.8",
+            "0.0.0.0",
+            "10.0.0.1",
             "172.16.0.1",
             "172.31.255.255",
-            "192.0.0.1",
-            "192.0.2.1",
             "192.168.1.1",
+            "100.64.0.1",
+            "169.254.169.254",
             "198.18.0.1",
             "224.0.0.1",
-            "240.0.0.1",
             "255.255.255.255",
+            "192.0.2.1",
             "::",
             "::1",
-            "::ffff:127.0.0.1",
-            "::ffff:169.254.169.254",
-            "64:ff9b::7f00:1",
-            "2002:7f00:1::",
-            "2001:db8::1",
-            "2001::1",
+            "fe80::1",
             "fc00::1",
             "fd00:ec2::254",
-            "fe80::1",
             "ff02::1",
+            "::ffff:127.0.0.1",
+            "::ffff:10.0.0.1",
+            "::127.0.0.1",
+            "64:ff9b::7f00:1",
+            "2002:7f00:1::",
             "::7f00:1",
+            "::ffff:169.254.169.254",
+            "240.0.0.1",
+            "192.0.0.1",
+            "2001:db8::1",
+            "2001::1",
+            "fec0::1",
+            "3fff::1",
         ];
-        for address in private {
-            assert!(!is_public(address.parse().unwrap()), "{address}");
+        let guard = guard(&[]);
+        for address in inside {
+            assert!(!permits(&guard, address), "{address}");
         }
+        let public = [
+            "8.8.8.8",
+            "93.184.216.34",
+            "172.32.0.1",
+            "100.128.0.1",
+            "2606:4700::1111",
+            "2001:4860::8888",
+            "::ffff:8.8.8.8",
+            "64:ff9b::808:808",
+        ];
+        for address in public {
+            assert!(permits(&guard, address), "{address}");
+        }
+    }
+
+    #[test]
+    fn what_is_allowed_is_allowed_and_nothing_beside_it() {
+        let guard = guard(&["127.0.0.2", "10.1.0.0/16", "169.254.0.0/16", "fd00::/8"]);
+        for address in ["127.0.0.2", "::ffff:127.0.0.2", "10.1.9.9", "fd12::1"] {
+            assert!(permits(&guard, address), "{address}");
+        }
+        for address in ["127.0.0.1", "10.2.0.1"] {
+            assert!(!permits(&guard, address), "{address}");
+        }
+        assert!(!permits(&guard, "169.254.169.254") && !permits(&guard, "fd00:ec2::254"), "metadata never");
     }
 }

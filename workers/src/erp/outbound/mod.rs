@@ -4,6 +4,7 @@
 //! small answers. Its errors say whether anything of the request has left, for that decides whether it may be repeated.
 
 pub mod guard;
+pub mod network;
 pub mod outcome;
 pub mod retry_after;
 pub mod seal;
@@ -16,7 +17,7 @@ use std::time::Duration;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use reqwest::{Client, Url};
 
-use guard::{Forbidden, Guard, Lookup, SystemLookup, is_public};
+use guard::{Allowed, Forbidden, Guard, Lookup, SystemLookup};
 
 /// Most bytes of an answer that are read.
 pub const MOST_BYTES: usize = 64 * 1024;
@@ -166,8 +167,8 @@ impl Outbound {
         // An address instead of a name is never resolved, so nothing else would look at it.
         let literal: Option<IpAddr> = host.trim_start_matches('[').trim_end_matches(']').parse().ok();
         match literal {
-            Some(address) if !self.settings.allow_private && !is_public(address) => {
-                forbidden(Forbidden { host: host.to_owned(), address }.to_string())
+            Some(address) if !self.guard().permits(address) => {
+                Err(inside(&Forbidden { host: host.to_owned(), address }))
             }
             _ => Ok(url),
         }
@@ -191,6 +192,14 @@ impl Outbound {
         Ok(Reply { status, retry_after, body: read(response).await })
     }
 
+    fn guard(&self) -> Guard {
+        let allowed = match self.settings.allow_private {
+            true => Allowed::Everything,
+            false => Allowed::Networks(Vec::new()),
+        };
+        Guard::new(allowed, self.lookup.clone())
+    }
+
     fn client(&self) -> Result<&Client, OutboundError> {
         let built = self.client.get_or_init(|| self.build());
         built
@@ -201,7 +210,6 @@ impl Outbound {
     fn build(&self) -> Result<Client, String> {
         // Refused where the process has one already: it is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let guard = Guard { lookup: self.lookup.clone(), allow_private: self.settings.allow_private };
         Client::builder()
             .user_agent(concat!("Fairlane/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())
@@ -213,7 +221,7 @@ impl Outbound {
             .pool_max_idle_per_host(0)
             .connect_timeout(self.settings.connect_timeout)
             .timeout(self.settings.timeout)
-            .dns_resolver(Arc::new(guard))
+            .dns_resolver(self.guard())
             .build()
             .map_err(|error| with_causes(&error))
     }
@@ -245,11 +253,15 @@ async fn read(mut response: reqwest::Response) -> Vec<u8> {
     body
 }
 
+fn inside(forbidden: &Forbidden) -> OutboundError {
+    OutboundError::Forbidden(format!("{forbidden} (outbound.allow_private lets it be)"))
+}
+
 fn told(error: &reqwest::Error) -> OutboundError {
     let mut cause = std::error::Error::source(error);
     while let Some(inner) = cause {
         if let Some(forbidden) = inner.downcast_ref::<Forbidden>() {
-            return OutboundError::Forbidden(forbidden.to_string());
+            return inside(forbidden);
         }
         cause = inner.source();
     }

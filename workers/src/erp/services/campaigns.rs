@@ -196,11 +196,15 @@ async fn keep_message(conn: &mut Conn<'_>, tenant: i64, campaign: &Campaign) -> 
     notifications::insert_message(conn, tenant, &message).await
 }
 
-/// Holds a campaign up: mails that are being handed over go out, nothing else.
+/// Holds a campaign up: what is being handed over goes out, nothing else, and nothing of what quiet hours or digests kept.
 pub async fn pause(tx: &mut Transaction, tenant: &Tenant, campaign: i64) -> Result<Campaign> {
     let (id, conn) = (tenant.id().await?, &mut tx.conn());
     let before = locked(conn, id, campaign).await?;
-    expect(&before, &[CampaignStatus::Freezing, CampaignStatus::Sending], "pausing")?;
+    match before.status {
+        // Of one that is done some may wait still.
+        CampaignStatus::Done if store::waits(conn, id, campaign).await? => {}
+        _ => expect(&before, &[CampaignStatus::Freezing, CampaignStatus::Sending], "pausing")?,
+    }
     store::set_status(conn, id, campaign, CampaignStatus::Paused).await?;
     found(conn, id, campaign).await
 }
@@ -238,10 +242,9 @@ pub async fn cancel(tx: &mut Transaction, tenant: &Tenant, campaign: i64) -> Res
     use CampaignStatus::{Done, Draft, Freezing, Paused, Scheduled, Sending};
     let (id, conn) = (tenant.id().await?, &mut tx.conn());
     let before = locked(conn, id, campaign).await?;
-    let waits = |count: &ChannelCount| count.status == "deferred";
     match before.status {
-        // Of one that is done some may wait for the end of quiet hours.
-        Done if store::counts(conn, id, campaign).await?.iter().any(waits) => {}
+        // Of one that is done some may wait still.
+        Done if store::waits(conn, id, campaign).await? => {}
         _ => expect(&before, &[Draft, Scheduled, Freezing, Sending, Paused], "cancelling")?,
     }
     store::set_status(conn, id, campaign, CampaignStatus::Cancelled).await?;
@@ -291,14 +294,14 @@ pub async fn report(conn: &mut Conn<'_>, tenant: i64, campaign: i64) -> Result<C
     })
 }
 
-/// Sets how many mails of the tenant's campaigns may go out in a time; without a rate the setting's counts.
+/// Sets how many messages of the tenant's campaigns may go out by a channel in a time; without a rate the setting's counts.
 pub async fn set_rate(
     tx: &mut Transaction,
     tenant: &Tenant,
     channel: &str,
     rate: Option<(u32, Duration)>,
 ) -> Result<()> {
-    if channel != "mail" {
+    if !channel_rates::RATED.contains(&channel) {
         return Err(Error::NotFound { what: "channel with a rate", name: channel.to_owned() });
     }
     channel_rates::set(&mut tx.conn(), tenant.id().await?, channel, rate).await

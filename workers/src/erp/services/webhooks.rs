@@ -61,7 +61,10 @@ pub async fn add(
         if let Some(endpoint) = webhooks::of_users(conn, id, &[user.id]).await?.first() {
             return Err(Error::Refused {
                 what: format!("adding an endpoint of user {}", user.label()),
-                why: format!("there is one already, number {}; remove it first", endpoint.id),
+                why: format!(
+                    "there is one already, number {0}; remove it first: fairlane erp webhook remove {0}",
+                    endpoint.id
+                ),
             });
         }
         let choices = preferences::of_user(conn, id, user.id).await?;
@@ -135,6 +138,26 @@ pub async fn enable(tx: &mut Transaction, tenant: &Tenant, endpoint: i64) -> Res
     known(conn, id, endpoint).await?;
     webhooks::enable(conn, id, endpoint).await?;
     known(conn, id, endpoint).await
+}
+
+/// An endpoint that was taken away, with what was on its way there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Removed {
+    /// The endpoint as it was.
+    pub endpoint: Endpoint,
+    /// Deliveries that were on their way there, and are left out.
+    pub left: u64,
+}
+
+/// Takes an endpoint away with its secrets; what is on its way there is left out, with the reason. What was sent stays on
+/// record, and so does what its user has chosen.
+pub async fn remove(tx: &mut Transaction, tenant: &Tenant, endpoint: i64) -> Result<Removed> {
+    let id = tenant.id().await?;
+    let conn = &mut tx.conn();
+    let endpoint = known(conn, id, endpoint).await?;
+    let why = format!("endpoint {} was taken away", endpoint.id);
+    let left = webhooks::remove(conn, id, endpoint.id, ("skipped", "endpoint_removed", &why)).await?;
+    Ok(Removed { endpoint, left })
 }
 
 /// Sends a delivery again, with its id, from the first attempt on.

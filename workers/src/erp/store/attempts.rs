@@ -197,12 +197,14 @@ pub async fn report(
     Ok(touched == 1)
 }
 
-/// Notes that the provider has taken the message; a report that came before its answer stands.
+/// Notes that the provider has taken the message; a report that came before its answer stands. What was called off while it
+/// was being handed over is out all the same.
 pub async fn mark_taken(conn: &mut Conn<'_>, tenant: i64, delivery: i64, reply: &str) -> Result<()> {
     query(sql!(
         "update notification_deliveries set status = 'sent', sent_at = {now}, reply = $3, code = null, error = null,
              claimed_by = null, claimed_until = null, updated_at = {now}
-         where tenant_id = $1 and id = $2 and status in ('pending', 'sending')"
+         where tenant_id = $1 and id = $2
+           and (status in ('pending', 'sending') or code in ('campaign_cancelled', 'endpoint_removed'))"
     ))
     .bind(tenant)
     .bind(delivery)

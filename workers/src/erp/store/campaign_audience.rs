@@ -97,3 +97,18 @@ pub async fn counts(conn: &mut Conn<'_>, tenant: i64, campaign: i64) -> Result<V
     };
     rows.iter().map(read).collect()
 }
+
+/// Whether something of a campaign waits to leave: for its turn, another attempt, the end of quiet hours, or in a digest.
+pub async fn waits(conn: &mut Conn<'_>, tenant: i64, campaign: i64) -> Result<bool> {
+    let row = query(sql!(
+        "select d.id from notification_deliveries d
+         left join notification_deliveries g on g.tenant_id = d.tenant_id and g.id = d.digest_id
+         where d.tenant_id = $1 and d.notification_key = $2
+           and (d.status in ('pending', 'deferred') or g.status in ('pending', 'deferred')) limit 1"
+    ))
+    .bind(tenant)
+    .bind(message_key(campaign))
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.is_some())
+}

@@ -12,6 +12,9 @@ use fairlane::{Result, sql};
 /// So many in a period.
 pub type Rate = (u32, Duration);
 
+/// The channels that may have one: what leaves the house.
+pub const RATED: [&str; 4] = ["mail", "sms", "push", "webhook"];
+
 /// The tenant's own rate of a channel, where one is set.
 pub async fn find(conn: &mut Conn<'_>, tenant: i64, channel: &str) -> Result<Option<Rate>> {
     let row = query(sql!("select count, period_ms from channel_rates where tenant_id = $1 and channel = $2"))
@@ -77,4 +80,21 @@ pub async fn take(
             .await?;
     let (next, now): (DateTime<Utc>, DateTime<Utc>) = (row.get("next_at")?, row.get("now")?);
     Ok(Some((next - now).to_std().unwrap_or_default().max(Duration::from_millis(1))))
+}
+
+/// How many messages of campaigns wait for the same channel before this one, as far as they are among the last thousand
+/// that wait before it.
+pub async fn ahead(conn: &mut Conn<'_>, tenant: i64, channel: &str, delivery: i64) -> Result<u32> {
+    let row = query(sql!(
+        "select count(case when w.channel = $2 and w.claimed_by is null and w.notification_key like 'campaign:%'
+                 then 1 end) as ahead
+         from (select d.channel, d.claimed_by, d.notification_key from notification_deliveries d
+               where d.tenant_id = $1 and d.status = 'pending' and d.id < $3 order by d.id desc limit 1000) w"
+    ))
+    .bind(tenant)
+    .bind(channel)
+    .bind(delivery)
+    .fetch_one(conn)
+    .await?;
+    Ok(u32::try_from(row.get::<i64>("ahead")?).unwrap_or_default())
 }

@@ -30,6 +30,7 @@
 //! | [`bulk_deliveries`] | the same, many at once |
 //! | [`campaigns`], [`campaign_chunks`] | `notification_campaigns`, `campaign_keys`, `campaign_chunks` |
 //! | [`channel_rates`] | `channel_rates` |
+//! | [`digests`] | which delivery a digest brings: `notification_deliveries.digest_id` |
 //! | [`timing`] | `notification_quiet_hours`, `notification_digests`, `notification_deferrals` |
 //! | [`preferences`] | `notification_preferences`, `mail_suppressions` |
 //! | [`mail_templates`] | `mail_templates` |
@@ -51,6 +52,7 @@ pub mod deliveries;
 mod delivery;
 pub mod delivery_lists;
 pub mod devices;
+pub mod digests;
 pub mod figures;
 pub mod invoices;
 pub mod leads;

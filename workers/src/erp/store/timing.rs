@@ -201,6 +201,27 @@ pub async fn defer(conn: &mut Conn<'_>, tenant: i64, deferrals: &[Deferral]) -> 
     Ok(())
 }
 
+/// Says what deliveries wait for, where that is something else than before.
+pub async fn explain(
+    conn: &mut Conn<'_>,
+    tenant: i64,
+    deferrals: &[Deferral],
+    (code, why): (&str, &str),
+) -> Result<()> {
+    query(sql!(
+        "update notification_deliveries set code = $3, error = $4, updated_at = {now}
+         where tenant_id = $1 and id {in:$2} and status = 'deferred'"
+    ))
+    .planned_anew()
+    .bind(tenant)
+    .bind(deferrals.iter().map(|deferral| deferral.delivery).collect::<Vec<_>>())
+    .bind(code)
+    .bind(why)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
 /// A delivery whose waiting is over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Due {

@@ -188,6 +188,43 @@ pub async fn enable(conn: &mut Conn<'_>, tenant: i64, id: i64) -> Result<()> {
     Ok(())
 }
 
+/// Takes an endpoint away, with its secrets and with what says which delivery went there. What was on its way there is left
+/// out with a reason; returns how many that were.
+pub async fn remove(
+    conn: &mut Conn<'_>,
+    tenant: i64,
+    id: i64,
+    (status, code, why): (&str, &str, &str),
+) -> Result<u64> {
+    query(sql!(
+        "delete from notification_deferrals where tenant_id = $1 and delivery_id in (
+             select w.delivery_id from webhook_deliveries w where w.tenant_id = $1 and w.endpoint_id = $2)"
+    ))
+    .bind(tenant)
+    .bind(id)
+    .execute(conn)
+    .await?;
+    let left = query(sql!(
+        "update notification_deliveries set status = $3, code = $4, error = $5, claimed_by = null, claimed_until = null,
+             updated_at = {now}
+         where tenant_id = $1 and status in ('pending', 'deferred') and id in (
+             select w.delivery_id from webhook_deliveries w where w.tenant_id = $1 and w.endpoint_id = $2)"
+    ))
+    .bind(tenant)
+    .bind(id)
+    .bind(status)
+    .bind(code)
+    .bind(why)
+    .execute(conn)
+    .await?;
+    query(sql!("delete from webhook_endpoints where tenant_id = $1 and id = $2"))
+        .bind(tenant)
+        .bind(id)
+        .execute(conn)
+        .await?;
+    Ok(left)
+}
+
 /// Notes that it took something.
 pub async fn succeeded(conn: &mut Conn<'_>, tenant: i64, id: i64) -> Result<()> {
     query(sql!(

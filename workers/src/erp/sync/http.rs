@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use reqwest::header::{DATE, HeaderMap, LOCATION, RETRY_AFTER};
 use reqwest::{Client, Method, Url};
 
-use super::addresses::{Forbidden, Guard};
+use crate::erp::outbound::guard::{Forbidden, Guard};
 use crate::erp::outbound::retry_after;
 
 /// Most redirects of one request.
@@ -225,8 +225,7 @@ impl Endpoint {
     fn failed(&self, why: &reqwest::Error) -> HttpError {
         let mut cause: Option<&(dyn StdError + 'static)> = Some(why);
         while let Some(error) = cause {
-            if let Some(Forbidden::Address(address)) = error.downcast_ref::<Forbidden>() {
-                let host = self.base.host_str().unwrap_or_default();
+            if let Some(Forbidden { host, address }) = error.downcast_ref::<Forbidden>() {
                 let why = format!("{address} is private or local; allow it: --allow-address");
                 return forbidden(&format!("the address of {host}"), &why);
             }
@@ -282,13 +281,14 @@ fn causes(error: &reqwest::Error) -> String {
 mod tests {
     use std::sync::Arc;
 
-    use super::super::addresses::SystemLookup;
     use super::*;
+    use crate::erp::outbound::guard::{Allowed, SystemLookup};
 
     fn endpoint(base: &str) -> Endpoint {
         let limits =
             Limits { connect: Duration::from_secs(1), total: Duration::from_secs(1), max_bytes: 1000 };
-        Endpoint::new(base, Guard::new(Vec::new(), Arc::new(SystemLookup)), limits).unwrap()
+        Endpoint::new(base, Guard::new(Allowed::Networks(Vec::new()), Arc::new(SystemLookup)), limits)
+            .unwrap()
     }
 
     #[tokio::test]

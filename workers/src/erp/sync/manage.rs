@@ -147,7 +147,7 @@ pub async fn try_out(
         };
         return Ok(Tried { entity, status: answer.status, readable: 0, unreadable: 0, message });
     }
-    let page = speaker.read(&answer).map_err(|error| told(&error))?;
+    let page = speaker.body(&answer).and_then(|body| speaker.page(body)).map_err(|error| told(&error))?;
     let unreadable: Vec<String> =
         page.records.iter().filter_map(|record| record.as_ref().err()).map(|(_, why)| why.clone()).collect();
     Ok(Tried {

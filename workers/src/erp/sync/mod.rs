@@ -6,11 +6,10 @@
 //! push       the outbox: one request for each version, with a fixed key  push.rs
 //! session    each request: gate, token, signature, answer                session.rs, token.rs, auth.rs
 //! gate       breaker, rate, asked waits: one row for all workers         gate.rs, breaker.rs, bucket.rs
-//! endpoint   one origin, permitted addresses, limited answers            http.rs, addresses.rs
+//! endpoint   one origin, permitted addresses, limited answers            http.rs, ../outbound/guard.rs
 //! dialects   how each system is asked, as descriptions                   dialects/, paths.rs, record.rs
 //! ```
 
-pub mod addresses;
 mod apply;
 pub mod auth;
 pub mod breaker;

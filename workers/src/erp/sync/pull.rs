@@ -8,12 +8,13 @@ use fairlane::{Context, Error, JobError, JobResult, Transaction};
 use reqwest::Url;
 use reqwest::header::{ETAG, HeaderValue, IF_NONE_MATCH};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::apply::{self, Taking};
 use super::connection::{Direction, Entity};
 use super::deletions;
-use super::dialects::{EntitySpec, Speaker};
+use super::dialects::{EntitySpec, Page, Speaker};
 use super::http::{Answer, Outgoing};
 use super::pages::{Given, Place, Watch};
 use super::session::{Session, Stop};
@@ -118,10 +119,7 @@ impl Pull<'_> {
                 return Err(Stop::GiveUp(code, self.session.told(&answer)));
             }
         }
-        let page = match self.speaker().read(&answer) {
-            Ok(page) => page,
-            Err(error) => return Err(self.session.failed(error.into()).await),
-        };
+        let page = self.read(&answer).await?;
         let given = Given {
             answer: &answer,
             body: &page.body,
@@ -143,6 +141,30 @@ impl Pull<'_> {
             None => after.read = true,
         }
         self.write(cursor, after, page.records).await
+    }
+
+    /// What a page says, with the lines that are a list of their own.
+    async fn read(&mut self, answer: &Answer) -> Result<Page, Stop> {
+        let mut body = self.body(answer).await?;
+        if let Some(request) = self.speaker().lines(&body)? {
+            let answer = self.session.ask(&request).await?;
+            if !(200..=299).contains(&answer.status) {
+                return Err(Stop::GiveUp("remote_refused", self.session.told(&answer)));
+            }
+            let lines = self.body(&answer).await?;
+            body = self.speaker().with_lines(body, &lines);
+        }
+        match self.speaker().page(body) {
+            Ok(page) => Ok(page),
+            Err(error) => Err(self.session.failed(error.into()).await),
+        }
+    }
+
+    async fn body(&mut self, answer: &Answer) -> Result<Value, Stop> {
+        match self.speaker().body(answer) {
+            Ok(body) => Ok(body),
+            Err(error) => Err(self.session.failed(error.into()).await),
+        }
     }
 
     /// The page's records, and where it goes on: one commit.

@@ -1,7 +1,8 @@
 //! To the other system: what has changed here since both agreed, one request for each version of each thing.
 //!
 //! The outbox is filled in a transaction of its own; each of its rows is told with a key that is the same for every attempt.
-//! A worker that dies between the answer and its note tells once more with that key.
+//! A worker that dies between the answer and its note tells once more with that key. Systems that know no keys are asked
+//! before whether they have what is new.
 
 use std::collections::BTreeMap;
 
@@ -10,6 +11,7 @@ use serde_json::Value;
 
 use super::apply::{customer_fields, product_fields};
 use super::connection::Entity;
+use super::dialects::{DialectError, Made};
 use super::pull::{Position, Pull};
 use super::record::{Fields, Record, canonical_value, content_hash};
 use super::session::Stop;
@@ -76,59 +78,104 @@ pub(super) async fn run(push: &mut Pull<'_>) -> Result<JobResult, Stop> {
     }
 }
 
+/// What became of what was told.
+enum Told {
+    /// They have it now, and had it before.
+    Changed(Made),
+    /// They have it since now.
+    Created(Made),
+    /// They do not want it: why.
+    Refused(String),
+}
+
 async fn tell(push: &mut Pull<'_>, telling: &Telling, told: u64, total: Option<u64>) -> Result<(), Stop> {
-    let external_id = telling.known.as_ref().map(|known| known.external_id.clone());
-    let external_id = match push.of.entity {
-        Entity::Inventory => telling.record.text("item").map(str::to_owned),
-        _ => external_id,
+    let there = match known_there(push, telling).await? {
+        Ok(there) => there,
+        Err(why) => return note(push, telling, Told::Refused(why), told, total).await,
     };
     let key = telling.pending.idempotency_key.as_str();
-    let request = push.speaker().push(&telling.record, external_id.as_deref(), key)?;
-    let Some(request) = request else {
-        return note(push, telling, Err("new ones are not made there".into()), told, total).await;
+    let id = there.as_ref().map(|there| there.id.as_str());
+    let Some(request) = push.speaker().push(&telling.record, id, key)? else {
+        return note(push, telling, Told::Refused("new ones are not made there".into()), told, total).await;
     };
     let answer = push.session.ask(&request).await?;
     if !(200..=299).contains(&answer.status) {
         let why = push.session.told(&answer);
-        return note(push, telling, Err(why), told, total).await;
+        return note(push, telling, Told::Refused(why), told, total).await;
     }
-    if let Err(error) = push.speaker().check(&answer) {
-        return match error {
-            super::dialects::DialectError::Remote(why) => note(push, telling, Err(why), told, total).await,
-            other => Err(push.session.failed(other.into()).await),
-        };
-    }
-    let id = match external_id {
-        Some(id) => id,
-        None => match push.speaker().created_id(&answer) {
-            Ok(id) => id,
-            Err(error) => return Err(push.session.failed(error.into()).await),
-        },
+    let made = match (push.speaker().check(&answer), there) {
+        (Ok(()), Some(there)) => Ok(Told::Changed(there)),
+        (Ok(()), None) => push.speaker().created(&answer).map(Told::Created),
+        (Err(DialectError::Remote(why)), _) => Ok(Told::Refused(why)),
+        (Err(error), _) => Err(error),
     };
-    note(push, telling, Ok(id), told, total).await
+    match made {
+        Ok(made) => note(push, telling, made, told, total).await,
+        Err(error) => Err(push.session.failed(error.into()).await),
+    }
+}
+
+/// What it is there, where it is: known here, or found there because a reply was lost or somebody was first.
+async fn known_there(push: &mut Pull<'_>, telling: &Telling) -> Result<Result<Option<Made>, String>, Stop> {
+    let named = |id: &str, alias: Option<&String>| Made { id: id.to_owned(), alias: alias.cloned() };
+    if push.of.entity == Entity::Inventory {
+        return Ok(Ok(telling.record.text("item").map(|item| named(item, None))));
+    }
+    if let Some(known) = &telling.known {
+        return Ok(Ok(Some(named(&known.external_id, known.alias.as_ref()))));
+    }
+    let request = match push.speaker().find(&telling.record) {
+        Ok(Some(request)) => request,
+        Ok(None) => return Ok(Ok(None)),
+        Err(DialectError::Remote(why)) => return Ok(Err(why)),
+        Err(error) => return Err(error.into()),
+    };
+    let answer = push.session.ask(&request).await?;
+    if !(200..=299).contains(&answer.status) {
+        return Ok(Err(push.session.told(&answer)));
+    }
+    let found = match push.speaker().found(&telling.record, &answer) {
+        Ok(Some(found)) => found,
+        Ok(None) => return Ok(Ok(None)),
+        Err(DialectError::Remote(why)) => return Ok(Err(why)),
+        Err(error) => return Err(push.session.failed(error.into()).await),
+    };
+    // Two of ours are not one of theirs.
+    let mut tx = push.ctx.begin().await?;
+    let ids = std::slice::from_ref(&found.id);
+    let tied = refs::known(&mut tx.conn(), push.of, ids).await?.remove(&found.id);
+    let other = tied.and_then(|tied| tied.internal_id).filter(|id| *id != telling.pending.internal_id);
+    Ok(match other {
+        Some(_) => Err(format!("record {} there has the same code and is another of ours", found.id)),
+        None => Ok(Some(found)),
+    })
 }
 
 /// What became of it: one commit.
 async fn note(
     push: &mut Pull<'_>,
     telling: &Telling,
-    outcome: Result<String, String>,
+    outcome: Told,
     told: u64,
     total: Option<u64>,
 ) -> Result<(), Stop> {
     let mut tx = push.ctx.begin().await?;
     let (tenant, id) = (push.of.tenant, telling.pending.id);
     let mut counts = Counts { requests: push.session.requests, records: 1, ..Counts::default() };
-    match outcome {
-        Ok(external_id) => {
+    let (there, is_new) = match outcome {
+        Told::Changed(there) => (Ok(there), false),
+        Told::Created(there) => (Ok(there), true),
+        Told::Refused(why) => (Err(why), false),
+    };
+    match there {
+        Ok(there) => {
+            counts.created = i64::from(is_new);
+            counts.changed = i64::from(!is_new);
             pushes::mark(&mut tx.conn(), tenant, id, "sent", None).await?;
-            match telling.known {
-                Some(_) => counts.changed = 1,
-                None if push.of.entity == Entity::Inventory => counts.changed = 1,
-                None => counts.created = 1,
-            }
+            let ours = format!("ours {}", telling.pending.internal_id);
+            logs::forgive(&mut tx.conn(), push.of, &[ours]).await?;
             if push.of.entity != Entity::Inventory {
-                let known = agreed(push, telling, external_id);
+                let known = agreed(push, telling, there, is_new);
                 refs::save(&mut tx.conn(), push.of, &known, None).await?;
             }
         }
@@ -164,8 +211,11 @@ async fn finish(push: &mut Pull<'_>) -> JobResult {
 }
 
 /// What both have now: the next page from there that says the same is the same.
-fn agreed(push: &Pull<'_>, telling: &Telling, external_id: String) -> Ref {
-    let sent: Vec<&String> = push.spec.push.iter().flat_map(|push| push.fields.values()).collect();
+fn agreed(push: &Pull<'_>, telling: &Telling, there: Made, is_new: bool) -> Ref {
+    let described = push.spec.push.as_ref();
+    let new = described.and_then(|push| push.create.as_ref()).filter(|new| is_new && !new.fields.is_empty());
+    let fields = new.map(|new| &new.fields).or(described.map(|push| &push.fields));
+    let sent: Vec<&String> = fields.into_iter().flat_map(BTreeMap::values).collect();
     let before = telling.known.as_ref().map(|known| known.base.clone()).unwrap_or_default();
     let mut base: Fields = BTreeMap::new();
     for field in push.spec.fields.keys() {
@@ -176,9 +226,9 @@ fn agreed(push: &Pull<'_>, telling: &Telling, external_id: String) -> Ref {
         base.insert(field.clone(), value.unwrap_or_default());
     }
     Ref {
-        external_id,
+        external_id: there.id,
         internal_id: Some(telling.pending.internal_id),
-        alias: telling.known.as_ref().and_then(|known| known.alias.clone()),
+        alias: there.alias,
         content_hash: content_hash(&base, &[]),
         base,
         local_version: Some(telling.pending.version),

@@ -105,11 +105,30 @@ impl Record {
         content_hash(&self.fields, &self.lines)
     }
 
-    /// The value of one of our fields in a request: `external_id`, a truth value spelled out, or a field.
+    /// What the other system may know it by again: of its code, so the same for every version and every attempt.
+    pub fn mark(&self) -> String {
+        let code = self.text("sku").or(self.text("code")).unwrap_or_default();
+        let plain: String = code
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' })
+            .collect();
+        let words: Vec<&str> = plain.split('-').filter(|word| !word.is_empty()).collect();
+        let readable: String = words.join("-").chars().take(40).collect();
+        // Codes that are written alike are told apart.
+        let print: String = Sha256::digest(code).iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+        format!("{readable}-{print}").trim_start_matches('-').to_owned()
+    }
+
+    /// The value of one of our fields in a request: `external_id`, `mark`, a text in quotes, a truth value spelled out, or a
+    /// field.
     pub(super) fn pushed(&self, field: &str, external_id: Option<&str>) -> Option<Value> {
         let numbered = |text: &str| text.parse::<u64>().map_or_else(|_| Value::from(text), Value::from);
+        if let Some(text) = field.strip_prefix('"') {
+            return Some(Value::from(text.trim_end_matches('"')));
+        }
         match field {
             "true" => Some(Value::Bool(true)),
+            "mark" => Some(Value::String(self.mark())),
             "external_id" => external_id.map(numbered),
             "item" | "location" => self.text(field).map(numbered),
             "quantity" => self.text(field).map(|text| {
@@ -154,7 +173,8 @@ fn canonical(expressions: &BTreeMap<String, String>, item: &Value) -> Result<Fie
 pub fn canonical_value(field: &str, value: &Value) -> Result<Value, String> {
     let wrong = |what: &str| Err(format!("{field} is {what}: {}", short(value)));
     Ok(match field {
-        "price" | "standard_cost" | "quantity" | "unit_price" | "discount" | "tax_rate" => match value {
+        "price" | "standard_cost" | "quantity" | "unit_price" | "discount" | "discount_percent"
+        | "tax_rate" => match value {
             Value::Null | Value::Bool(false) => Value::Null,
             Value::String(text) if text.trim().is_empty() => Value::Null,
             value => match paths::decimal(value) {
@@ -244,6 +264,18 @@ mod tests {
         assert!(id == "7" && why.contains("price is no number"), "{why}");
         assert!(Record::read(spec, &json!({"sku": "A"})).is_err());
         assert!(Record::read(spec, &json!("text")).is_err());
+    }
+
+    #[test]
+    fn a_mark_is_of_the_code_alone_and_tells_codes_apart_that_are_written_alike() {
+        let mark = |sku: &str, name: &str| {
+            let fields = [("sku".to_owned(), json!(sku)), ("name".to_owned(), json!(name))].into();
+            Record { fields, ..Record::default() }.mark()
+        };
+        assert_eq!(mark("S 1/Blue", "Tiles"), mark("S 1/Blue", "Other"));
+        assert!(mark("S 1/Blue", "").starts_with("s-1-blue-"));
+        assert_ne!(mark("S 1/Blue", ""), mark("S-1-BLUE", ""));
+        assert!(mark("№ ", "").chars().all(|c| c.is_ascii_alphanumeric()));
     }
 
     #[test]

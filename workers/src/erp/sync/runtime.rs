@@ -6,11 +6,11 @@ use std::time::Duration;
 use fairlane::config::{Config, ConfigError};
 use secrecy::SecretString;
 
-use super::addresses::{Guard, Lookup, SystemLookup};
 use super::breaker::Terms;
 use super::connection::Connection;
 use super::http::{Endpoint, HttpError, Limits};
 use super::secrets::{Place, Vault};
+use crate::erp::outbound::guard::{Allowed, Guard, Lookup, SystemLookup};
 use crate::erp::outbound::seal::Sealer;
 use crate::erp::settings;
 
@@ -66,7 +66,7 @@ impl SyncRuntime {
     /// When the address is none.
     pub fn endpoint(&self, connection: &Connection, base: &str) -> Result<Endpoint, HttpError> {
         let settings = &connection.settings;
-        let guard = Guard::new(settings.allow_addresses.clone(), self.lookup.clone());
+        let guard = Guard::new(Allowed::Networks(settings.allow_addresses.clone()), self.lookup.clone());
         let total = connection.timeout();
         let limits =
             Limits { connect: total.min(Duration::from_secs(10)), total, max_bytes: settings.max_bytes };

@@ -78,7 +78,6 @@ impl Record for Connection {
 }
 
 pub(super) async fn run(verb: &ConnectionVerb, tenant: &Tenant, env: &CommandEnv) -> anyhow::Result<()> {
-    let id = tenant.id().await?;
     match verb {
         ConnectionVerb::Add { name, dialect, url, options } => {
             let mut new = Connection {
@@ -92,56 +91,71 @@ pub(super) async fn run(verb: &ConnectionVerb, tenant: &Tenant, env: &CommandEnv
                 active: true,
             };
             options.apply(&mut new)?;
-            let (runtime, secret) = (SyncRuntime::read(&env.config)?, options.secret()?);
-            let mut tx = tenant.begin().await?;
-            let added = manage::add(&mut tx, tenant, &runtime, new, secret.as_ref()).await?;
-            tx.commit().await?;
-            let next = format!(
-                "connection {name} added; try it: fairlane erp sync connection test {name} -t {}",
-                tenant.slug()
-            );
-            env.output.result(&added, Some(name), &[next])?;
+            add(tenant, env, new, options).await
         }
-        ConnectionVerb::List => {
-            let mut tx = reading(tenant).await?;
-            let rows = connections::list(&mut tx.conn(), id).await?;
-            let empty = "No connections yet. Add one: fairlane erp sync connection add NAME --dialect shopify --url URL";
-            env.output.page(&Page::from(rows), empty)?;
-        }
-        ConnectionVerb::Show { name } => {
-            let mut tx = reading(tenant).await?;
-            let connection = connections::by_name(&mut tx.conn(), id, name).await?;
-            let settings = serde_json::to_string_pretty(&connection.settings)?;
-            let mut lines = vec![format!(
-                "{name}: {} at {}, {}{}",
-                connection.dialect,
-                connection.base_url,
-                connection.auth,
-                if connection.sealed.is_some() { " with a sealed secret" } else { "" }
-            )];
-            lines.extend(settings.lines().map(str::to_owned));
-            env.output.result(&connection, Some(name), &lines)?;
-        }
-        ConnectionVerb::Set { name, url, options } => {
-            let (runtime, secret) = (SyncRuntime::read(&env.config)?, options.secret()?);
-            let mut tx = tenant.begin().await?;
-            let mut changed = connections::by_name(&mut tx.conn(), id, name).await?;
-            changed.base_url = url.clone().unwrap_or(changed.base_url);
-            options.apply(&mut changed)?;
-            let changed = manage::set(&mut tx, tenant, &runtime, changed, secret.as_ref()).await?;
-            tx.commit().await?;
-            env.output.result(&changed, Some(name), &[format!("connection {name} changed")])?;
-        }
-        ConnectionVerb::Test { name, entity } => try_out(tenant, env, name, *entity).await?,
-        ConnectionVerb::Remove { name } => {
-            let mut tx = tenant.begin().await?;
-            manage::remove(&mut tx, tenant, name).await?;
-            tx.commit().await?;
-            let lines = [format!("connection {name} removed; what was taken over stays")];
-            env.output.result(&json!({ "name": name, "removed": true }), Some(name), &lines)?;
-        }
+        ConnectionVerb::List => list(tenant, env).await,
+        ConnectionVerb::Show { name } => show(tenant, env, name).await,
+        ConnectionVerb::Set { name, url, options } => set(tenant, env, name, url.as_deref(), options).await,
+        ConnectionVerb::Test { name, entity } => try_out(tenant, env, name, *entity).await,
+        ConnectionVerb::Remove { name } => remove(tenant, env, name).await,
     }
-    Ok(())
+}
+
+async fn add(tenant: &Tenant, env: &CommandEnv, new: Connection, options: &Options) -> anyhow::Result<()> {
+    let (runtime, secret) = (SyncRuntime::read(&env.config)?, options.secret()?);
+    let mut tx = tenant.begin().await?;
+    let added = manage::add(&mut tx, tenant, &runtime, new, secret.as_ref()).await?;
+    tx.commit().await?;
+    let (name, slug) = (&added.name, tenant.slug());
+    let next = format!("connection {name} added; try it: fairlane erp sync connection test {name} -t {slug}");
+    Ok(env.output.result(&added, Some(name), &[next])?)
+}
+
+async fn list(tenant: &Tenant, env: &CommandEnv) -> anyhow::Result<()> {
+    let id = tenant.id().await?;
+    let mut tx = reading(tenant).await?;
+    let rows = connections::list(&mut tx.conn(), id).await?;
+    let empty =
+        "No connections yet. Add one: fairlane erp sync connection add NAME --dialect shopify --url URL";
+    Ok(env.output.page(&Page::from(rows), empty)?)
+}
+
+async fn show(tenant: &Tenant, env: &CommandEnv, name: &str) -> anyhow::Result<()> {
+    let id = tenant.id().await?;
+    let mut tx = reading(tenant).await?;
+    let connection = connections::by_name(&mut tx.conn(), id, name).await?;
+    let settings = serde_json::to_string_pretty(&connection.settings)?;
+    let sealed = if connection.sealed.is_some() { " with a sealed secret" } else { "" };
+    let Connection { dialect, base_url, auth, .. } = &connection;
+    let mut lines = vec![format!("{name}: {dialect} at {base_url}, {auth}{sealed}")];
+    lines.extend(settings.lines().map(str::to_owned));
+    Ok(env.output.result(&connection, Some(name), &lines)?)
+}
+
+async fn set(
+    tenant: &Tenant,
+    env: &CommandEnv,
+    name: &str,
+    url: Option<&str>,
+    options: &Options,
+) -> anyhow::Result<()> {
+    let (runtime, secret) = (SyncRuntime::read(&env.config)?, options.secret()?);
+    let id = tenant.id().await?;
+    let mut tx = tenant.begin().await?;
+    let mut changed = connections::by_name(&mut tx.conn(), id, name).await?;
+    changed.base_url = url.map_or(changed.base_url, str::to_owned);
+    options.apply(&mut changed)?;
+    let changed = manage::set(&mut tx, tenant, &runtime, changed, secret.as_ref()).await?;
+    tx.commit().await?;
+    Ok(env.output.result(&changed, Some(name), &[format!("connection {name} changed")])?)
+}
+
+async fn remove(tenant: &Tenant, env: &CommandEnv, name: &str) -> anyhow::Result<()> {
+    let mut tx = tenant.begin().await?;
+    manage::remove(&mut tx, tenant, name).await?;
+    tx.commit().await?;
+    let lines = [format!("connection {name} removed; what was taken over stays")];
+    Ok(env.output.result(&json!({ "name": name, "removed": true }), Some(name), &lines)?)
 }
 
 async fn try_out(tenant: &Tenant, env: &CommandEnv, name: &str, entity: Entity) -> anyhow::Result<()> {

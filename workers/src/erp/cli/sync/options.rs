@@ -8,7 +8,7 @@ use fairlane::Error;
 use fairlane::cli::{Exit, Failure};
 use secrecy::SecretString;
 
-use crate::erp::sync::addresses::Network;
+use crate::erp::outbound::network::Network;
 use crate::erp::sync::connection::{Auth, Connection, Policy};
 use crate::erp::sync::dialects::Description;
 

@@ -21,6 +21,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::erp::Erp;
+use crate::erp::campaigns::CANCELLED;
+use crate::erp::campaigns::leaving::{self, Word};
 use crate::erp::mail::{self, Mail, MailError, Receipt};
 use crate::erp::notifications::{AlertNotification, Audience, BILLING_VIEW, notify_audience};
 use crate::erp::store::deliveries::{self, Delivery, Stand, Status};
@@ -59,7 +61,7 @@ impl Job for SendMail {
                 run.uncertain(tx, "its worker ended between the message and the note of the server's answer")
                     .await
             }
-            Stand::LeftSending | Stand::Free => run.send(tx).await,
+            Stand::LeftSending | Stand::Free => run.send_if_it_may(tx).await,
         }
     }
 
@@ -86,6 +88,16 @@ impl Sending {
         self.ctx.job().tenant_id
     }
 
+    /// A mail of a campaign that quiet hours have let go, or a digest, leaves only if its campaign lets it.
+    async fn send_if_it_may(&self, mut tx: Transaction) -> JobResult {
+        match leaving::word(&mut tx.conn(), self.tenant(), &self.delivery).await? {
+            Word::Go => self.send(tx).await,
+            Word::CalledOff => self.leave(tx, Status::Skipped, CANCELLED.1, CANCELLED.2).await,
+            Word::HeldUp(campaign) => leaving::hold_up(&self.ctx, tx, campaign, self.delivery.id).await,
+            Word::Without(stopped) => leaving::without(&self.ctx, tx, &stopped, &self.delivery).await,
+        }
+    }
+
     async fn send(&self, mut tx: Transaction) -> JobResult {
         let (mailer, job) = (&self.ctx.state.mailer, self.ctx.job());
         // The same for every attempt, and for nothing else.
@@ -99,7 +111,11 @@ impl Sending {
             Err(Unsent::Mail(who, error)) => return self.refuse(tx, &who, &error).await,
             Err(Unsent::Job(error)) => return Err(error),
         };
-        deliveries::set_recipient(&mut tx.conn(), self.tenant(), id, Some(letter.address())).await?;
+        let conn = &mut tx.conn();
+        if let Some(wait) = leaving::room(conn, self.tenant(), &self.ctx.state, &self.delivery).await? {
+            return Err(JobError::snooze(wait));
+        }
+        deliveries::set_recipient(conn, self.tenant(), id, Some(letter.address())).await?;
         tx.commit().await?;
         let who = letter.who.clone();
         let outcome = match letter.compose(message_id, &self.ctx.state.from) {

@@ -23,6 +23,8 @@ use fairlane::{Context, Error, Job, JobError, JobResult, Policy, Transaction};
 use serde::{Deserialize, Serialize};
 
 use crate::erp::Erp;
+use crate::erp::campaigns::CANCELLED;
+use crate::erp::campaigns::leaving::{self, Word};
 use crate::erp::notifications::Note;
 use crate::erp::outbound::outcome::SendError;
 use crate::erp::store::deliveries::{self, Delivery, Stand, Status};
@@ -69,7 +71,7 @@ impl Job for SendMessage {
                 let why = "its worker ended between the message and the note of the provider's answer";
                 run.uncertain(tx, "sms_uncertain", why).await
             }
-            Stand::LeftSending | Stand::Free => run.send(tx).await,
+            Stand::LeftSending | Stand::Free => run.send_if_it_may(tx).await,
         }
     }
 
@@ -147,6 +149,16 @@ impl Sending {
         webhooks::message_id(&self.ctx.job().tenant, &self.delivery.dedupe_key)
     }
 
+    /// A message of a campaign leaves only if its campaign lets it.
+    async fn send_if_it_may(&self, mut tx: Transaction) -> JobResult {
+        match leaving::word(&mut tx.conn(), self.tenant(), &self.delivery).await? {
+            Word::CalledOff => self.leave(tx, Status::Skipped, CANCELLED.1, CANCELLED.2).await,
+            Word::HeldUp(campaign) => leaving::hold_up(&self.ctx, tx, campaign, self.delivery.id).await,
+            // Digests are mails.
+            Word::Go | Word::Without(_) => self.send(tx).await,
+        }
+    }
+
     async fn send(&self, mut tx: Transaction) -> JobResult {
         let ready = match self.prepare(&mut tx).await {
             Ok(ready) => ready,
@@ -158,6 +170,10 @@ impl Sending {
             }
             Err(Unsent::Job(error)) => return Err(error),
         };
+        let state = &self.ctx.state;
+        if let Some(wait) = leaving::room(&mut tx.conn(), self.tenant(), state, &self.delivery).await? {
+            return Err(JobError::snooze(wait));
+        }
         self.take(&mut tx).await?;
         tx.commit().await?;
         match ready {

@@ -1,6 +1,6 @@
 //! What another system is to be told, once for each version of a thing.
 
-use fairlane::db::{Conn, Row, query};
+use fairlane::db::{Conn, Row, Sql, query};
 use fairlane::{Result, sql};
 use rust_decimal::Decimal;
 
@@ -35,52 +35,48 @@ pub async fn again(conn: &mut Conn<'_>, of: Of) -> Result<u64> {
     .await
 }
 
+/// Things with versions that have changed since both agreed, or that they do not have. `$more` is what they must be beside.
+macro_rules! versioned {
+    ($entity:literal, $more:literal) => {
+        concat!(
+            "insert into sync_pushes (tenant_id, connection_id, entity, internal_id, version, idempotency_key, created_at)
+             select p.tenant_id, cast($2 as bigint), '", $entity, "', p.id, p.version,
+                 'fairlane-' || cast($3 as text) || '-", $entity, "-' || p.id || '-' || p.version
+                     || case when r.local_version = 0 then '-' || substr(r.content_hash, 1, 12) else '' end, {now}
+             from ", $entity, " p left join external_refs r on r.tenant_id = p.tenant_id and r.connection_id = $2
+                 and r.entity = '", $entity, "' and r.internal_id = p.id
+             where p.tenant_id = $1", $more, "
+                 and ((r.external_id is null and p.active and $4)
+                     or (r.deleted_at is null and r.local_version <> p.version))
+             on conflict (tenant_id, idempotency_key) do update set status = 'pending'
+                 where sync_pushes.status = 'superseded'"
+        )
+    };
+}
+
+/// The last movement at each place: what came from there is not told back there.
+const LEVELS: Sql = sql!(
+    "insert into sync_pushes (tenant_id, connection_id, entity, internal_id, location_id, version, idempotency_key,
+        created_at)
+     select m.tenant_id, cast($2 as bigint), 'inventory', m.product_id, m.location_id, m.seq,
+         'fairlane-' || cast($3 as text) || '-inventory-' || m.product_id || '-' || m.location_id || '-' || m.seq, {now}
+     from stock_movements m join external_refs r on r.tenant_id = m.tenant_id and r.connection_id = $2
+         and r.entity = 'products' and r.internal_id = m.product_id and r.deleted_at is null
+     where m.tenant_id = $1 and $4
+         and m.seq = (select max(n.seq) from stock_movements n where n.tenant_id = m.tenant_id
+             and n.product_id = m.product_id and n.location_id = m.location_id)
+         and not (m.source_type = 'sync' and m.source_id like cast($3 as text) || ':%')
+     on conflict (tenant_id, idempotency_key) do update set status = 'pending'
+         where sync_pushes.status = 'superseded'"
+);
+
 /// Puts into the outbox what has changed since both sides agreed, and takes out what is older; how much is waiting. What a
 /// person has decided for ours (version 0) is told anew for each state of theirs.
 pub async fn collect(conn: &mut Conn<'_>, of: Of, creates: bool) -> Result<i64> {
     let statement = match of.entity {
-        Entity::Products => sql!(
-            "insert into sync_pushes (tenant_id, connection_id, entity, internal_id, version, idempotency_key, created_at)
-             select p.tenant_id, cast($2 as bigint), 'products', p.id, p.version,
-                 'fairlane-' || cast($3 as text) || '-products-' || p.id || '-' || p.version
-                     || case when r.local_version = 0 then '-' || substr(r.content_hash, 1, 12) else '' end, {now}
-             from products p left join external_refs r on r.tenant_id = p.tenant_id and r.connection_id = $2
-                 and r.entity = 'products' and r.internal_id = p.id
-             where p.tenant_id = $1 and p.sku is not null
-                 and ((r.external_id is null and p.active and $4)
-                     or (r.deleted_at is null and r.local_version <> p.version))
-             on conflict (tenant_id, idempotency_key) do update set status = 'pending'
-                 where sync_pushes.status = 'superseded'"
-        ),
-        Entity::Customers => sql!(
-            "insert into sync_pushes (tenant_id, connection_id, entity, internal_id, version, idempotency_key, created_at)
-             select p.tenant_id, cast($2 as bigint), 'customers', p.id, p.version,
-                 'fairlane-' || cast($3 as text) || '-customers-' || p.id || '-' || p.version
-                     || case when r.local_version = 0 then '-' || substr(r.content_hash, 1, 12) else '' end, {now}
-             from customers p left join external_refs r on r.tenant_id = p.tenant_id and r.connection_id = $2
-                 and r.entity = 'customers' and r.internal_id = p.id
-             where p.tenant_id = $1
-                 and ((r.external_id is null and p.active and $4)
-                     or (r.deleted_at is null and r.local_version <> p.version))
-             on conflict (tenant_id, idempotency_key) do update set status = 'pending'
-                 where sync_pushes.status = 'superseded'"
-        ),
-        // What came from there is not told back there.
-        Entity::Inventory | Entity::Orders => sql!(
-            "insert into sync_pushes (tenant_id, connection_id, entity, internal_id, location_id, version,
-                idempotency_key, created_at)
-             select m.tenant_id, cast($2 as bigint), 'inventory', m.product_id, m.location_id, m.seq,
-                 'fairlane-' || cast($3 as text) || '-inventory-' || m.product_id || '-' || m.location_id || '-' || m.seq,
-                 {now}
-             from stock_movements m join external_refs r on r.tenant_id = m.tenant_id and r.connection_id = $2
-                 and r.entity = 'products' and r.internal_id = m.product_id and r.deleted_at is null
-             where m.tenant_id = $1 and $4
-                 and m.seq = (select max(n.seq) from stock_movements n where n.tenant_id = m.tenant_id
-                     and n.product_id = m.product_id and n.location_id = m.location_id)
-                 and not (m.source_type = 'sync' and m.source_id like cast($3 as text) || ':%')
-             on conflict (tenant_id, idempotency_key) do update set status = 'pending'
-                 where sync_pushes.status = 'superseded'"
-        ),
+        Entity::Products => sql!(versioned!("products", " and p.sku is not null")),
+        Entity::Customers => sql!(versioned!("customers", "")),
+        Entity::Inventory | Entity::Orders => LEVELS,
     };
     query(statement)
         .bind(of.tenant)
@@ -89,6 +85,12 @@ pub async fn collect(conn: &mut Conn<'_>, of: Of, creates: bool) -> Result<i64> 
         .bind(creates)
         .execute(conn)
         .await?;
+    supersede(conn, of).await?;
+    waiting(conn, of).await
+}
+
+/// Takes out what there is a later version of.
+async fn supersede(conn: &mut Conn<'_>, of: Of) -> Result<()> {
     query(sql!(
         "update sync_pushes set status = 'superseded'
          where tenant_id = $1 and connection_id = $2 and entity = $3 and status = 'pending'
@@ -102,6 +104,11 @@ pub async fn collect(conn: &mut Conn<'_>, of: Of, creates: bool) -> Result<i64> 
     .bind(of.entity.as_str())
     .execute(conn)
     .await?;
+    Ok(())
+}
+
+/// How much is to be told.
+async fn waiting(conn: &mut Conn<'_>, of: Of) -> Result<i64> {
     let row = query(sql!(
         "select count(*) as n from sync_pushes
          where tenant_id = $1 and connection_id = $2 and entity = $3 and status = 'pending'"

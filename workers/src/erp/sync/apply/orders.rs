@@ -7,12 +7,13 @@ use serde_json::json;
 use super::super::connection::Entity;
 use super::super::record::{Fields, Record, decimal_in, text_in};
 use super::{Outcome, Taken, Taking, customers};
+use crate::erp::money::round_half_up;
 use crate::erp::services::orders::{self, NewLine};
 use crate::erp::store::customers::{by_code, by_id};
 use crate::erp::store::orders::{self as stored, OrderStatus};
-use crate::erp::store::products::by_sku;
+use crate::erp::store::products::{Product, by_sku};
 use crate::erp::store::profiles;
-use crate::erp::store::sync::pushes::customer_with_email;
+use crate::erp::store::sync::pushes::{customer_with_email, product_code};
 use crate::erp::store::sync::refs::{self, Ref};
 use crate::erp::store::sync::{Of, conflicts};
 
@@ -84,7 +85,7 @@ async fn enter(tx: &mut Transaction, taking: Taking<'_>, record: &Record) -> Res
     let customer = customer(tx, taking, record).await?;
     let mut lines = Vec::with_capacity(record.lines.len());
     for line in &record.lines {
-        lines.push(order_line(tx, taking.of.tenant, line).await?);
+        lines.push(order_line(tx, taking, line).await?);
     }
     Ok(orders::create(tx, taking.tenant, &customer, &lines).await?.id)
 }
@@ -135,18 +136,18 @@ async fn customer(tx: &mut Transaction, taking: Taking<'_>, record: &Record) -> 
     Ok(made.code)
 }
 
-async fn order_line(tx: &mut Transaction, tenant: i64, line: &Fields) -> Result<NewLine> {
-    let known = match text_in(line, "sku") {
-        Some(sku) => match by_sku(&mut tx.conn(), tenant, sku).await {
-            Ok(product) => Some(product),
-            Err(Error::NotFound { .. }) => None,
-            Err(error) => return Err(error),
-        },
-        None => None,
-    };
+async fn order_line(tx: &mut Transaction, taking: Taking<'_>, line: &Fields) -> Result<NewLine> {
+    let known = product(tx, taking, line).await?;
     let missing =
         |what: &str| Error::Invalid { what: "a line of the order".into(), why: format!("it has no {what}") };
     let number = |field: &str| decimal_in(line, field);
+    let quantity = number("quantity").ok_or_else(|| missing("quantity"))?;
+    let unit_price = number("unit_price").ok_or_else(|| missing("unit_price"))?;
+    let discount = match (number("discount"), number("discount_percent")) {
+        (Some(amount), _) => amount,
+        (None, Some(share)) => share_of(quantity, unit_price, share)?,
+        (None, None) => Decimal::ZERO,
+    };
     Ok(NewLine {
         description: text_in(line, "description")
             .map(str::to_owned)
@@ -154,9 +155,41 @@ async fn order_line(tx: &mut Transaction, tenant: i64, line: &Fields) -> Result<
             .ok_or_else(|| missing("description"))?,
         // What is not sold any more is still what was ordered.
         sku: known.filter(|product| product.active).map(|product| product.sku),
-        quantity: number("quantity").ok_or_else(|| missing("quantity"))?,
-        unit_price: number("unit_price").ok_or_else(|| missing("unit_price"))?,
-        discount: number("discount").unwrap_or(Decimal::ZERO),
+        quantity,
+        unit_price,
+        discount,
         tax_rate: number("tax_rate").unwrap_or(Decimal::ZERO),
     })
+}
+
+/// A discount in percent as an amount.
+fn share_of(quantity: Decimal, unit_price: Decimal, percent: Decimal) -> Result<Decimal> {
+    let amount = quantity.checked_mul(unit_price).and_then(|price| price.checked_mul(percent));
+    let amount = amount.and_then(|amount| amount.checked_div(Decimal::ONE_HUNDRED));
+    amount.map(|amount| round_half_up(amount, 4)).ok_or_else(|| Error::Invalid {
+        what: "a line of the order".into(),
+        why: "its discount is too large".into(),
+    })
+}
+
+/// What was ordered: known by its code, else by its link.
+async fn product(tx: &mut Transaction, taking: Taking<'_>, line: &Fields) -> Result<Option<Product>> {
+    let tenant = taking.of.tenant;
+    let code = match (text_in(line, "sku"), text_in(line, "item")) {
+        (Some(sku), _) => Some(sku.to_owned()),
+        (None, Some(item)) => {
+            let of = taking.about(Entity::Products);
+            match refs::internal_of(&mut tx.conn(), of, item).await? {
+                Some(product) => product_code(&mut tx.conn(), tenant, product).await?,
+                None => None,
+            }
+        }
+        (None, None) => None,
+    };
+    let Some(code) = code else { return Ok(None) };
+    match by_sku(&mut tx.conn(), tenant, &code).await {
+        Ok(product) => Ok(Some(product)),
+        Err(Error::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
 }

@@ -118,6 +118,22 @@ pub struct Lines {
     pub items: String,
     /// Our field for an expression each.
     pub fields: BTreeMap<String, String>,
+    /// Where they are, where that is a list of their own; they are put in their place. Of Odoo alone.
+    #[serde(default)]
+    pub apart: Option<Apart>,
+}
+
+/// A list of lines beside that of the orders.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Apart {
+    /// The model.
+    pub path: String,
+    /// Its field that names the order.
+    pub of: String,
+    /// What its lines must be.
+    #[serde(default)]
+    pub query: BTreeMap<String, String>,
 }
 
 /// How another system is told of a record.
@@ -128,7 +144,7 @@ pub struct Push {
     pub update: Call,
     /// Of a new one; without it only known ones are told of.
     #[serde(default)]
-    pub create: Option<Call>,
+    pub create: Option<Create>,
     /// A field around the body.
     #[serde(default)]
     pub wrap: Option<String>,
@@ -141,6 +157,51 @@ pub struct Push {
 
 fn id() -> String {
     "id".into()
+}
+
+/// How a new record is made. What is not said is as with those that are known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Create {
+    /// `POST` ...
+    pub method: String,
+    /// The address below the connection's.
+    pub path: String,
+    /// A field around the body.
+    #[serde(default)]
+    pub wrap: Option<String>,
+    /// The body: their field for ours each; what has no value is left out.
+    #[serde(default)]
+    pub fields: BTreeMap<String, String>,
+    /// Where the new record's id stands in the answer.
+    #[serde(default)]
+    pub id: Option<String>,
+    /// Where its other name stands there.
+    #[serde(default)]
+    pub alias: Option<String>,
+    /// How it is looked for before: a reply may have been lost. Without it the other system must know the key.
+    #[serde(default)]
+    pub find: Option<Find>,
+}
+
+/// How a new record is looked for before it is made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Find {
+    /// The list's address; of Odoo the model.
+    pub path: String,
+    /// What is asked for: `{sku}` is the record's; one that has none is not made.
+    pub query: BTreeMap<String, String>,
+    /// Where the records stand in the answer; empty: it is the list.
+    #[serde(default)]
+    pub items: String,
+    /// The record's id, an expression.
+    pub id: String,
+    /// Its other name, an expression.
+    #[serde(default)]
+    pub alias: Option<String>,
+    /// What must be the same for it to be the one: their expression for our field each.
+    pub same: BTreeMap<String, String>,
 }
 
 /// A request.

@@ -4,10 +4,10 @@ mod description;
 mod generic;
 mod odoo;
 mod shopify;
+mod telling;
 mod woocommerce;
 
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue};
-use reqwest::{Method, Url};
+use reqwest::header::{ACCEPT, HeaderValue};
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 
@@ -18,7 +18,10 @@ use super::http::{Answer, Endpoint, HttpError, Outgoing};
 use super::pages::Place;
 use super::paths;
 use super::record::Record;
-pub use description::{Call, Description, EntitySpec, Lines, PageSize, Push, Since, TimeForm};
+pub use description::{
+    Apart, Call, Create, Description, EntitySpec, Find, Lines, PageSize, Push, Since, TimeForm,
+};
+pub use telling::Made;
 
 /// A page of a list, read.
 #[derive(Debug)]
@@ -98,16 +101,48 @@ impl Speaker<'_> {
         Ok(json(Outgoing::get(url)))
     }
 
+    /// What an answer says.
+    ///
+    /// # Errors
+    /// When it is no JSON, or an error.
+    pub fn body(&self, answer: &Answer) -> Result<Value, DialectError> {
+        let body: Value =
+            serde_json::from_slice(&answer.body).map_err(|why| DialectError::Unreadable(why.to_string()))?;
+        match self.connection.dialect {
+            Dialect::Odoo => odoo::result(body),
+            _ => Ok(body),
+        }
+    }
+
+    /// The request for the lines of a page of orders, where those are a list of their own.
+    ///
+    /// # Errors
+    /// When its address is none.
+    pub fn lines(&self, page: &Value) -> Result<Option<Outgoing>, DialectError> {
+        Ok(match self.apart() {
+            Some((lines, apart)) => odoo::lines(self, lines, apart, page)?,
+            None => None,
+        })
+    }
+
+    /// The page with its lines in their place.
+    pub fn with_lines(&self, page: Value, lines: &Value) -> Value {
+        match self.apart() {
+            Some((spec, apart)) => odoo::with_lines(page, lines, &spec.items, &apart.of),
+            None => page,
+        }
+    }
+
+    fn apart(&self) -> Option<(&Lines, &Apart)> {
+        let lines = self.spec.lines.as_ref().filter(|_| self.connection.dialect == Dialect::Odoo)?;
+        Some((lines, lines.apart.as_ref()?))
+    }
+
     /// Reads a page.
     ///
     /// # Errors
     /// When it is not what was asked for; a record that cannot be read is an error in its place.
-    pub fn read(&self, answer: &Answer) -> Result<Page, DialectError> {
-        let mut body: Value =
-            serde_json::from_slice(&answer.body).map_err(|why| DialectError::Unreadable(why.to_string()))?;
-        if self.connection.dialect == Dialect::Odoo {
-            body = odoo::result(body)?;
-        }
+    pub fn page(&self, body: Value) -> Result<Page, DialectError> {
         let items = paths::at(&body, &self.spec.items).and_then(Value::as_array).ok_or_else(|| {
             let place = if self.spec.items.is_empty() { "the answer" } else { self.spec.items.as_str() };
             DialectError::Unreadable(format!("{place} is no list"))
@@ -145,78 +180,6 @@ impl Speaker<'_> {
         };
         children.into_iter().map(with_parent).collect()
     }
-
-    /// The request that tells the other system of a record; `None` where it is not told of new ones.
-    ///
-    /// # Errors
-    /// When the entity is not pushed at all.
-    pub fn push(
-        &self,
-        record: &Record,
-        external_id: Option<&str>,
-        key: &str,
-    ) -> Result<Option<Outgoing>, DialectError> {
-        let Some(push) = &self.spec.push else {
-            return Err(DialectError::Remote("this entity cannot be pushed to this system".into()));
-        };
-        let call = match external_id {
-            Some(_) => Some(&push.update),
-            None => push.create.as_ref(),
-        };
-        let Some(call) = call else { return Ok(None) };
-        let mut body = Map::new();
-        for (name, field) in &push.fields {
-            let value = record.pushed(field, external_id);
-            if let Some(value) = value {
-                insert_at(&mut body, name, value);
-            }
-        }
-        if self.connection.dialect == Dialect::Odoo {
-            return Ok(Some(odoo::write(self, external_id, Value::Object(body))?));
-        }
-        let path = call.path.replace("{id}", &encoded(external_id.unwrap_or_default()));
-        let body = match &push.wrap {
-            Some(wrap) => Value::Object(Map::from_iter([(wrap.clone(), Value::Object(body))])),
-            None => Value::Object(body),
-        };
-        let method = Method::from_bytes(call.method.as_bytes())
-            .map_err(|_| DialectError::Remote(format!("{} is no method", call.method)))?;
-        let mut request = json(Outgoing::get(self.endpoint.below(&path)?));
-        request.method = method;
-        request.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        if let Ok(key) = HeaderValue::from_str(key) {
-            request.headers.insert(HeaderName::from_static("idempotency-key"), key);
-        }
-        request.body = Some(body.to_string().into_bytes());
-        Ok(Some(request))
-    }
-
-    /// The number the other system has given to a new record.
-    ///
-    /// # Errors
-    /// When the answer does not say.
-    pub fn created_id(&self, answer: &Answer) -> Result<String, DialectError> {
-        let mut body: Value =
-            serde_json::from_slice(&answer.body).map_err(|why| DialectError::Unreadable(why.to_string()))?;
-        if self.connection.dialect == Dialect::Odoo {
-            body = odoo::result(body)?;
-        }
-        let path = self.spec.push.as_ref().map_or("id", |push| push.id.as_str());
-        text_of(&body, path).ok_or_else(|| DialectError::Unreadable(format!("it has no {path}")))
-    }
-
-    /// Sees an error inside of a good answer.
-    ///
-    /// # Errors
-    /// That.
-    pub fn check(&self, answer: &Answer) -> Result<(), DialectError> {
-        if self.connection.dialect == Dialect::Odoo {
-            let body: Value = serde_json::from_slice(&answer.body)
-                .map_err(|why| DialectError::Unreadable(why.to_string()))?;
-            odoo::result(body)?;
-        }
-        Ok(())
-    }
 }
 
 fn text_of(value: &Value, expression: &str) -> Option<String> {
@@ -230,33 +193,6 @@ fn text_of(value: &Value, expression: &str) -> Option<String> {
 fn json(mut request: Outgoing) -> Outgoing {
     request.headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
     request
-}
-
-/// A word as one step of a path.
-fn encoded(word: &str) -> String {
-    let mut url = match Url::parse("http://x/") {
-        Ok(url) => url,
-        Err(_) => return String::new(),
-    };
-    if let Ok(mut steps) = url.path_segments_mut() {
-        steps.clear().push(word);
-    }
-    url.path().trim_start_matches('/').to_owned()
-}
-
-/// Puts a value at `a.b` of an object.
-fn insert_at(body: &mut Map<String, Value>, path: &str, value: Value) {
-    match path.split_once('.') {
-        None => {
-            body.insert(path.to_owned(), value);
-        }
-        Some((first, rest)) => {
-            let below = body.entry(first.to_owned()).or_insert_with(|| Value::Object(Map::new()));
-            if let Value::Object(below) = below {
-                insert_at(below, rest, value);
-            }
-        }
-    }
 }
 
 /// The description that is built in for a dialect; the generic one has none.
@@ -283,11 +219,5 @@ mod tests {
             assert!(description.entities.contains_key(&Entity::Customers), "{dialect}");
             assert!(description.entities.contains_key(&Entity::Inventory), "{dialect}");
         }
-    }
-
-    #[test]
-    fn a_word_stays_one_step_of_a_path() {
-        assert_eq!(encoded("7"), "7");
-        assert_eq!(encoded("../admin?x#y"), "..%2Fadmin%3Fx%23y");
     }
 }

@@ -1,5 +1,8 @@
 //! Shopify's REST Admin API: lists by `Link`, a product is each of its variants, levels name them by inventory item.
 
+/// What is new is looked for before it is made: a product by its handle, which is made of its code, a customer by the address,
+/// which Shopify takes from one customer only.
+///
 /// The base address is `https://SHOP.myshopify.com/admin/api/2024-07`, the token's header `X-Shopify-Access-Token`.
 pub(super) const DESCRIPTION: &str = r#"{"entities": {
   "products": {
@@ -10,6 +13,12 @@ pub(super) const DESCRIPTION: &str = r#"{"entities": {
     "fields": {"sku": "sku", "name": "parent.title+title", "category": "parent.product_type", "barcode": "barcode",
       "price": "price", "active": "parent.status=active/draft"},
     "push": {"update": {"method": "PUT", "path": "variants/{id}.json"}, "wrap": "variant", "id": "variant.id",
+      "create": {"method": "POST", "path": "products.json", "wrap": "product", "id": "product.variants.0.id",
+        "alias": "product.variants.0.inventory_item_id",
+        "fields": {"title": "name", "handle": "mark", "product_type": "category", "variants.0.sku": "sku",
+          "variants.0.barcode": "barcode", "variants.0.price": "price"},
+        "find": {"path": "products.json", "query": {"handle": "{mark}"}, "items": "products", "id": "variants.0.id",
+          "alias": "variants.0.inventory_item_id", "same": {"variants.0.sku": "sku"}}},
       "fields": {"id": "external_id", "sku": "sku", "barcode": "barcode", "price": "price"}}
   },
   "customers": {
@@ -17,6 +26,10 @@ pub(super) const DESCRIPTION: &str = r#"{"entities": {
     "paging": {"style": "link"}, "page_size": {"param": "limit", "size": 250}, "since": {"param": "updated_at_min"},
     "fields": {"name": "first_name+last_name", "email": "email", "phone": "phone"},
     "push": {"update": {"method": "PUT", "path": "customers/{id}.json"}, "wrap": "customer", "id": "customer.id",
+      "create": {"method": "POST", "path": "customers.json",
+        "fields": {"first_name": "name", "email": "email", "phone": "phone"},
+        "find": {"path": "customers/search.json", "query": {"query": "email:{email}"}, "items": "customers", "id": "id",
+          "same": {"email": "email"}}},
       "fields": {"id": "external_id", "email": "email", "phone": "phone"}}
   },
   "inventory": {

@@ -9,7 +9,9 @@ pub(super) const DESCRIPTION: &str = r#"{"entities": {
     "page_size": {"param": "per_page", "size": 100}, "since": {"param": "modified_after", "form": "plain"},
     "fields": {"sku": "sku", "name": "name", "category": "categories.0.name", "barcode": "global_unique_id",
       "price": "regular_price??price", "active": "status=publish/private/draft/pending"},
-    "push": {"update": {"method": "PUT", "path": "products/{id}"}, "create": {"method": "POST", "path": "products"},
+    "push": {"update": {"method": "PUT", "path": "products/{id}"},
+      "create": {"method": "POST", "path": "products",
+        "find": {"path": "products", "query": {"sku": "{sku}"}, "id": "id", "same": {"sku": "sku"}}},
       "fields": {"sku": "sku", "name": "name", "regular_price": "price", "global_unique_id": "barcode"}}
   },
   "customers": {

@@ -1,0 +1,3 @@
+-- Which digest brings a delivery, as long as it is in one: a campaign that is stopped takes its own out of those that wait.
+alter table notification_deliveries add column digest_id integer;
+create index notification_deliveries_by_digest on notification_deliveries (tenant_id, digest_id) where digest_id is not null;
