@@ -34,7 +34,7 @@ pub use kinds::{
     StockExpiryNotification,
 };
 pub use notify::{Audience, Letter, Told, notify, notify_audience, post, via};
-pub(crate) use notify::{plan, plan_reaching};
+pub(crate) use notify::{NOT_ASKED_FOR, plan, plan_reaching};
 
 /// Who is told when what is connected to the tenant stops working.
 pub const INTEGRATIONS: &str = "integrations";

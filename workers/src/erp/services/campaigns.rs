@@ -11,10 +11,11 @@ use serde::Serialize;
 use super::one_line;
 use crate::erp::campaigns::{CANCELLED, KINDS, kind_of, note_of};
 use crate::erp::jobs::{ReleaseDeferred, SendBulkNotifications, SendCampaignChunk};
-use crate::erp::notifications::{Action, Severity, channels};
+use crate::erp::notifications::{Action, NOT_ASKED_FOR, Severity, channels};
 use crate::erp::store::campaigns::{
     self as store, AudienceRule, Campaign, CampaignStatus, ChannelCount, NewCampaignRow,
 };
+use crate::erp::store::deliveries::Status;
 use crate::erp::store::notifications::{self, NewMessage};
 use crate::erp::store::{campaign_chunks, channel_rates, now, people};
 
@@ -277,7 +278,8 @@ pub struct CampaignReport {
 pub async fn report(conn: &mut Conn<'_>, tenant: i64, campaign: i64) -> Result<CampaignReport> {
     let campaign = found(conn, tenant, campaign).await?;
     let (chunks, chunks_over) = campaign_chunks::progress(conn, tenant, campaign.id).await?;
-    let counts = store::counts(conn, tenant, campaign.id).await?;
+    let mut counts = store::counts(conn, tenant, campaign.id).await?;
+    counts.extend(unwritten(&campaign, &counts));
     let open = ["pending", "sending", "deferred"];
     let ended = counts.iter().filter(|count| !open.contains(&count.status.as_str()));
     Ok(CampaignReport {
@@ -289,6 +291,25 @@ pub async fn report(conn: &mut Conn<'_>, tenant: i64, campaign: i64) -> Result<C
         counts,
         campaign,
     })
+}
+
+/// By channels that nobody gets who has not asked for them, nothing is written about users who have not: there are as many as
+/// users were told in the application and not this way.
+fn unwritten(campaign: &Campaign, counts: &[ChannelCount]) -> Vec<ChannelCount> {
+    let written = |name: &str| -> i64 {
+        counts.iter().filter(|count| count.channel == name).map(|count| count.deliveries).sum()
+    };
+    let quiet = channels().into_iter().filter(|channel| {
+        let named = campaign.channels.iter().any(|name| name == channel.name());
+        named && channel.is_quiet() && !campaign.reaches_all
+    });
+    let left = quiet.map(|channel| ChannelCount {
+        channel: channel.name().to_owned(),
+        status: Status::Skipped.as_str().to_owned(),
+        code: Some(NOT_ASKED_FOR.to_owned()),
+        deliveries: written("in_app") - written(channel.name()),
+    });
+    left.filter(|count| count.deliveries > 0).collect()
 }
 
 /// Sets how many mails of the tenant's campaigns may go out in a time; without a rate the setting's counts.
