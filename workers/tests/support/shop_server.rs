@@ -68,6 +68,14 @@ pub(crate) struct Faults {
     pub(crate) rename_after: Option<(u64, u64)>,
     /// After so many uses a token is refused.
     pub(crate) token_uses: Option<u64>,
+    /// How many seconds a token lives, where that is no hour.
+    pub(crate) token_lives: Option<u64>,
+    /// The record of this place in a list has no id.
+    pub(crate) nameless: Option<usize>,
+    /// Odoo has ten more of each product in another lot.
+    pub(crate) lots: bool,
+    /// A line's price is what it comes to over its quantity, with all the digits.
+    pub(crate) long_prices: bool,
     /// The list goes back to its beginning.
     pub(crate) circle: bool,
     /// The next page is elsewhere.
@@ -348,7 +356,8 @@ impl Stock {
         self.tokens += 1;
         self.token_used = 0;
         self.login = Some(format!("Bearer token-{}", self.tokens));
-        respond(200, &[], &json!({"access_token": format!("token-{}", self.tokens), "expires_in": 3600}))
+        let lives = self.faults.token_lives.unwrap_or(3600);
+        respond(200, &[], &json!({"access_token": format!("token-{}", self.tokens), "expires_in": lives}))
     }
 
     fn refuse_login(&mut self, asked: &Asked) -> Option<Response> {
@@ -479,7 +488,20 @@ impl Stock {
             .iter()
             .find(|test| test[0] == "write_date")
             .map(|test| test[2].as_str().unwrap().to_owned());
-        let all = self.records(entity, since.as_ref(), odoo_words);
+        let mut all = self.records(entity, since.as_ref(), odoo_words);
+        if self.faults.lots && entity == "inventory" {
+            let other = |level: &Value| {
+                let mut other = level.clone();
+                other["id"] = json!(100_000 + level["id"].as_u64().unwrap());
+                other["quantity"] = json!(10.0);
+                other
+            };
+            let others: Vec<Value> = all.iter().map(other).collect();
+            all.extend(others);
+        }
+        if let Some(record) = self.faults.nameless.and_then(|place| all.get_mut(place)) {
+            record["id"] = Value::Null;
+        }
         let number = |name: &str| usize::try_from(args[6][name].as_u64().unwrap()).unwrap();
         let (page, _) = self.page(&all, number("offset"), number("limit"));
         respond(200, &[], &json!({"jsonrpc": "2.0", "id": 1, "result": page}))
@@ -583,7 +605,7 @@ fn shopify_words(_: &Stock, record: &Record<'_>) -> Value {
     }
 }
 
-fn woo_words(_: &Stock, record: &Record<'_>) -> Value {
+fn woo_words(stock: &Stock, record: &Record<'_>) -> Value {
     let at = |at: DateTime<Utc>| at.format("%Y-%m-%dT%H:%M:%S").to_string();
     match record {
         Record::Product(item) | Record::Level(item) => {
@@ -596,7 +618,11 @@ fn woo_words(_: &Stock, record: &Record<'_>) -> Value {
         Record::Order(order) => json!({"id": order.id, "customer_id": order.customer, "currency": "EUR",
             "status": if order.cancelled { "cancelled" } else { "processing" },
             "billing": {"first_name": "Ana", "last_name": "Ruiz", "email": ""}, "date_modified_gmt": at(order.updated_at),
-            "line_items": [{"sku": order.sku, "name": "Tiles", "quantity": order.quantity, "price": 2.5}]}),
+            "line_items": [match stock.faults.long_prices {
+                false => json!({"sku": order.sku, "name": "Tiles", "quantity": order.quantity, "price": 2.5}),
+                true => json!({"sku": order.sku, "name": "Tiles", "quantity": 3, "price": 33.333333333333336,
+                    "total": "100.00"}),
+            }]}),
     }
 }
 

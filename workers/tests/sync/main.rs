@@ -11,6 +11,7 @@ mod shop_server;
 
 mod conflicts;
 mod desk;
+mod edges;
 mod facts;
 mod faults;
 mod kills;

@@ -98,12 +98,27 @@ impl From<Network> for String {
 pub struct Guard {
     allowed: Vec<Network>,
     lookup: Arc<dyn Lookup>,
+    /// Whether a secret is sent in the clear: then only what is named is permitted.
+    in_the_clear: bool,
 }
 
 impl Guard {
     /// A guard that lets through public addresses and these.
     pub fn new(allowed: Vec<Network>, lookup: Arc<dyn Lookup>) -> Self {
-        Self { allowed, lookup }
+        Self { allowed, lookup, in_the_clear: false }
+    }
+
+    /// The same for requests that show a secret to whoever listens: only to the addresses that are named.
+    pub fn in_the_clear(self) -> Self {
+        Self { in_the_clear: true, ..self }
+    }
+
+    /// Why an address is not permitted, and what to do.
+    pub(super) fn refusal(&self, address: IpAddr) -> &'static str {
+        match self.in_the_clear && is_public(unmapped(address)) {
+            true => "http would send the secret there in the clear; use https",
+            false => "it is private or local; allow it: --allow-address",
+        }
     }
 
     /// Whether this address may be connected to. Link-local addresses (where clouds keep their metadata) never, whatever
@@ -113,7 +128,7 @@ impl Guard {
         if is_link_local(address) {
             return false;
         }
-        is_public(address) || self.allowed.iter().any(|network| network.holds(address))
+        (is_public(address) && !self.in_the_clear) || self.allowed.iter().any(|network| network.holds(address))
     }
 
     async fn resolve_checked(self, name: String) -> Result<Vec<SocketAddr>, Forbidden> {
@@ -131,7 +146,7 @@ impl Guard {
 /// Why no connection was made.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Forbidden {
-    #[error("{0} is a private or local address")]
+    #[error("{0} is no address that may be connected to")]
     Address(IpAddr),
     #[error("the name cannot be resolved: {0}")]
     Unresolved(String),
@@ -229,6 +244,14 @@ mod tests {
         assert!(permits(&guard, "fd12::1"));
         assert!(!permits(&guard, "127.0.0.1") && !permits(&guard, "10.2.0.1"));
         assert!(!permits(&guard, "169.254.169.254") && !permits(&guard, "fd00:ec2::254"), "metadata never");
+    }
+
+    #[test]
+    fn a_secret_in_the_clear_is_sent_to_named_addresses_alone() {
+        let guard = guard(&["10.1.0.0/16"]).in_the_clear();
+        assert!(permits(&guard, "10.1.0.7") && !permits(&guard, "10.2.0.7") && !permits(&guard, "8.8.8.8"));
+        assert!(guard.refusal("8.8.8.8".parse().unwrap()).contains("https"));
+        assert!(guard.refusal("10.2.0.7".parse().unwrap()).contains("--allow-address"));
     }
 
     #[test]

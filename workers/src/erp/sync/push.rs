@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use fairlane::{Error, JobResult, Transaction};
 use serde_json::Value;
 
-use super::apply::{customer_fields, product_fields};
+use super::apply::{customer_fields, level_link, level_name, product_fields};
 use super::connection::Entity;
 use super::pull::{Position, Pull};
 use super::record::{Fields, Record, canonical_value, content_hash};
@@ -94,7 +94,10 @@ async fn tell(push: &mut Pull<'_>, telling: &Telling, told: u64, total: Option<u
     }
     if let Err(error) = push.speaker().check(&answer) {
         return match error {
-            super::dialects::DialectError::Remote(why) => note(push, telling, Err(why), told, total).await,
+            super::dialects::DialectError::Remote(why) => {
+                push.session.understood().await?;
+                note(push, telling, Err(why), told, total).await
+            }
             other => Err(push.session.failed(other.into()).await),
         };
     }
@@ -105,6 +108,44 @@ async fn tell(push: &mut Pull<'_>, telling: &Telling, told: u64, total: Option<u
             Err(error) => return Err(push.session.failed(error.into()).await),
         },
     };
+    push.session.understood().await?;
+    if push.of.entity == Entity::Inventory {
+        let echo = push.speaker().told_back(&answer);
+        return note_level(push, telling, (id, echo), told, total).await;
+    }
+    note(push, telling, Ok(id), told, total).await
+}
+
+/// A level is told, and what both have now is known: the same from there is no count that takes back what happened here
+/// meanwhile.
+async fn note_level(
+    push: &mut Pull<'_>,
+    telling: &Telling,
+    (id, echo): (String, Option<Record>),
+    told: u64,
+    total: Option<u64>,
+) -> Result<(), Stop> {
+    if let Some(location) = telling.pending.location_id {
+        let name = level_name(telling.pending.internal_id, location);
+        let quantity = telling.record.fields.get("quantity");
+        let mut tx = push.ctx.begin().await?;
+        let conn = &mut tx.conn();
+        let mut known = refs::levels(conn, push.of, std::slice::from_ref(&name)).await?;
+        let now = match (known.pop(), known.is_empty(), echo) {
+            (None, _, Some(echo)) if echo.fields.get("quantity") == quantity => Some(level_link(&echo, &name)),
+            (Some((_, mut only)), true, _) => {
+                only.base.insert("quantity".to_owned(), quantity.cloned().unwrap_or_default());
+                only.content_hash = content_hash(&only.base, &[]);
+                Some(only)
+            }
+            // Of several parts nobody knows which one has changed there.
+            _ => None,
+        };
+        if let Some(now) = now {
+            refs::save(conn, push.of, &now, None).await?;
+        }
+        tx.commit().await?;
+    }
     note(push, telling, Ok(id), told, total).await
 }
 

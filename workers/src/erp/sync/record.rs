@@ -107,7 +107,11 @@ impl Record {
 
     /// The value of one of our fields in a request: `external_id`, a truth value spelled out, or a field.
     pub(super) fn pushed(&self, field: &str, external_id: Option<&str>) -> Option<Value> {
-        let numbered = |text: &str| text.parse::<u64>().map_or_else(|_| Value::from(text), Value::from);
+        // A number again where it was one: an id such as 0042 is a text.
+        let numbered = |text: &str| match text.parse::<u64>() {
+            Ok(number) if number.to_string() == text => Value::from(number),
+            _ => Value::from(text),
+        };
         match field {
             "true" => Some(Value::Bool(true)),
             "external_id" => external_id.map(numbered),
@@ -154,7 +158,7 @@ fn canonical(expressions: &BTreeMap<String, String>, item: &Value) -> Result<Fie
 pub fn canonical_value(field: &str, value: &Value) -> Result<Value, String> {
     let wrong = |what: &str| Err(format!("{field} is {what}: {}", short(value)));
     Ok(match field {
-        "price" | "standard_cost" | "quantity" | "unit_price" | "discount" | "tax_rate" => match value {
+        "price" | "standard_cost" | "quantity" | "unit_price" | "discount" | "tax_rate" | "total" => match value {
             Value::Null | Value::Bool(false) => Value::Null,
             Value::String(text) if text.trim().is_empty() => Value::Null,
             value => match paths::decimal(value) {
@@ -244,6 +248,13 @@ mod tests {
         assert!(id == "7" && why.contains("price is no number"), "{why}");
         assert!(Record::read(spec, &json!({"sku": "A"})).is_err());
         assert!(Record::read(spec, &json!("text")).is_err());
+    }
+
+    #[test]
+    fn an_id_is_told_as_the_number_or_the_text_it_is() {
+        let record = Record::default();
+        let told = |id: &str| record.pushed("external_id", Some(id)).unwrap();
+        assert_eq!((told("42"), told("0042"), told("+42"), told("a-1")), (json!(42), json!("0042"), json!("+42"), json!("a-1")));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 use fairlane::Tenant;
-use fairlane::cli::{CommandEnv, Page, Record};
+use fairlane::cli::{CommandEnv, Page, Record, printable};
 use serde_json::json;
 
 use super::options::Options;
@@ -120,6 +120,7 @@ pub(super) async fn run(verb: &ConnectionVerb, tenant: &Tenant, env: &CommandEnv
                 if connection.sealed.is_some() { " with a sealed secret" } else { "" }
             )];
             lines.extend(settings.lines().map(str::to_owned));
+            let lines: Vec<String> = lines.iter().map(|line| printable(line)).collect();
             env.output.result(&connection, Some(name), &lines)?;
         }
         ConnectionVerb::Set { name, url, options } => {
@@ -156,7 +157,7 @@ async fn try_out(tenant: &Tenant, env: &CommandEnv, name: &str, entity: Entity) 
         "{name} answers {}: {} {entity} of the first page can be read, {} cannot",
         tried.status, tried.readable, tried.unreadable
     )];
-    lines.extend(tried.message.clone());
+    lines.extend(tried.message.as_deref().map(printable));
     env.output.result(&tried, Some(name), &lines)?;
     if !(200..=299).contains(&tried.status) {
         return Err(fairlane::cli::Failure::new(fairlane::cli::Exit::Failed, format!("{name} refuses"))

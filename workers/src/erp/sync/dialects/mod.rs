@@ -25,8 +25,10 @@ pub use description::{Call, Description, EntitySpec, Lines, PageSize, Push, Sinc
 pub struct Page {
     /// Its body.
     pub body: Value,
-    /// The ids by which the list is paged.
+    /// The ids by which the list is paged, of those items that have one.
     pub ids: Vec<String>,
+    /// How many items it has.
+    pub count: u64,
     /// Its records, or why one could not be read.
     pub records: Vec<Result<Record, (String, String)>>,
 }
@@ -121,7 +123,7 @@ impl Speaker<'_> {
                 Some(below) => records.extend(self.expand(item, below)),
             }
         }
-        Ok(Page { ids, records, body })
+        Ok(Page { ids, count: items.len() as u64, records, body })
     }
 
     /// The records inside of an item, each with the item as its `parent`.
@@ -203,6 +205,13 @@ impl Speaker<'_> {
         }
         let path = self.spec.push.as_ref().map_or("id", |push| push.id.as_str());
         text_of(&body, path).ok_or_else(|| DialectError::Unreadable(format!("it has no {path}")))
+    }
+
+    /// The record as it is there now, where the answer to a push tells it as a list would.
+    pub fn told_back(&self, answer: &Answer) -> Option<Record> {
+        let body: Value = serde_json::from_slice(&answer.body).ok()?;
+        let inside = self.spec.push.as_ref()?.id.rsplit_once('.').map_or("", |(inside, _)| inside);
+        Record::read(self.spec, paths::at(&body, inside)?).ok()
     }
 
     /// Sees an error inside of a good answer.
