@@ -616,13 +616,13 @@ fn woo_words(stock: &Stock, record: &Record<'_>) -> Value {
         Record::Customer(person) => json!({"id": person.id, "first_name": person.name, "last_name": "",
             "email": person.email, "billing": {"phone": ""}, "date_modified_gmt": at(person.updated_at)}),
         Record::Order(order) => json!({"id": order.id, "customer_id": order.customer, "currency": "EUR",
-            "status": if order.cancelled { "cancelled" } else { "processing" },
-            "billing": {"first_name": "Ana", "last_name": "Ruiz", "email": ""}, "date_modified_gmt": at(order.updated_at),
-            "line_items": [match stock.faults.long_prices {
-                false => json!({"sku": order.sku, "name": "Tiles", "quantity": order.quantity, "price": 2.5}),
-                true => json!({"sku": order.sku, "name": "Tiles", "quantity": 3, "price": 33.333333333333336,
-                    "total": "100.00"}),
-            }]}),
+        "status": if order.cancelled { "cancelled" } else { "processing" },
+        "billing": {"first_name": "Ana", "last_name": "Ruiz", "email": ""}, "date_modified_gmt": at(order.updated_at),
+        "line_items": [match stock.faults.long_prices {
+            false => json!({"sku": order.sku, "name": "Tiles", "quantity": order.quantity, "price": 2.5}),
+            true => json!({"sku": order.sku, "name": "Tiles", "quantity": 3, "price": 33.333333333333336,
+                "total": "100.00"}),
+        }]}),
     }
 }
 

@@ -71,8 +71,10 @@ async fn move_stock(desk: &Desk<'_>, sku: &str, quantity: &str, why: &str) {
 
 async fn there(desk: &Desk<'_>, sku: &str) -> String {
     let levels = desk
-        .texts(sql!("select p.sku || ' ' || cast(s.on_hand as text) as t from products p
-            join stock_levels s on s.tenant_id = p.tenant_id and s.product_id = p.id"))
+        .texts(sql!(
+            "select p.sku || ' ' || cast(s.on_hand as text) as t from products p
+            join stock_levels s on s.tenant_id = p.tenant_id and s.product_id = p.id"
+        ))
         .await;
     let level = levels.iter().find_map(|line| line.strip_prefix(sku)).unwrap().trim();
     level.parse::<rust_decimal::Decimal>().unwrap().normalize().to_string()

@@ -41,7 +41,15 @@ pub struct Forbidden {
 impl fmt::Display for Forbidden {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { host, address } = self;
-        write!(f, "{host} leads to {address}, which is no public address (outbound.allow_private lets it be)")
+        match host.trim_matches(['[', ']']).parse::<IpAddr>() {
+            Ok(_) => write!(f, "{address} is no public address (outbound.allow_private lets it be)"),
+            Err(_) => {
+                write!(
+                    f,
+                    "{host} leads to {address}, which is no public address (outbound.allow_private lets it be)"
+                )
+            }
+        }
     }
 }
 

@@ -71,6 +71,9 @@ pub async fn create(tx: &mut Transaction, tenant: &Tenant, new: NewCampaign) -> 
     }
     let title = one_line("the campaign's title", &new.title, 200)?;
     let message = checked_message(&new.message)?;
+    if let Some(action) = &new.action {
+        checked_target(&action.target)?;
+    }
     let audience = rule(&mut tx.conn(), id, &new.audience).await?;
     let named = checked_channels(&new.channels)?;
     let row = NewCampaignRow {
@@ -104,6 +107,18 @@ pub async fn create(tx: &mut Transaction, tenant: &Tenant, new: NewCampaign) -> 
         }
     }
     found(conn, id, campaign).await
+}
+
+/// A place inside the application, or an address of the web: nothing that a browser would run.
+fn checked_target(target: &str) -> Result<()> {
+    let of_the_web = target.starts_with("https://") || target.starts_with("http://");
+    if of_the_web || !(target.contains(':') || target.starts_with("//")) {
+        return Ok(());
+    }
+    Err(Error::Invalid {
+        what: format!("the action's target \"{}\"", target.escape_debug()),
+        why: "it must be a place inside the application, or begin with https://".into(),
+    })
 }
 
 fn checked_message(message: &str) -> Result<&str> {
@@ -346,4 +361,21 @@ fn expect(campaign: &Campaign, wanted: &[CampaignStatus], what: &str) -> Result<
         what: format!("{what} campaign {}", campaign.id),
         why: format!("it is {}; it would have to be {}", campaign.status.as_str(), words.join(" or ")),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_action_leads_into_the_application_or_to_the_web() {
+        for target in
+            ["invoice/INV-2026-00001", "https://example.com/x?a=b:c", "http://example.com", "reports"]
+        {
+            assert!(checked_target(target).is_ok(), "{target}");
+        }
+        for target in ["javascript:alert(1)", "data:text/html,x", "//evil.example/", "JaVaScRiPt:1"] {
+            assert!(checked_target(target).is_err(), "{target}");
+        }
+    }
 }

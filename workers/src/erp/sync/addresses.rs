@@ -128,7 +128,8 @@ impl Guard {
         if is_link_local(address) {
             return false;
         }
-        (is_public(address) && !self.in_the_clear) || self.allowed.iter().any(|network| network.holds(address))
+        (is_public(address) && !self.in_the_clear)
+            || self.allowed.iter().any(|network| network.holds(address))
     }
 
     async fn resolve_checked(self, name: String) -> Result<Vec<SocketAddr>, Forbidden> {

@@ -132,7 +132,9 @@ async fn note_level(
         let conn = &mut tx.conn();
         let mut known = refs::levels(conn, push.of, std::slice::from_ref(&name)).await?;
         let now = match (known.pop(), known.is_empty(), echo) {
-            (None, _, Some(echo)) if echo.fields.get("quantity") == quantity => Some(level_link(&echo, &name)),
+            (None, _, Some(echo)) if echo.fields.get("quantity") == quantity => {
+                Some(level_link(&echo, &name))
+            }
             (Some((_, mut only)), true, _) => {
                 only.base.insert("quantity".to_owned(), quantity.cloned().unwrap_or_default());
                 only.content_hash = content_hash(&only.base, &[]);

@@ -158,14 +158,16 @@ fn canonical(expressions: &BTreeMap<String, String>, item: &Value) -> Result<Fie
 pub fn canonical_value(field: &str, value: &Value) -> Result<Value, String> {
     let wrong = |what: &str| Err(format!("{field} is {what}: {}", short(value)));
     Ok(match field {
-        "price" | "standard_cost" | "quantity" | "unit_price" | "discount" | "tax_rate" | "total" => match value {
-            Value::Null | Value::Bool(false) => Value::Null,
-            Value::String(text) if text.trim().is_empty() => Value::Null,
-            value => match paths::decimal(value) {
-                Some(number) => Value::String(number.to_string()),
-                None => return wrong("no number"),
-            },
-        },
+        "price" | "standard_cost" | "quantity" | "unit_price" | "discount" | "tax_rate" | "total" => {
+            match value {
+                Value::Null | Value::Bool(false) => Value::Null,
+                Value::String(text) if text.trim().is_empty() => Value::Null,
+                value => match paths::decimal(value) {
+                    Some(number) => Value::String(number.to_string()),
+                    None => return wrong("no number"),
+                },
+            }
+        }
         "active" | "cancelled" => match value {
             Value::Null => Value::Null,
             Value::Bool(truth) => Value::Bool(*truth),
@@ -254,7 +256,10 @@ mod tests {
     fn an_id_is_told_as_the_number_or_the_text_it_is() {
         let record = Record::default();
         let told = |id: &str| record.pushed("external_id", Some(id)).unwrap();
-        assert_eq!((told("42"), told("0042"), told("+42"), told("a-1")), (json!(42), json!("0042"), json!("+42"), json!("a-1")));
+        assert_eq!(
+            (told("42"), told("0042"), told("+42"), told("a-1")),
+            (json!(42), json!("0042"), json!("+42"), json!("a-1"))
+        );
     }
 
     #[test]

@@ -47,7 +47,8 @@ pub(super) fn code(connection: &Connection, external_id: &str) -> String {
     if code.chars().count() <= LONGEST_CODE {
         return code;
     }
-    let print: String = Sha256::digest(code.as_bytes()).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let print: String =
+        Sha256::digest(code.as_bytes()).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     let beginning: String = code.chars().take(LONGEST_CODE - 1 - print.len()).collect();
     format!("{beginning}-{print}")
 }

@@ -181,7 +181,8 @@ fn stored_price(
         return (price, discount);
     }
     let above = price.round_dp_with_strategy(PRICE_DECIMALS, AwayFromZero);
-    let more = total.and_then(|total| above.checked_mul(quantity)?.checked_sub(total)).map(|more| more.normalize());
+    let more =
+        total.and_then(|total| above.checked_mul(quantity)?.checked_sub(total)).map(|more| more.normalize());
     match more.filter(|more| !more.is_sign_negative() && more.scale() <= PRICE_DECIMALS) {
         Some(more) => (above, more),
         None => (price.round_dp_with_strategy(PRICE_DECIMALS, MidpointAwayFromZero), discount),
