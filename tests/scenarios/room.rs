@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use fairlane::backend_test;
 use fairlane::store::tenants;
-use fairlane::testing::TestDb;
 use fairlane::worker::{Worker, WorkerOptions};
 
 use crate::kinds::{Log, What, act, registry};

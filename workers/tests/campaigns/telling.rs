@@ -104,10 +104,29 @@ backend_test!(migrations: lines;
         let of = |what: &str| counted(&told).get(what).copied().unwrap_or_default();
         assert_eq!((told.campaign.audience, of("in_app delivered")), (2, 2), "who has left is not of it");
         assert_eq!((of("mail sent"), of("mail skipped preference_default")), (1, 1));
+        assert_eq!((of("sms skipped preference_default"), of("webhook skipped preference_default")), (2, 2));
+        assert_eq!((told.expected, told.planned, told.ended), (10, 10, 10), "audience x channels");
         let named = CampaignAudience { users: vec![address(4), address(5), address(5)], ..CampaignAudience::default() };
         let id = start(&acme, NewCampaign { audience: named, ..news() }).await.id;
         work(&t, &erp(mailer, 1, 4)).await;
         assert_eq!((report(&acme, id).await.chunks, report(&acme, id).await.campaign.audience), (2, 2), "each once");
+    }
+);
+
+backend_test!(migrations: lines;
+    async fn who_follows_what_users_are_told_is_told_a_campaign_once(t: TestDb) {
+        let acme = crowd(&t, 3).await;
+        t.execute("insert into webhook_endpoints (tenant_id, url) select id, 'https://hooks.example.com/' from fairlane_tenants
+            where slug = 'acme'").await;
+        let id = start(&acme, NewCampaign { channels: Vec::new(), ..news() }).await.id;
+        work(&t, &erp(MemoryMailer::default(), 1, 4)).await;
+        const FOLLOWED: &str = "select count(*) as n from notification_deliveries where channel = 'webhook' and user_id is null";
+        assert_eq!(count(&t, FOLLOWED).await, 1);
+        let told = report(&acme, id).await;
+        assert_eq!((told.expected, told.planned), (15, 15), "an endpoint of the tenant is none of the audience");
+        start(&acme, news()).await;
+        work(&t, &erp(MemoryMailer::default(), 1, 4)).await;
+        assert_eq!(count(&t, FOLLOWED).await, 1, "not by a channel that the campaign does not go by");
     }
 );
 

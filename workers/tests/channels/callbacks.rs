@@ -63,6 +63,28 @@ backend_test!(migrations: lines;
 );
 
 backend_test!(migrations: lines;
+    async fn a_message_that_is_reported_before_its_answer_is_lost_stays_delivered(t: TestDb) {
+        let (fake, acme) = (Fake::start().await, shop(&t).await);
+        let erp = erp(&fake);
+        user(&acme, "ana", "sms").await;
+        phone(&acme, "ana", "+4915112345678").await;
+        fake.answer("Messages.json", Answer::new(201, "{}").held());
+        tell(&acme, "a:1", Critical).await;
+        let id = count(&t, "select id as n from notification_deliveries where channel = 'sms'").await;
+        let url = format!("https://app.example.com/twilio/acme?delivery={id}");
+        let meanwhile = async {
+            while fake.asked().is_empty() {
+                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            }
+            report(&acme, "MessageSid=SM7&MessageStatus=delivered", Some(&url)).await
+        };
+        let ((), said) = tokio::join!(work(&t, &erp), meanwhile);
+        assert_eq!(said.as_deref(), Some("delivered"));
+        assert_eq!(stands(&acme, "a:1", "sms").await, ["ana delivered -"], "the lost answer is no news");
+    }
+);
+
+backend_test!(migrations: lines;
     async fn a_mail_that_comes_back_or_annoys_is_the_last_to_its_address(t: TestDb) {
         let acme = shop(&t).await;
         user(&acme, "ana", "mail").await;

@@ -161,6 +161,31 @@ backend_test!(migrations: lines;
 );
 
 backend_test!(migrations: lines;
+    async fn a_job_that_has_just_failed_is_left_to_its_own_hook(t: TestDb) {
+        let desk = desk(t).await;
+        let asked = ask(&desk, &request(), None).await;
+        desk.t.execute("update reports set zone = 'Nowhere/Land'").await;
+        desk.work(&["low"]).await;
+        assert_eq!(desk.report(asked.id).await.failure_code.as_deref(), Some("job_failed"));
+        // As it is between the job's end and its hook, where somebody follows it.
+        desk.t.execute("update reports set status = 'processing', result = null, failure_code = null, error_message = null").await;
+        let id = desk.acme.id().await.unwrap();
+        let orphans = async || {
+            let mut tx = desk.acme.begin().await.unwrap();
+            fairlane_workers::erp::store::reports::has_orphans(&mut tx.conn(), id).await.unwrap()
+        };
+        assert!(!orphans().await);
+        desk.t.db.shift_clock(chrono::Duration::seconds(11));
+        assert!(orphans().await, "its worker was killed before the hook");
+        let mut tx = desk.acme.begin().await.unwrap();
+        assert_eq!(fairlane_workers::erp::store::reports::settle_orphans(&mut tx.conn(), id).await.unwrap(), 1);
+        tx.commit().await.unwrap();
+        let report = desk.report(asked.id).await;
+        assert!(report.error_message.as_deref().unwrap().contains("no time zone"), "{report:?}");
+    }
+);
+
+backend_test!(migrations: lines;
     async fn files_are_removed_when_they_were_kept_long_enough_and_left_overs_with_them(t: TestDb) {
         let desk = desk(t).await;
         let (old, young) = (ask(&desk, &request(), None).await, ask(&desk, &request(), None).await);

@@ -14,4 +14,5 @@ mod jobs;
 mod kills;
 mod northwind;
 mod online_retail;
+mod shelves;
 mod verbs;

@@ -12,6 +12,7 @@ mod shop_server;
 mod conflicts;
 mod creates;
 mod desk;
+mod edges;
 mod facts;
 mod faults;
 mod kills;

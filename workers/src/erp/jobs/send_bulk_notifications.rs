@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::SendCampaignChunk;
 use crate::erp::Erp;
-use crate::erp::campaigns::{finish_if_over, park};
+use crate::erp::campaigns::{finish_if_over, kind_of, park};
+use crate::erp::notifications::{Followed, channels};
 use crate::erp::store::campaign_chunks;
 use crate::erp::store::campaigns::{self, Campaign, CampaignStatus};
 
@@ -88,7 +89,11 @@ impl SendBulkNotifications {
             }
             return Ok(true);
         }
+        if number == 0 {
+            tell_followers(ctx, tx, campaign).await?;
+        }
         let count = i64::try_from(users.len()).unwrap_or(i64::MAX);
+        let conn = &mut tx.conn();
         campaign_chunks::insert(conn, tenant, id, number + 1, &users).await?;
         campaigns::add_audience(conn, tenant, id, count).await?;
         let chunk = SendCampaignChunk { campaign_id: id, number: number + 1 };
@@ -98,6 +103,21 @@ impl SendBulkNotifications {
         tx.progress(u64::try_from(frozen.users).unwrap_or_default(), None);
         Ok(false)
     }
+}
+
+/// Those who follow what the tenant's users are told are told it once, by the campaign's channels.
+async fn tell_followers(
+    ctx: &Context<Erp>,
+    tx: &mut fairlane::Transaction,
+    campaign: &Campaign,
+) -> fairlane::Result<()> {
+    let key = campaign.key();
+    let told = Followed { tenant_id: ctx.job().tenant_id, key: &key, kind: kind_of(campaign), subject: None };
+    let wanted = |name: &str| campaign.channels.iter().any(|channel| channel == name);
+    for channel in channels().into_iter().filter(|channel| wanted(channel.name())) {
+        channel.tell_followers(tx, &ctx.tenant(), &told).await?;
+    }
+    Ok(())
 }
 
 /// Of a campaign that the tenant does not have.

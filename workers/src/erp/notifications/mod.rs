@@ -40,7 +40,7 @@ pub use kinds::{
 pub use letters::{Letter, post};
 pub use notify::{Told, notify, notify_audience};
 pub use plan::via;
-pub(crate) use plan::{plan, plan_reaching};
+pub(crate) use plan::{NOT_ASKED_FOR, plan, plan_reaching};
 
 /// Who is told when what is connected to the tenant stops working.
 pub const INTEGRATIONS: &str = "integrations";

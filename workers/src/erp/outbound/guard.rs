@@ -35,13 +35,24 @@ impl Lookup for SystemLookup {
 }
 
 /// An address that nothing may be sent to.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{host} leads to {address}, which is no public address")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Forbidden {
     /// The name it was found under, or the address as it was given.
     pub host: String,
     /// The address.
     pub address: IpAddr,
+}
+
+impl std::error::Error for Forbidden {}
+
+impl fmt::Display for Forbidden {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { host, address } = self;
+        match host.trim_matches(['[', ']']).parse::<IpAddr>() {
+            Ok(_) => write!(f, "{address} is no public address"),
+            Err(_) => write!(f, "{host} leads to {address}, which is no public address"),
+        }
+    }
 }
 
 /// What may be connected to beside the public internet.
@@ -58,6 +69,8 @@ pub enum Allowed {
 pub struct Guard {
     allowed: Allowed,
     lookup: Arc<dyn Lookup>,
+    /// Whether a secret is sent in the clear: then only what is named is permitted.
+    in_the_clear: bool,
 }
 
 type GuardError = Box<dyn std::error::Error + Send + Sync>;
@@ -65,7 +78,20 @@ type GuardError = Box<dyn std::error::Error + Send + Sync>;
 impl Guard {
     /// A guard that lets through public addresses and these.
     pub fn new(allowed: Allowed, lookup: Arc<dyn Lookup>) -> Self {
-        Self { allowed, lookup }
+        Self { allowed, lookup, in_the_clear: false }
+    }
+
+    /// The same for requests that show a secret to whoever listens: only to the addresses that are named.
+    pub fn in_the_clear(self) -> Self {
+        Self { in_the_clear: true, ..self }
+    }
+
+    /// Why an exchange may not go to an address, and what to do.
+    pub(crate) fn refusal(&self, address: IpAddr) -> &'static str {
+        match self.in_the_clear && is_public(unmapped(address)) {
+            true => "http would send the secret there in the clear; use https",
+            false => "it is private or local; allow it: --allow-address",
+        }
     }
 
     /// Whether this address may be connected to.
@@ -75,7 +101,8 @@ impl Guard {
             Allowed::Everything => true,
             Allowed::Networks(_) if is_link_local(address) => false,
             Allowed::Networks(named) => {
-                is_public(address) || named.iter().any(|network| network.holds(address))
+                (is_public(address) && !self.in_the_clear)
+                    || named.iter().any(|network| network.holds(address))
             }
         }
     }
@@ -238,5 +265,13 @@ mod tests {
             assert!(!permits(&guard, address), "{address}");
         }
         assert!(!permits(&guard, "169.254.169.254") && !permits(&guard, "fd00:ec2::254"), "metadata never");
+    }
+
+    #[test]
+    fn a_secret_in_the_clear_is_sent_to_named_addresses_alone() {
+        let guard = guard(&["10.1.0.0/16"]).in_the_clear();
+        assert!(permits(&guard, "10.1.0.7") && !permits(&guard, "10.2.0.7") && !permits(&guard, "8.8.8.8"));
+        assert!(guard.refusal("8.8.8.8".parse().unwrap()).contains("https"));
+        assert!(guard.refusal("10.2.0.7".parse().unwrap()).contains("--allow-address"));
     }
 }

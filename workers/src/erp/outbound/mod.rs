@@ -305,7 +305,8 @@ mod tests {
         for local in
             ["127.0.0.1", "127.1", "0x7f.1", "2130706433", "[::1]", "[::ffff:10.0.0.1]", "169.254.169.254"]
         {
-            assert!(why(&format!("https://{local}/")).contains("no public address"), "{local}");
+            let why = why(&format!("https://{local}/"));
+            assert!(why.contains("no public address") && !why.contains("leads to"), "{local}: {why}");
         }
         let settings = OutboundSettings { allow_private: true, ..OutboundSettings::default() };
         assert!(Outbound::new(settings).check_url("http://127.0.0.1:80/x").is_ok());

@@ -69,4 +69,35 @@ impl SendError {
         };
         Self::new(decision, code, error.to_string())
     }
+
+    /// The same of a provider whose address is a setting: one that is forbidden is no matter of the message.
+    pub fn no_answer_of(
+        error: &OutboundError,
+        lost: Decision,
+        (code, setting): (&'static str, &'static str),
+    ) -> Self {
+        match error {
+            OutboundError::Forbidden(why) => Self::new(Decision::Retry, code, format!("{setting}: {why}")),
+            error => Self::unanswered(error, lost),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_providers_forbidden_address_is_a_matter_of_the_settings_and_a_tenants_of_the_message() {
+        let forbidden = OutboundError::Forbidden("it must begin with https://".into());
+        let of_provider =
+            SendError::no_answer_of(&forbidden, Decision::Uncertain, ("sms_settings", "sms.http_url"));
+        assert_eq!((of_provider.decision, of_provider.code), (Decision::Retry, "sms_settings"));
+        assert_eq!(of_provider.why, "sms.http_url: it must begin with https://");
+        assert_eq!(SendError::unanswered(&forbidden, Decision::Retry).decision, Decision::Fail);
+        let lost = OutboundError::Lost("no answer in time".into());
+        let of_provider =
+            SendError::no_answer_of(&lost, Decision::Uncertain, ("sms_settings", "sms.http_url"));
+        assert_eq!((of_provider.decision, of_provider.code), (Decision::Uncertain, "no_answer"));
+    }
 }

@@ -99,7 +99,11 @@ impl Fcm {
         let body = message(token, note, self.ttl).to_string().into_bytes();
         let post = Post::new(url, "application/json", body)
             .header("authorization", format!("Bearer {}", access.token));
-        self.outbound.post(post).await.map_err(|error| SendError::unanswered(&error, Decision::Retry))
+        let setting = ("push_settings", "push.fcm_url");
+        self.outbound
+            .post(post)
+            .await
+            .map_err(|error| SendError::no_answer_of(&error, Decision::Retry, setting))
     }
 
     /// A token that holds, other than the one that was refused. Who comes while one is being fetched waits for that one.
@@ -137,7 +141,8 @@ impl Fcm {
         let form = format!("grant_type={grant}&assertion={assertion}");
         let post = Post::new(&account.token_uri, "application/x-www-form-urlencoded", form.into_bytes());
         let reply = self.outbound.post(post).await;
-        let reply = reply.map_err(|error| SendError::unanswered(&error, Decision::Retry))?;
+        let setting = ("push_settings", "token_uri in push.fcm_account_file");
+        let reply = reply.map_err(|error| SendError::no_answer_of(&error, Decision::Retry, setting))?;
         let body = reply.json();
         let Some(token) = body["access_token"].as_str().filter(|_| reply.is_success()) else {
             let code =

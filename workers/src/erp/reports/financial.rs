@@ -176,15 +176,13 @@ async fn goods(source: &mut Source<'_>, step: Step, books: &mut Books) -> Result
     let mut after = Place::before(&source.window);
     loop {
         let (scope, end) = (source.scope.as_deref(), source.window.end);
-        let page = stock::sold(&mut source.conn, source.tenant, end, scope, after, 4 * PAGE).await?;
+        let page = stock::costs(&mut source.conn, source.tenant, end, scope, after, 4 * PAGE).await?;
         let Some((last, _)) = page.last() else { return Ok(()) };
         after = *last;
-        for (place, value) in &page {
+        for (place, cost) in page.iter().filter(|(_, cost)| cost.is_none_or(|cost| !cost.is_zero())) {
             let sums = books.periods.entry(step.start(source.range.day(place.at))).or_default();
-            sums.cost = match (sums.cost, value) {
-                (Some(cost), Some(value)) => {
-                    Some(cost.checked_sub(*value).ok_or_else(ReportError::too_large)?)
-                }
+            sums.cost = match (sums.cost, cost) {
+                (Some(sum), Some(cost)) => Some(sum.checked_add(*cost).ok_or_else(ReportError::too_large)?),
                 _ => None,
             };
         }
@@ -236,7 +234,10 @@ fn summary(source: &Source<'_>, step: Step, books: &Books) -> Summary {
          documents, rounded line by line.",
         source.range.to
     ));
-    summary.note("Payables are not in it: bills of vendors are not entered here.");
+    summary.note(
+        "Cost of goods is what sales cost, less what came back for what it had cost, and what receipts cost later of goods that \
+         were gone. Payables are not in it: bills of vendors are not entered here.",
+    );
     if books.periods.values().any(|sums| sums.cost.is_none()) {
         summary
             .note("Cost of goods and profit are empty where goods that left the stock are not valued yet.");

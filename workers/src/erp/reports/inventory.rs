@@ -1,7 +1,7 @@
 //! What was there, came and went: by product, location and batch.
 //!
-//! Movements are read from the first one on, product after product, so that the opening is the sum of what came before and
-//! the closing what it should be: opening + in + out + adjusted.
+//! Movements are read from the first one on, product after product and as they happened, so that the opening is the sum of what
+//! came before and the closing what it should be: opening + in + out + adjusted.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
@@ -12,7 +12,9 @@ use super::Source;
 use super::error::{ReportError, Result};
 use super::summary::{Chart, ChartKind, Summary, top};
 use super::table::{Cell, Column, Kind, Spool, quotient};
+use crate::erp::money::round_half_up;
 use crate::erp::store::report_rows::stock::{self, Moved, PoolKey, ProductFacts};
+use crate::erp::valuation::{Place, PoolKey as ValuedKey, Scope};
 
 /// Movements of a page.
 const PAGE: i64 = 2000;
@@ -168,7 +170,9 @@ struct All {
     negative: i64,
     expiring: i64,
     dead: i64,
-    largest: Vec<(String, Decimal)>,
+    /// The largest products by how many are there, and by what they are worth as far as that is known.
+    most: Vec<(String, Decimal)>,
+    dearest: Vec<(String, Decimal)>,
     ages: [Decimal; 4],
 }
 
@@ -176,14 +180,14 @@ struct All {
 pub(super) async fn read(source: &mut Source<'_>, spool: &mut Spool) -> Result<Summary> {
     let locations = stock::locations(&mut source.conn, source.tenant).await?;
     let mut all = All { value: Some(Decimal::ZERO), ..All::default() };
-    let (mut after, mut current) = ((0, 0), None);
+    let (mut after, mut current) = ((0, DateTime::UNIX_EPOCH, 0), None);
     let mut pools = Pools::new();
     let mut ready: Vec<(i64, Pools)> = Vec::new();
     loop {
         let (scope, end) = (source.scope.as_deref(), source.window.end);
         let page = stock::movements(&mut source.conn, source.tenant, end, scope, after, PAGE).await?;
         let Some(last) = page.last() else { break };
-        after = (last.product_id, last.seq);
+        after = (last.product_id, last.at, last.seq);
         for moved in &page {
             if current.is_some_and(|current| current != moved.product_id) {
                 ready.push((current.unwrap_or_default(), std::mem::take(&mut pools)));
@@ -201,7 +205,29 @@ pub(super) async fn read(source: &mut Source<'_>, spool: &mut Spool) -> Result<S
         ready.push((product, pools));
     }
     emit(source, spool, &mut all, &locations, ready).await?;
+    unmoved(source, spool, &mut all, &locations).await?;
     Ok(summary(source, all))
+}
+
+/// What never was here and is waited for: nothing is there of it, and that may be too little.
+async fn unmoved(
+    source: &mut Source<'_>,
+    spool: &mut Spool,
+    all: &mut All,
+    locations: &HashMap<i64, String>,
+) -> Result<()> {
+    let mut after = 0;
+    loop {
+        let end = source.window.end;
+        let page = stock::unmoved(&mut source.conn, source.tenant, end, after, PAGE).await?;
+        let Some(last) = page.last() else { return Ok(()) };
+        after = *last;
+        source.watch.step(page.len()).await?;
+        for some in page.chunks(TOGETHER) {
+            let ready = some.iter().map(|product| (*product, Pools::new())).collect();
+            emit(source, spool, all, locations, ready).await?;
+        }
+    }
 }
 
 /// What is known of the products of some pools.
@@ -227,37 +253,94 @@ async fn emit(
         levels: stock::levels(conn, tenant, &ids).await?,
         on_order: stock::on_order(conn, tenant, &ids).await?,
     };
-    for (product, pools) in ready {
+    let scope = source.scope.as_deref().and_then(|word| word.parse::<Scope>().ok());
+    for (product, mut pools) in ready {
         let Some(facts) = known.products.get(&product) else { continue };
-        let mut there = Decimal::ZERO;
+        let on_order = known.on_order.get(&product).copied().unwrap_or_default();
+        let (mut there, mut worth) = (Decimal::ZERO, Some(Decimal::ZERO));
+        if let Some(scope) = scope {
+            share_out(scope, &mut pools, source.decimals);
+        }
         for (at, ((location, batch), pool)) in pools.iter().enumerate() {
             let key = (product, *location, *batch);
-            let location = locations.get(location).cloned().unwrap_or_default();
+            let location = locations.get(location).cloned();
             // What is ordered goes to no location yet: it stands in the product's first row, so that it is counted once.
-            let on_order = known.on_order.get(&product).copied().filter(|_| at == 0).unwrap_or_default();
-            spool.push(&row(source, all, facts, (key, location), pool, &known, on_order))?;
+            let on_order = if at == 0 { on_order } else { Decimal::ZERO };
+            count(source, all, pool, expires(&known, *batch));
+            spool.push(&row(source, facts, (key, location), pool, &known, on_order))?;
             add(&mut there, pool.closing())?;
+            worth = worth.zip(pool.closing_value).and_then(|(worth, value)| worth.checked_add(value));
         }
+        all.most.push((facts.name.clone(), there));
+        all.dearest.extend(worth.map(|worth| (facts.name.clone(), worth)));
         let below = facts.reorder_level.is_some_and(|level| !level.is_zero() && there < level);
+        if pools.is_empty() && (below || !on_order.is_zero()) {
+            let nowhere = ((product, 0, None), None);
+            spool.push(&row(source, facts, nowhere, &Pool::unmoved(), &known, on_order))?;
+        }
         all.below += i64::from(below);
     }
-    all.largest = top(std::mem::take(&mut all.largest), 10);
+    all.most = top(std::mem::take(&mut all.most), 10);
+    all.dearest = top(std::mem::take(&mut all.dearest), 10);
     Ok(())
+}
+
+/// Movements between places that are valued together are worth nothing, so their sums say nothing of a place: what lies there
+/// is worth its share by quantity of what they are worth together.
+fn share_out(scope: Scope, pools: &mut Pools, decimals: u32) {
+    let key = |(location, batch): (i64, Option<i64>)| scope.pool(Place { location, batch });
+    let mut together: BTreeMap<ValuedKey, Vec<(i64, Option<i64>)>> = BTreeMap::new();
+    for place in pools.keys() {
+        together.entry(key(*place)).or_default().push(*place);
+    }
+    for places in together.into_values().filter(|places| places.len() > 1) {
+        let of = |field: fn(&Pool) -> (Decimal, Option<Decimal>)| -> Vec<(Decimal, Option<Decimal>)> {
+            places.iter().filter_map(|place| pools.get(place)).map(field).collect()
+        };
+        let opening = shares(&of(|pool| (pool.opening, pool.opening_value)), decimals);
+        let closing = shares(&of(|pool| (pool.closing(), pool.closing_value)), decimals);
+        for (place, (opening, closing)) in places.iter().zip(opening.into_iter().zip(closing)) {
+            if let Some(pool) = pools.get_mut(place) {
+                (pool.opening_value, pool.closing_value) = (opening, closing);
+            }
+        }
+    }
+}
+
+/// Each place's share of what all are worth: its quantity's, rounded so that the shares add up to the whole.
+fn shares(places: &[(Decimal, Option<Decimal>)], decimals: u32) -> Vec<Option<Decimal>> {
+    let all: Option<Decimal> = places.iter().map(|(_, value)| *value).sum();
+    let quantity: Decimal = places.iter().map(|(quantity, _)| *quantity).sum();
+    let (mut so_far, mut given) = (Decimal::ZERO, Decimal::ZERO);
+    let mut share = |(at, (there, _)): (usize, &(Decimal, Option<Decimal>))| {
+        so_far += there;
+        let until = match (at + 1 == places.len(), all?.checked_mul(so_far)?.checked_div(quantity)) {
+            (true, _) => all?,
+            (false, Some(until)) => round_half_up(until, decimals),
+            (false, None) => Decimal::ZERO,
+        };
+        let own = until - given;
+        given = until;
+        Some(own)
+    };
+    places.iter().enumerate().map(&mut share).collect()
+}
+
+fn expires(known: &Known, batch: Option<i64>) -> Option<NaiveDate> {
+    batch.and_then(|batch| known.batches.get(&batch)).and_then(|(_, expires)| *expires)
 }
 
 fn row(
     source: &Source<'_>,
-    all: &mut All,
     facts: &ProductFacts,
-    (key, location): (PoolKey, String),
+    (key, location): (PoolKey, Option<String>),
     pool: &Pool,
     known: &Known,
     on_order: Decimal,
 ) -> Vec<Cell> {
     let closing = pool.closing();
     let (on_hand, reserved) = known.levels.get(&key).copied().unwrap_or_default();
-    let (lot, expires) = key.2.and_then(|batch| known.batches.get(&batch).cloned()).unzip();
-    let expires = expires.flatten();
+    let lot = key.2.and_then(|batch| known.batches.get(&batch)).map(|(lot, _)| lot.clone());
     let (opening_value, closing_value) = match source.scope {
         Some(_) => (pool.opening_value, pool.closing_value),
         None => (None, None),
@@ -267,14 +350,13 @@ fn row(
     let mean = (pool.opening + closing).checked_div(average);
     let turnover =
         quotient(Some(-pool.outgoing), mean, 2).filter(|_| mean.is_some_and(|mean| mean > Decimal::ZERO));
-    count(source, all, facts, pool, closing_value, expires);
     let mut cells = vec![
         Cell::Text(facts.sku.clone()),
         Cell::Text(facts.name.clone()),
         Cell::text(facts.category.clone()),
-        Cell::Text(location),
+        Cell::text(location),
         Cell::text(lot),
-        Cell::date(expires),
+        Cell::date(expires(known, key.2)),
         Cell::Number(pool.opening),
         Cell::Number(pool.incoming),
         Cell::Number(pool.outgoing),
@@ -293,15 +375,9 @@ fn row(
     cells
 }
 
-fn count(
-    source: &Source<'_>,
-    all: &mut All,
-    facts: &ProductFacts,
-    pool: &Pool,
-    value: Option<Decimal>,
-    expires: Option<NaiveDate>,
-) {
+fn count(source: &Source<'_>, all: &mut All, pool: &Pool, expires: Option<NaiveDate>) {
     let (closing, to) = (pool.closing(), source.range.to);
+    let value = pool.closing_value.filter(|_| source.scope.is_some());
     let there = closing > Decimal::ZERO;
     all.rows += 1;
     all.value = match (all.value, value) {
@@ -311,7 +387,6 @@ fn count(
     all.negative += i64::from(closing < Decimal::ZERO);
     all.expiring += i64::from(there && expires.is_some_and(|end| (end - to).num_days() <= SOON));
     all.dead += i64::from(there && pool.last_out.is_none_or(|day| day < source.range.from));
-    all.largest.push((facts.name.clone(), value.unwrap_or(closing)));
     for (sum, age) in all.ages.iter_mut().zip(pool.ages(to)) {
         *sum = sum.saturating_add(age);
     }
@@ -326,9 +401,12 @@ fn summary(source: &Source<'_>, all: All) -> Summary {
     summary.count("negative", "Below nothing", all.negative);
     summary.count("expiring", "Expire in 30 days, or have", all.expiring);
     summary.count("dead", "There, and nothing sold", all.dead);
-    let what = if value.is_some() { source.window.currency.as_str() } else { "quantity" };
+    let (what, bars) = match value {
+        Some(_) => (source.window.currency.as_str(), all.dearest),
+        None => ("quantity", all.most),
+    };
     let title = format!("Largest by product, {what}");
-    summary.charts.push(Chart { title, kind: ChartKind::Top, bars: top(all.largest, 10) });
+    summary.charts.push(Chart { title, kind: ChartKind::Top, bars: top(bars, 10) });
     let names = ["0-30 days", "31-60 days", "61-90 days", "older"];
     let bars = names.iter().zip(all.ages).map(|(name, quantity)| ((*name).to_owned(), quantity));
     summary.charts.push(Chart {
@@ -339,7 +417,8 @@ fn summary(source: &Source<'_>, all: All) -> Summary {
     summary.note(format!(
         "Opening, in, out, adjusted and closing are of the period, by the time of the movements; reserved, available and on \
          order are as they were when the report was made. What is there ages from the day it came to the place, the oldest \
-         goes first. On order stands in the first row of a product. Days and the reorder level count on {}.",
+         goes first. On order stands in the first row of a product; one that never was here and is waited for has a row without a \
+         place. Where places are valued together, each is worth its share by quantity. Days and the reorder level count on {}.",
         source.range.to
     ));
     if value.is_none() {

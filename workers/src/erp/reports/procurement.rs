@@ -96,7 +96,8 @@ struct All {
     on_time: i64,
     value: Decimal,
     open_value: Decimal,
-    vendors: BTreeMap<String, Vendor>,
+    /// By name and, because two may have the same one, code.
+    vendors: BTreeMap<(String, Option<String>), Vendor>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -174,7 +175,7 @@ fn row(
 }
 
 fn count(all: &mut All, order: &Purchase, sums: &Sums, late: Option<i64>, taken: Option<i64>) -> Result<()> {
-    let vendor = all.vendors.entry(order.vendor_name.clone()).or_default();
+    let vendor = all.vendors.entry((order.vendor_name.clone(), order.vendor.clone())).or_default();
     all.orders += 1;
     vendor.orders += 1;
     let value = |sum: Decimal| sum.checked_add(sums.ordered_value).ok_or_else(ReportError::too_large);
@@ -205,10 +206,11 @@ fn summary(source: &Source<'_>, all: &All) -> Summary {
     summary.figure("on_time_percent", "On time %", Kind::Percent, rate(all.on_time, all.arrived));
     let mut vendors: Vec<_> = all.vendors.iter().collect();
     vendors.sort_by(|a, b| b.1.value.cmp(&a.1.value).then_with(|| a.0.cmp(b.0)));
-    let rows = vendors.iter().take(100).map(|(name, vendor)| {
+    let rows = vendors.iter().take(100).map(|((name, code), vendor)| {
         let days = Decimal::from(vendor.days).checked_div(Decimal::from(vendor.arrived));
         vec![
-            Cell::Text((*name).clone()),
+            Cell::Text(name.clone()),
+            Cell::text(code.clone()),
             Cell::Integer(vendor.orders),
             Cell::Number(vendor.value),
             Cell::number(days.map(|days| crate::erp::money::round_half_up(days, 1))),
@@ -220,6 +222,7 @@ fn summary(source: &Source<'_>, all: &All) -> Summary {
         title: "Vendors, by value; the first hundred",
         columns: vec![
             Column::new("vendor", "Vendor", Kind::Text),
+            Column::new("code", "Code", Kind::Text),
             Column::new("orders", "Orders", Kind::Integer),
             Column::new("value", "Ordered value", Kind::Money),
             Column::new("days_taken", "Days, on average", Kind::Quantity),
@@ -227,7 +230,7 @@ fn summary(source: &Source<'_>, all: &All) -> Summary {
         ],
         rows: rows.collect(),
     });
-    let bars = all.vendors.iter().map(|(name, vendor)| (name.clone(), vendor.value));
+    let bars = all.vendors.iter().map(|((name, _), vendor)| (name.clone(), vendor.value));
     let title = format!("Largest by vendor, {}", source.window.currency);
     summary.charts.push(Chart { title, kind: ChartKind::Top, bars: top(bars, 10) });
     summary.note(

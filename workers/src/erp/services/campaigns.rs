@@ -11,10 +11,11 @@ use serde::Serialize;
 use super::one_line;
 use crate::erp::campaigns::{CANCELLED, KINDS, kind_of, note_of};
 use crate::erp::jobs::{ReleaseDeferred, SendBulkNotifications, SendCampaignChunk};
-use crate::erp::notifications::{Action, Severity, channels};
+use crate::erp::notifications::{Action, NOT_ASKED_FOR, Severity, channels};
 use crate::erp::store::campaigns::{
     self as store, AudienceRule, Campaign, CampaignStatus, ChannelCount, NewCampaignRow,
 };
+use crate::erp::store::deliveries::Status;
 use crate::erp::store::notifications::{self, NewMessage};
 use crate::erp::store::{campaign_chunks, channel_rates, now, people};
 
@@ -70,6 +71,9 @@ pub async fn create(tx: &mut Transaction, tenant: &Tenant, new: NewCampaign) -> 
     }
     let title = one_line("the campaign's title", &new.title, 200)?;
     let message = checked_message(&new.message)?;
+    if let Some(action) = &new.action {
+        checked_target(&action.target)?;
+    }
     let audience = rule(&mut tx.conn(), id, &new.audience).await?;
     let named = checked_channels(&new.channels)?;
     let row = NewCampaignRow {
@@ -103,6 +107,18 @@ pub async fn create(tx: &mut Transaction, tenant: &Tenant, new: NewCampaign) -> 
         }
     }
     found(conn, id, campaign).await
+}
+
+/// A place inside the application, or an address of the web: nothing that a browser would run.
+fn checked_target(target: &str) -> Result<()> {
+    let of_the_web = target.starts_with("https://") || target.starts_with("http://");
+    if of_the_web || !(target.contains(':') || target.starts_with("//")) {
+        return Ok(());
+    }
+    Err(Error::Invalid {
+        what: format!("the action's target \"{}\"", target.escape_debug()),
+        why: "it must be a place inside the application, or begin with https://".into(),
+    })
 }
 
 fn checked_message(message: &str) -> Result<&str> {
@@ -280,7 +296,8 @@ pub struct CampaignReport {
 pub async fn report(conn: &mut Conn<'_>, tenant: i64, campaign: i64) -> Result<CampaignReport> {
     let campaign = found(conn, tenant, campaign).await?;
     let (chunks, chunks_over) = campaign_chunks::progress(conn, tenant, campaign.id).await?;
-    let counts = store::counts(conn, tenant, campaign.id).await?;
+    let mut counts = store::counts(conn, tenant, campaign.id).await?;
+    counts.extend(unwritten(&campaign, &counts));
     let open = ["pending", "sending", "deferred"];
     let ended = counts.iter().filter(|count| !open.contains(&count.status.as_str()));
     Ok(CampaignReport {
@@ -292,6 +309,25 @@ pub async fn report(conn: &mut Conn<'_>, tenant: i64, campaign: i64) -> Result<C
         counts,
         campaign,
     })
+}
+
+/// By channels that nobody gets who has not asked for them, nothing is written about users who have not: there are as many as
+/// users were told in the application and not this way.
+fn unwritten(campaign: &Campaign, counts: &[ChannelCount]) -> Vec<ChannelCount> {
+    let written = |name: &str| -> i64 {
+        counts.iter().filter(|count| count.channel == name).map(|count| count.deliveries).sum()
+    };
+    let quiet = channels().into_iter().filter(|channel| {
+        let named = campaign.channels.iter().any(|name| name == channel.name());
+        named && channel.is_quiet() && !campaign.reaches_all
+    });
+    let left = quiet.map(|channel| ChannelCount {
+        channel: channel.name().to_owned(),
+        status: Status::Skipped.as_str().to_owned(),
+        code: Some(NOT_ASKED_FOR.to_owned()),
+        deliveries: written("in_app") - written(channel.name()),
+    });
+    left.filter(|count| count.deliveries > 0).collect()
 }
 
 /// Sets how many messages of the tenant's campaigns may go out by a channel in a time; without a rate the setting's counts.
@@ -328,4 +364,21 @@ fn expect(campaign: &Campaign, wanted: &[CampaignStatus], what: &str) -> Result<
         what: format!("{what} campaign {}", campaign.id),
         why: format!("it is {}; it would have to be {}", campaign.status.as_str(), words.join(" or ")),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_action_leads_into_the_application_or_to_the_web() {
+        for target in
+            ["invoice/INV-2026-00001", "https://example.com/x?a=b:c", "http://example.com", "reports"]
+        {
+            assert!(checked_target(target).is_ok(), "{target}");
+        }
+        for target in ["javascript:alert(1)", "data:text/html,x", "//evil.example/", "JaVaScRiPt:1"] {
+            assert!(checked_target(target).is_err(), "{target}");
+        }
+    }
 }

@@ -67,7 +67,9 @@ impl SmsProvider for HttpGateway {
             let lost = if self.forgives_repeats() { Decision::Retry } else { Decision::Uncertain };
             let reply = match self.outbound.post(self.request(text)?).await {
                 Ok(reply) => reply,
-                Err(error) => return Err(SendError::unanswered(&error, lost)),
+                Err(error) => {
+                    return Err(SendError::no_answer_of(&error, lost, ("sms_settings", "sms.http_url")));
+                }
             };
             let answered = |decision, code| Err(SendError::answered(decision, code, &reply));
             match reply.status {

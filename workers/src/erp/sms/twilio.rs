@@ -59,7 +59,10 @@ impl SmsProvider for Twilio {
             match self.outbound.post(self.request(text)).await {
                 Ok(reply) => understood(&reply),
                 // There is no key by which it would know a message that comes again.
-                Err(error) => Err(SendError::unanswered(&error, Decision::Uncertain)),
+                Err(error) => {
+                    let setting = ("sms_settings", "sms.twilio_url");
+                    Err(SendError::no_answer_of(&error, Decision::Uncertain, setting))
+                }
             }
         })
     }

@@ -76,11 +76,11 @@ pub struct ChannelCount {
     pub deliveries: i64,
 }
 
-/// What became of a campaign, counted from its deliveries.
+/// What became of a campaign, counted from the deliveries to its audience.
 pub async fn counts(conn: &mut Conn<'_>, tenant: i64, campaign: i64) -> Result<Vec<ChannelCount>> {
     let rows = query(sql!(
         "select channel, status, code, count(*) as deliveries from notification_deliveries
-         where tenant_id = $1 and notification_key = $2
+         where tenant_id = $1 and notification_key = $2 and user_id is not null
          group by channel, status, code order by channel, status, code"
     ))
     .bind(tenant)

@@ -178,7 +178,8 @@ pub async fn mark_sent(conn: &mut Conn<'_>, tenant: i64, id: i64, reply: &str) -
     Ok(touched == 1)
 }
 
-/// Notes why the message is not out, or may not be, and lets go of it. What is sent stays sent.
+/// Notes why the message is not out, or may not be, and lets go of it. What is sent stays sent, and so does what the
+/// provider has reported as delivered before its answer was lost.
 pub async fn mark(
     conn: &mut Conn<'_>,
     tenant: i64,
@@ -190,7 +191,7 @@ pub async fn mark(
     query(sql!(
         "update notification_deliveries set status = $3, code = $4, error = $5,
              claimed_by = null, claimed_until = null, updated_at = {now}
-         where tenant_id = $1 and id = $2 and status <> 'sent'"
+         where tenant_id = $1 and id = $2 and status not in ('sent', 'delivered')"
     ))
     .bind(tenant)
     .bind(id)

@@ -300,11 +300,14 @@ pub async fn is_job_cancelled(conn: &mut Conn<'_>, tenant: i64, job: Uuid) -> Re
     row.map_or(Ok(false), |row| row.get("cancelled"))
 }
 
-/// Whether a report waits for a job that is no longer live: see [`settle_orphans`].
+/// Whether a report waits for a job that is no longer live: see [`settle_orphans`]. One that has failed a moment ago has its
+/// own hook, which says why and tells who asked.
 pub async fn has_orphans(conn: &mut Conn<'_>, tenant: i64) -> Result<bool> {
     query(sql!(
         "select exists (select 1 from reports where tenant_id = $1 and status in ('pending', 'processing')
-            and job_id is not null and not exists (select 1 from fairlane_jobs j where j.id = reports.job_id)) as orphaned"
+            and job_id is not null and not exists (select 1 from fairlane_jobs j where j.id = reports.job_id)
+            and not exists (select 1 from fairlane_failed_jobs f where f.id = reports.job_id
+                and f.failed_at > {now} - {ms:10000})) as orphaned"
     ))
     .bind(tenant)
     .fetch_one(conn)
@@ -323,7 +326,9 @@ pub async fn settle_orphans(conn: &mut Conn<'_>, tenant: i64) -> Result<u64> {
             error_message = coalesce(
                 (select f.error from fairlane_failed_jobs f where f.id = reports.job_id), 'its job is gone from the queue')
          where tenant_id = $1 and status in ('pending', 'processing') and job_id is not null
-            and not exists (select 1 from fairlane_jobs j where j.id = reports.job_id)"
+            and not exists (select 1 from fairlane_jobs j where j.id = reports.job_id)
+            and not exists (select 1 from fairlane_failed_jobs f where f.id = reports.job_id
+                and f.failed_at > {now} - {ms:10000})"
     ))
     .bind(tenant)
     .execute(conn)

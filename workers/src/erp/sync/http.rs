@@ -214,10 +214,9 @@ impl Endpoint {
     fn check_literal(&self, url: &Url) -> Result<(), HttpError> {
         let host = url.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
         match host.parse::<IpAddr>() {
-            Ok(address) if !self.guard.permits(address) => Err(forbidden(
-                &format!("the address {address}"),
-                "it is private or local; allow it: --allow-address",
-            )),
+            Ok(address) if !self.guard.permits(address) => {
+                Err(forbidden(&format!("the address {address}"), self.guard.refusal(address)))
+            }
             _ => Ok(()),
         }
     }
@@ -226,8 +225,8 @@ impl Endpoint {
         let mut cause: Option<&(dyn StdError + 'static)> = Some(why);
         while let Some(error) = cause {
             if let Some(Forbidden { host, address }) = error.downcast_ref::<Forbidden>() {
-                let why = format!("{address} is private or local; allow it: --allow-address");
-                return forbidden(&format!("the address of {host}"), &why);
+                let why = self.guard.refusal(*address);
+                return forbidden(&format!("the address {address} of {host}"), why);
             }
             cause = error.source();
         }

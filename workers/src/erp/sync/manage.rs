@@ -48,7 +48,8 @@ pub async fn add(
     Ok(new)
 }
 
-/// Changes a connection, and its secret where a new one is given. A login that changes forgets its access token.
+/// Changes a connection, and its secret where a new one is given. A login that changes forgets its access token; where other
+/// places of theirs are ours, levels are taken over anew.
 ///
 /// # Errors
 /// When it cannot work then.
@@ -73,6 +74,11 @@ pub async fn set(
     }
     check_secret(&changed, changed.sealed.is_some())?;
     connections::save(&mut tx.conn(), id, &changed).await?;
+    if before.settings.locations != changed.settings.locations {
+        // Which of their levels belong together has changed.
+        let levels = Of { tenant: id, connection: changed.id, entity: Entity::Inventory };
+        refs::forget(&mut tx.conn(), levels).await?;
+    }
     gates::forget_token(&mut tx.conn(), id, changed.id).await?;
     Ok(changed)
 }

@@ -71,8 +71,10 @@ pub struct Given<'a> {
     pub body: &'a Value,
     /// The address that was asked.
     pub asked: &'a Url,
-    /// The ids of its records.
+    /// The ids of its records, of those that have one.
     pub ids: &'a [String],
+    /// How many records it has, those without an id too.
+    pub count: u64,
     /// How many records were asked for, where that was said.
     pub page_size: Option<u64>,
 }
@@ -102,7 +104,7 @@ impl Paging {
         given: &Given<'_>,
         endpoint: &Endpoint,
     ) -> Result<Option<Place>, PagingError> {
-        let count = given.ids.len() as u64;
+        let count = given.count;
         let is_last = count == 0 || given.page_size.is_some_and(|size| count < size);
         Ok(match self {
             Self::None => None,
@@ -201,9 +203,10 @@ impl Watch {
         if self.pages >= most {
             return Err(PagingError::TooMany(most));
         }
-        // Where the next place is a count, it always moves on: then the records tell.
+        // Where the next place is a count, it always moves on: then the records tell, where they have names.
         let print = match next {
             Place::Link(word) | Place::Cursor(word) => fingerprint(&[word]),
+            _ if ids.is_empty() => return Ok(()),
             _ => fingerprint(ids),
         };
         if print == self.mark {

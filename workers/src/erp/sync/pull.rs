@@ -120,11 +120,13 @@ impl Pull<'_> {
             }
         }
         let page = self.read(&answer).await?;
+        self.session.understood().await?;
         let given = Given {
             answer: &answer,
             body: &page.body,
             asked: &request.url,
             ids: &page.ids,
+            count: page.count,
             page_size: self.speaker().asked_size(),
         };
         let next = self.spec.paging.next(&position.place, &given, &self.session.endpoint)?;
@@ -185,6 +187,7 @@ impl Pull<'_> {
             of: self.of,
             run: self.run,
             is_full: self.is_full,
+            adds_up: self.spec.adds_up,
         };
         let counts = apply::take(&mut tx, taking, records).await.map_err(Stop::Database)?;
         self.store(tx, cursor, &after, counts).await?;

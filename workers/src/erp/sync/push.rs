@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use fairlane::{Error, JobResult, Transaction};
 use serde_json::Value;
 
-use super::apply::{customer_fields, product_fields};
+use super::apply::{customer_fields, level_link, level_name, product_fields};
 use super::connection::Entity;
 use super::dialects::{DialectError, Made};
 use super::pull::{Position, Pull};
@@ -109,9 +109,17 @@ async fn tell(push: &mut Pull<'_>, telling: &Telling, told: u64, total: Option<u
         (Err(DialectError::Remote(why)), _) => Ok(Told::Refused(why)),
         (Err(error), _) => Err(error),
     };
+    let made = match made {
+        Ok(made) => made,
+        Err(error) => return Err(push.session.failed(error.into()).await),
+    };
+    push.session.understood().await?;
     match made {
-        Ok(made) => note(push, telling, made, told, total).await,
-        Err(error) => Err(push.session.failed(error.into()).await),
+        Told::Changed(there) if push.of.entity == Entity::Inventory => {
+            let echo = push.speaker().told_back(&answer);
+            note_level(push, telling, (there, echo), told, total).await
+        }
+        made => note(push, telling, made, told, total).await,
     }
 }
 
@@ -149,6 +157,41 @@ async fn known_there(push: &mut Pull<'_>, telling: &Telling) -> Result<Result<Op
         Some(_) => Err(format!("record {} there has the same code and is another of ours", found.id)),
         None => Ok(Some(found)),
     })
+}
+
+/// A level is told, and what both have now is known: the same from there is no count that takes back what happened here
+/// meanwhile.
+async fn note_level(
+    push: &mut Pull<'_>,
+    telling: &Telling,
+    (made, echo): (Made, Option<Record>),
+    told: u64,
+    total: Option<u64>,
+) -> Result<(), Stop> {
+    if let Some(location) = telling.pending.location_id {
+        let name = level_name(telling.pending.internal_id, location);
+        let quantity = telling.record.fields.get("quantity");
+        let mut tx = push.ctx.begin().await?;
+        let conn = &mut tx.conn();
+        let mut known = refs::levels(conn, push.of, std::slice::from_ref(&name)).await?;
+        let now = match (known.pop(), known.is_empty(), echo) {
+            (None, _, Some(echo)) if echo.fields.get("quantity") == quantity => {
+                Some(level_link(&echo, &name))
+            }
+            (Some((_, mut only)), true, _) => {
+                only.base.insert("quantity".to_owned(), quantity.cloned().unwrap_or_default());
+                only.content_hash = content_hash(&only.base, &[]);
+                Some(only)
+            }
+            // Of several parts nobody knows which one has changed there.
+            _ => None,
+        };
+        if let Some(now) = now {
+            refs::save(conn, push.of, &now, None).await?;
+        }
+        tx.commit().await?;
+    }
+    note(push, telling, Told::Changed(made), told, total).await
 }
 
 /// What became of it: one commit.

@@ -122,7 +122,11 @@ impl Record {
     /// The value of one of our fields in a request: `external_id`, `mark`, a text in quotes, a truth value spelled out, or a
     /// field.
     pub(super) fn pushed(&self, field: &str, external_id: Option<&str>) -> Option<Value> {
-        let numbered = |text: &str| text.parse::<u64>().map_or_else(|_| Value::from(text), Value::from);
+        // A number again where it was one: an id such as 0042 is a text.
+        let numbered = |text: &str| match text.parse::<u64>() {
+            Ok(number) if number.to_string() == text => Value::from(number),
+            _ => Value::from(text),
+        };
         if let Some(text) = field.strip_prefix('"') {
             return Some(Value::from(text.trim_end_matches('"')));
         }
@@ -174,7 +178,7 @@ pub fn canonical_value(field: &str, value: &Value) -> Result<Value, String> {
     let wrong = |what: &str| Err(format!("{field} is {what}: {}", short(value)));
     Ok(match field {
         "price" | "standard_cost" | "quantity" | "unit_price" | "discount" | "discount_percent"
-        | "tax_rate" => match value {
+        | "tax_rate" | "total" => match value {
             Value::Null | Value::Bool(false) => Value::Null,
             Value::String(text) if text.trim().is_empty() => Value::Null,
             value => match paths::decimal(value) {
@@ -276,6 +280,16 @@ mod tests {
         assert!(mark("S 1/Blue", "").starts_with("s-1-blue-"));
         assert_ne!(mark("S 1/Blue", ""), mark("S-1-BLUE", ""));
         assert!(mark("№ ", "").chars().all(|c| c.is_ascii_alphanumeric()));
+    }
+
+    #[test]
+    fn an_id_is_told_as_the_number_or_the_text_it_is() {
+        let record = Record::default();
+        let told = |id: &str| record.pushed("external_id", Some(id)).unwrap();
+        assert_eq!(
+            (told("42"), told("0042"), told("+42"), told("a-1")),
+            (json!(42), json!("0042"), json!("+42"), json!("a-1"))
+        );
     }
 
     #[test]

@@ -7,7 +7,7 @@ use fairlane::config::{Config, ConfigError};
 use secrecy::SecretString;
 
 use super::breaker::Terms;
-use super::connection::Connection;
+use super::connection::{Auth, Connection};
 use super::http::{Endpoint, HttpError, Limits};
 use super::secrets::{Place, Vault};
 use crate::erp::outbound::guard::{Allowed, Guard, Lookup, SystemLookup};
@@ -66,7 +66,11 @@ impl SyncRuntime {
     /// When the address is none.
     pub fn endpoint(&self, connection: &Connection, base: &str) -> Result<Endpoint, HttpError> {
         let settings = &connection.settings;
-        let guard = Guard::new(Allowed::Networks(settings.allow_addresses.clone()), self.lookup.clone());
+        let allowed = Allowed::Networks(settings.allow_addresses.clone());
+        let mut guard = Guard::new(allowed, self.lookup.clone());
+        if connection.auth != Auth::None && !base.trim_start().to_ascii_lowercase().starts_with("https:") {
+            guard = guard.in_the_clear();
+        }
         let total = connection.timeout();
         let limits =
             Limits { connect: total.min(Duration::from_secs(10)), total, max_bytes: settings.max_bytes };

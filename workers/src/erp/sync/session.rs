@@ -104,6 +104,8 @@ pub struct Session<'a> {
     pub secret: SecretString,
     /// Requests that no log has counted yet.
     pub requests: i64,
+    /// Whether the gate has to hear of an answer that could be understood.
+    was_ailing: bool,
 }
 
 /// The access that a request was let in with.
@@ -111,8 +113,6 @@ struct Access {
     secret: SecretString,
     generation: Option<i64>,
     now: DateTime<Utc>,
-    /// Whether a good answer is news for the gate.
-    was_ailing: bool,
 }
 
 impl<'a> Session<'a> {
@@ -124,14 +124,15 @@ impl<'a> Session<'a> {
         let runtime = &*ctx.state.sync;
         let endpoint = runtime.endpoint(connection, &connection.base_url)?;
         let secret = runtime.secret(ctx.job().tenant_id, connection)?;
-        Ok(Self { ctx, runtime, connection, endpoint, secret, requests: 0 })
+        Ok(Self { ctx, runtime, connection, endpoint, secret, requests: 0, was_ailing: false })
     }
 
     fn tenant(&self) -> i64 {
         self.ctx.job().tenant_id
     }
 
-    /// Sends a request; returns its answer when that is 2xx, 304, or an error about this request alone (4xx).
+    /// Sends a request; returns its answer when that is 2xx, 304, or an error about this request alone (4xx). Who can read
+    /// a good one says so: see [`Self::understood`].
     ///
     /// # Errors
     /// Everything else: the gate is closed, the answer wants to be asked later, the other system is ill.
@@ -149,13 +150,12 @@ impl<'a> Session<'a> {
                 }
                 Err(error) => return Err(self.failed(error.into()).await),
             };
+            if !matches!(answer.status, 200..=299 | 429 | 500..) {
+                // Whatever it says, it is there and knows what it was asked.
+                self.understood().await?;
+            }
             match answer.status {
-                200..=299 | 304 => {
-                    if access.was_ailing {
-                        self.gate(|gate, _, _| gate.succeeded()).await?;
-                    }
-                    return Ok(answer);
-                }
+                200..=299 => return Ok(answer),
                 401 => {
                     let Some(generation) = access.generation.filter(|_| !refused_before) else {
                         return Err(unauthorized(&answer));
@@ -172,6 +172,17 @@ impl<'a> Session<'a> {
                 _ => return Ok(answer),
             }
         }
+    }
+
+    /// The other system has given an answer that makes sense: it is well.
+    ///
+    /// # Errors
+    /// When the gate cannot be written.
+    pub async fn understood(&mut self) -> Result<(), Stop> {
+        if std::mem::take(&mut self.was_ailing) {
+            self.gate(|gate, _, _| gate.succeeded()).await?;
+        }
+        Ok(())
     }
 
     /// What an answer says, for people.
@@ -235,11 +246,11 @@ impl<'a> Session<'a> {
                 tracing::debug!(connection, ?wait, "no request goes out now");
                 return Err(Stop::Wait(wait.time()));
             }
-            let was_ailing = gate.breaker != super::breaker::Breaker::default();
+            self.was_ailing = gate.breaker != super::breaker::Breaker::default();
             if self.connection.auth != Auth::Oauth2 {
                 gates::save(&mut tx.conn(), tenant, connection, &gate).await?;
                 tx.commit().await?;
-                return Ok(Access { secret: self.secret.clone(), generation: None, now, was_ailing });
+                return Ok(Access { secret: self.secret.clone(), generation: None, now });
             }
             let mut token = gates::lock_token(&mut tx.conn(), tenant, connection).await?;
             match token.turn(now) {
@@ -247,7 +258,7 @@ impl<'a> Session<'a> {
                     gates::save(&mut tx.conn(), tenant, connection, &gate).await?;
                     tx.commit().await?;
                     let secret = self.runtime.vault.open(&sealed, token_place(tenant, connection))?;
-                    return Ok(Access { secret, generation: Some(token.generation), now, was_ailing });
+                    return Ok(Access { secret, generation: Some(token.generation), now });
                 }
                 // The gate is as it was: nothing goes out.
                 Turn::Wait(wait) => return Err(Stop::Wait(wait)),

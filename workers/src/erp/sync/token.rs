@@ -14,8 +14,11 @@ use super::breaker::after;
 use super::connection::Connection;
 use super::http::{Answer, Endpoint, HttpError, Outgoing};
 
-/// A token that ends sooner than this is not used any more.
+/// A token is replaced so long before its end.
 const MARGIN: Duration = Duration::from_secs(30);
+/// For so long one is used in any case: whoever fetched the next one before would fetch without end where tokens live no
+/// longer than the margin. One that ends sooner is refused, and then the next one is fetched.
+const SHORTEST: Duration = Duration::from_secs(5);
 /// How long who fetches a token may take; afterwards another one does.
 const HOLD: Duration = Duration::from_secs(60);
 /// How often those who wait look again.
@@ -26,7 +29,7 @@ const LOOK: Duration = Duration::from_millis(500);
 pub struct Token {
     /// The token, sealed.
     pub sealed: Option<String>,
-    /// When it ends.
+    /// Until when it is used: a little before its end.
     pub expires_at: Option<DateTime<Utc>>,
     /// Counts the tokens.
     pub generation: i64,
@@ -48,7 +51,7 @@ pub enum Turn {
 impl Token {
     /// What is to be done now; of several workers one fetches.
     pub fn turn(&mut self, now: DateTime<Utc>) -> Turn {
-        let valid = self.expires_at.is_none_or(|at| at > after(now, MARGIN));
+        let valid = self.expires_at.is_none_or(|at| at > now);
         if let (Some(sealed), true) = (&self.sealed, valid) {
             return Turn::Use(sealed.clone());
         }
@@ -63,7 +66,7 @@ impl Token {
     pub fn fetched(&mut self, sealed: String, lifetime: Option<Duration>, now: DateTime<Utc>) {
         *self = Self {
             sealed: Some(sealed),
-            expires_at: lifetime.map(|lifetime| after(now, lifetime)),
+            expires_at: lifetime.map(|lifetime| after(now, lifetime.saturating_sub(MARGIN).max(SHORTEST))),
             generation: self.generation + 1,
             refresh_until: None,
         };
@@ -152,6 +155,17 @@ mod tests {
         assert_eq!(token.turn(at(3)), Turn::Use("sealed".into()));
         assert_eq!(token.turn(at(3580)), Turn::Fetch, "shortly before its end");
         assert_eq!(token.turn(at(3580 + 61)), Turn::Fetch, "who fetched it is gone");
+    }
+
+    #[test]
+    fn a_token_that_lives_no_longer_than_the_margin_is_used_and_not_fetched_without_end() {
+        for lifetime in [0, 1, 20, 30] {
+            let mut token = Token::default();
+            token.turn(at(0));
+            token.fetched("short".into(), Some(Duration::from_secs(lifetime)), at(0));
+            assert_eq!(token.turn(at(1)), Turn::Use("short".into()), "{lifetime}");
+            assert_eq!(token.turn(at(6)), Turn::Fetch, "{lifetime}");
+        }
     }
 
     #[test]

@@ -131,7 +131,8 @@ impl Stock {
         self.tokens += 1;
         self.token_used = 0;
         self.login = Some(format!("Bearer token-{}", self.tokens));
-        respond(200, &[], &json!({"access_token": format!("token-{}", self.tokens), "expires_in": 3600}))
+        let lives = self.faults.token_lives.unwrap_or(3600);
+        respond(200, &[], &json!({"access_token": format!("token-{}", self.tokens), "expires_in": lives}))
     }
 
     fn refuse_login(&mut self, asked: &Asked) -> Option<Response> {

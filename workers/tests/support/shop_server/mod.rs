@@ -100,6 +100,14 @@ pub(crate) struct Faults {
     pub(crate) rename_after: Option<(u64, u64)>,
     /// After so many uses a token is refused.
     pub(crate) token_uses: Option<u64>,
+    /// How many seconds a token lives, where that is no hour.
+    pub(crate) token_lives: Option<u64>,
+    /// The record of this place in a list has no id.
+    pub(crate) nameless: Option<usize>,
+    /// Odoo has ten more of each product in another lot.
+    pub(crate) lots: bool,
+    /// A line's price is what it comes to over its quantity, with all the digits.
+    pub(crate) long_prices: bool,
     /// The list goes back to its beginning.
     pub(crate) circle: bool,
     /// The next page is elsewhere.

@@ -47,6 +47,12 @@ impl Stock {
             "sale.order.line" => self.order_lines(&value_of("order_id").unwrap()),
             other => panic!("nobody here knows the model {other}"),
         };
+        if self.faults.lots && model == "stock.quant" {
+            all.extend(all.iter().map(other_lot).collect::<Vec<_>>());
+        }
+        if let Some(record) = self.faults.nameless.and_then(|place| all.get_mut(place)) {
+            record["id"] = Value::Null;
+        }
         for field in ["default_code", "ref"] {
             if let Some(wanted) = value_of(field) {
                 all.retain(|record| record[field] == wanted);
@@ -116,4 +122,12 @@ impl Stock {
         item.price = text("lst_price").unwrap_or_else(|| item.price.clone());
         item.updated_at = Utc::now();
     }
+}
+
+/// Ten more of a product, in another lot.
+fn other_lot(level: &Value) -> Value {
+    let mut other = level.clone();
+    other["id"] = json!(100_000 + level["id"].as_u64().unwrap());
+    other["quantity"] = json!(10.0);
+    other
 }

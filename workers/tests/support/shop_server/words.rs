@@ -59,7 +59,7 @@ pub(super) fn shopify_words(_: &Stock, record: &Record<'_>) -> Value {
     }
 }
 
-pub(super) fn woo_words(_: &Stock, record: &Record<'_>) -> Value {
+pub(super) fn woo_words(stock: &Stock, record: &Record<'_>) -> Value {
     let at = |at: DateTime<Utc>| at.format("%Y-%m-%dT%H:%M:%S").to_string();
     match record {
         Record::Product(item) | Record::Level(item) => {
@@ -72,7 +72,15 @@ pub(super) fn woo_words(_: &Stock, record: &Record<'_>) -> Value {
         Record::Order(order) => json!({"id": order.id, "customer_id": order.customer, "currency": "EUR",
             "status": if order.cancelled { "cancelled" } else { "processing" },
             "billing": {"first_name": "Ana", "last_name": "Ruiz", "email": ""}, "date_modified_gmt": at(order.updated_at),
-            "line_items": [{"sku": order.sku, "name": "Tiles", "quantity": order.quantity, "price": 2.5}]}),
+            "line_items": [woo_line(stock, order)]}),
+    }
+}
+
+fn woo_line(stock: &Stock, order: &super::Purchase) -> Value {
+    match stock.faults.long_prices {
+        false => json!({"sku": order.sku, "name": "Tiles", "quantity": order.quantity, "price": 2.5}),
+        true => json!({"sku": order.sku, "name": "Tiles", "quantity": 3, "price": 33.333333333333336,
+            "total": "100.00"}),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use clap::{Subcommand, ValueEnum};
 use fairlane::Tenant;
-use fairlane::cli::{CommandEnv, Page, Record, rfc3339};
+use fairlane::cli::{CommandEnv, Page, Record, printable, rfc3339};
 use serde_json::Value;
 
 use crate::erp::cli::{Limit, reading};
@@ -79,7 +79,8 @@ pub(super) async fn run(verb: &ConflictVerb, tenant: &Tenant, env: &CommandEnv) 
             tx.commit().await?;
             let word =
                 if whose == Whose::Local { "ours stays; the next push tells it" } else { "theirs was taken" };
-            let lines = [format!("{} of record {}: {word}", conflict.field, conflict.external_id)];
+            let line = format!("{} of record {}: {word}", conflict.field, conflict.external_id);
+            let lines = [printable(&line)];
             env.output.result(&conflict, Some(&id.to_string()), &lines)?;
         }
     }

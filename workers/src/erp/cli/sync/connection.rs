@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 use fairlane::Tenant;
-use fairlane::cli::{CommandEnv, Page, Record};
+use fairlane::cli::{CommandEnv, Page, Record, printable};
 use serde_json::json;
 
 use super::options::Options;
@@ -129,6 +129,7 @@ async fn show(tenant: &Tenant, env: &CommandEnv, name: &str) -> anyhow::Result<(
     let Connection { dialect, base_url, auth, .. } = &connection;
     let mut lines = vec![format!("{name}: {dialect} at {base_url}, {auth}{sealed}")];
     lines.extend(settings.lines().map(str::to_owned));
+    let lines: Vec<String> = lines.iter().map(|line| printable(line)).collect();
     Ok(env.output.result(&connection, Some(name), &lines)?)
 }
 
@@ -170,7 +171,7 @@ async fn try_out(tenant: &Tenant, env: &CommandEnv, name: &str, entity: Entity) 
         "{name} answers {}: {} {entity} of the first page can be read, {} cannot",
         tried.status, tried.readable, tried.unreadable
     )];
-    lines.extend(tried.message.clone());
+    lines.extend(tried.message.as_deref().map(printable));
     env.output.result(&tried, Some(name), &lines)?;
     if !(200..=299).contains(&tried.status) {
         return Err(fairlane::cli::Failure::new(fairlane::cli::Exit::Failed, format!("{name} refuses"))

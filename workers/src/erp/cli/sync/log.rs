@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 use fairlane::Tenant;
-use fairlane::cli::{CommandEnv, Page, Record, rfc3339};
+use fairlane::cli::{CommandEnv, Page, Record, printable, rfc3339};
 use serde::Serialize;
 
 use crate::erp::cli::{Limit, reading};
@@ -89,7 +89,9 @@ pub(super) async fn run(verb: &LogVerb, tenant: &Tenant, env: &CommandEnv) -> an
             let failures = logs::failures(&mut tx.conn(), id, *run, limit.limit.into()).await?;
             let mut lines = ending(&log, tenant);
             lines.extend(
-                failures.iter().map(|one| format!("  {}: {} ({})", one.external_id, one.message, one.code)),
+                failures
+                    .iter()
+                    .map(|one| printable(&format!("  {}: {} ({})", one.external_id, one.message, one.code))),
             );
             env.output.result(&Shown { log: &log, failures: &failures }, Some(&run.to_string()), &lines)?;
         }
@@ -139,5 +141,6 @@ pub(super) fn ending(log: &SyncLog, tenant: &Tenant) -> Vec<String> {
     if counts.refused > 0 {
         lines.push(format!("why records were refused: fairlane erp sync log show {} -t {slug}", log.id));
     }
-    lines
+    // What the other system says may be meant for the terminal.
+    lines.iter().map(|line| printable(line)).collect()
 }

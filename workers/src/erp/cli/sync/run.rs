@@ -1,7 +1,7 @@
 //! `erp sync run CONNECTION`: asks for runs; `--follow` stays until they are done.
 
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use fairlane::Tenant;
@@ -17,6 +17,8 @@ use crate::erp::sync::job::{Requested, request};
 
 /// How often the log is read.
 const POLL: Duration = Duration::from_millis(200);
+/// How long a run may wait before its watcher says that it needs a worker.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 #[derive(Debug, Args)]
 pub(in super::super) struct RunArgs {
@@ -59,7 +61,7 @@ pub(super) async fn run(args: &RunArgs, tenant: &Tenant, env: &CommandEnv) -> an
     for queued in &queued {
         env.output.remark(&describe(queued, tenant));
         if let Some(run) = queued.requested.run {
-            ended.push(follow(tenant, run).await?);
+            ended.push(follow(tenant, env, run).await?);
         }
     }
     let lines: Vec<String> = ended.iter().flat_map(|log| ending(log, tenant)).collect();
@@ -107,8 +109,9 @@ fn describe(queued: &Queued, tenant: &Tenant) -> String {
     }
 }
 
-async fn follow(tenant: &Tenant, run: i64) -> anyhow::Result<SyncLog> {
+async fn follow(tenant: &Tenant, env: &CommandEnv, run: i64) -> anyhow::Result<SyncLog> {
     let id = tenant.id().await?;
+    let (began, mut warned) = (Instant::now(), false);
     loop {
         settle(tenant).await?;
         let log = {
@@ -117,6 +120,10 @@ async fn follow(tenant: &Tenant, run: i64) -> anyhow::Result<SyncLog> {
         };
         if log.status == "completed" || log.status == "failed" {
             return Ok(log);
+        }
+        if log.status == "pending" && !warned && began.elapsed() > PATIENCE {
+            warned = true;
+            env.output.warn("it waits for a worker of the queue low; start one: fairlane work --queue low");
         }
         tokio::time::sleep(POLL).await;
     }

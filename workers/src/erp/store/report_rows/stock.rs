@@ -30,27 +30,34 @@ pub struct Moved {
     pub value: Option<Decimal>,
 }
 
-/// The next movements before a point in time, by product and in the order in which they were recorded.
+/// Where a movement stands among all: its product, when it happened, and its place as it was recorded.
+pub type Standing = (i64, DateTime<Utc>, i64);
+
+/// The next movements before a point in time, by product and in the order in which they happened. As in valuations, what was
+/// taken back, and what took it back, is not there.
 pub async fn movements(
     conn: &mut Conn<'_>,
     tenant: i64,
     end: DateTime<Utc>,
     scope: Option<&str>,
-    after: (i64, i64),
+    after: Standing,
     limit: i64,
 ) -> Result<Vec<Moved>> {
     let rows = query(sql!(
         "select m.product_id, m.seq, m.location_id, m.batch_id, m.kind, m.quantity, m.effective_at, v.value
          from stock_movements m
          left join movement_valuations v on v.tenant_id = m.tenant_id and v.scope = $3 and v.movement_id = m.id
-         where m.tenant_id = $1 and m.effective_at < $2 and (m.product_id, m.seq) > ($4, $5)
-         order by m.product_id, m.seq limit $6"
+         where m.tenant_id = $1 and m.effective_at < $2 and (m.product_id, m.effective_at, m.seq) > ($4, $5, $6)
+             and m.reverses_id is null and not exists (select 1 from stock_movements r
+                 where r.tenant_id = m.tenant_id and r.product_id = m.product_id and r.reverses_id = m.id)
+         order by m.product_id, m.effective_at, m.seq limit $7"
     ))
     .bind(tenant)
     .bind(end)
     .bind(scope.unwrap_or_default())
     .bind(after.0)
     .bind(after.1)
+    .bind(after.2)
     .bind(limit)
     .planned_anew()
     .fetch_all(conn)
@@ -70,8 +77,38 @@ pub async fn movements(
     rows.iter().map(read).collect()
 }
 
-/// The next sales that left the stock in a window: when, and what they had cost where that is known.
-pub async fn sold(
+/// The next active products behind one that never moved before a point in time, though somebody waits for them: they have a
+/// reorder level, or are on order.
+pub async fn unmoved(
+    conn: &mut Conn<'_>,
+    tenant: i64,
+    end: DateTime<Utc>,
+    after: i64,
+    limit: i64,
+) -> Result<Vec<i64>> {
+    let rows = query(sql!(
+        "select p.id from products p
+         where p.tenant_id = $1 and p.id > $3 and p.active
+             and not exists (select 1 from stock_movements m
+                 where m.tenant_id = p.tenant_id and m.product_id = p.id and m.effective_at < $2)
+             and (p.reorder_level is not null or exists (select 1 from purchase_order_lines l
+                 join purchase_orders o on o.tenant_id = l.tenant_id and o.id = l.purchase_order_id
+                 where l.tenant_id = p.tenant_id and l.product_id = p.id and o.status = 'approved'))
+         order by p.id limit $4"
+    ))
+    .bind(tenant)
+    .bind(end)
+    .bind(after)
+    .bind(limit)
+    .planned_anew()
+    .fetch_all(conn)
+    .await?;
+    rows.iter().map(|row| row.get("id")).collect()
+}
+
+/// The next movements of a window that make goods cost of what was sold: when, and how much, where that is known. What
+/// customers bring back is no cost any more; what a receipt cost later, of goods that were gone, is one.
+pub async fn costs(
     conn: &mut Conn<'_>,
     tenant: i64,
     end: DateTime<Utc>,
@@ -80,9 +117,12 @@ pub async fn sold(
     limit: i64,
 ) -> Result<Vec<(Place, Option<Decimal>)>> {
     let rows = query(sql!(
-        "select m.effective_at, m.id, v.value from stock_movements m
+        "select m.effective_at, m.id, m.kind, v.value, v.expensed from stock_movements m
          left join movement_valuations v on v.tenant_id = m.tenant_id and v.scope = $3 and v.movement_id = m.id
-         where m.tenant_id = $1 and (m.effective_at, m.id) > ($4, $5) and m.effective_at < $2 and m.kind = 'sale'
+         where m.tenant_id = $1 and (m.effective_at, m.id) > ($4, $5) and m.effective_at < $2
+             and m.kind in ('sale', 'return_in', 'landed_cost', 'revalue', 'transfer_out')
+             and m.reverses_id is null and not exists (select 1 from stock_movements r
+                 where r.tenant_id = m.tenant_id and r.product_id = m.product_id and r.reverses_id = m.id)
          order by m.effective_at, m.id limit $6"
     ))
     .bind(tenant)
@@ -95,7 +135,15 @@ pub async fn sold(
     .fetch_all(conn)
     .await?;
     let read = |row: &Row| {
-        Ok((Place { at: row.get("effective_at")?, id: row.get("id")? }, row.get::<Option<Decimal>>("value")?))
+        let (kind, value): (String, Option<Decimal>) = (row.get("kind")?, row.get("value")?);
+        let expensed = row.get::<Option<Decimal>>("expensed")?;
+        let cost = match kind.as_str() {
+            "sale" | "return_in" => value.map(|value| expensed.unwrap_or_default() - value),
+            // Only what goods cost that have left before they came.
+            "transfer_out" => Some(expensed.unwrap_or_default()),
+            _ => expensed,
+        };
+        Ok((Place { at: row.get("effective_at")?, id: row.get("id")? }, cost))
     };
     rows.iter().map(read).collect()
 }

@@ -216,12 +216,14 @@ pub async fn fail(conn: &mut Conn<'_>, tenant: i64, id: i64, code: &str, why: &s
     Ok(failed == 1)
 }
 
-/// Whether there are runs whose job is gone.
+/// Whether there are runs whose job is gone. One that has failed a moment ago has its own hook, which says why.
 pub async fn has_orphans(conn: &mut Conn<'_>, tenant: i64) -> Result<bool> {
     let row = query(sql!(
         "select exists (select 1 from sync_logs
             where tenant_id = $1 and status in ('pending', 'processing') and job_id is not null
-                and not exists (select 1 from fairlane_jobs j where j.tenant_id = $1 and j.id = sync_logs.job_id)) as there"
+                and not exists (select 1 from fairlane_jobs j where j.tenant_id = $1 and j.id = sync_logs.job_id)
+                and not exists (select 1 from fairlane_failed_jobs f where f.tenant_id = $1 and f.id = sync_logs.job_id
+                    and f.failed_at > {now} - {ms:10000})) as there"
     ))
     .bind(tenant)
     .fetch_one(conn)
@@ -229,13 +231,20 @@ pub async fn has_orphans(conn: &mut Conn<'_>, tenant: i64) -> Result<bool> {
     row.get("there")
 }
 
-/// Ends the runs whose job is gone: it was cancelled in the queue, or removed.
+/// Ends the runs whose job is gone: it was cancelled in the queue or removed, or has failed and its hook was lost with its
+/// worker.
 pub async fn settle_orphans(conn: &mut Conn<'_>, tenant: i64) -> Result<u64> {
     query(sql!(
-        "update sync_logs set status = 'failed', failed_at = {now}, error_code = 'cancelled',
-            error_message = 'its job is not in the queue any more: it was cancelled', updated_at = {now}
+        "update sync_logs set status = 'failed', failed_at = {now},
+            error_code = case when exists (select 1 from fairlane_failed_jobs f where f.tenant_id = $1
+                and f.id = sync_logs.job_id) then 'job_failed' else 'cancelled' end,
+            error_message = coalesce(
+                (select f.error from fairlane_failed_jobs f where f.tenant_id = $1 and f.id = sync_logs.job_id),
+                'its job is not in the queue any more: it was cancelled'), updated_at = {now}
          where tenant_id = $1 and status in ('pending', 'processing') and job_id is not null
-             and not exists (select 1 from fairlane_jobs j where j.tenant_id = $1 and j.id = sync_logs.job_id)"
+             and not exists (select 1 from fairlane_jobs j where j.tenant_id = $1 and j.id = sync_logs.job_id)
+             and not exists (select 1 from fairlane_failed_jobs f where f.tenant_id = $1 and f.id = sync_logs.job_id
+                and f.failed_at > {now} - {ms:10000})"
     ))
     .bind(tenant)
     .execute(conn)

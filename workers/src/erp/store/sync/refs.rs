@@ -97,6 +97,33 @@ pub async fn internal_of(conn: &mut Conn<'_>, of: Of, name: &str) -> Result<Opti
     row.map(|row| row.get("internal_id")).transpose()
 }
 
+/// The levels that are known by these names, each with the name: of one place there may be several, as a lot each.
+pub async fn levels(conn: &mut Conn<'_>, of: Of, names: &[String]) -> Result<Vec<(String, Ref)>> {
+    let rows = query(sql!(
+        "select external_id, internal_id, alias, content_hash, base, local_version, remote_updated_at, deleted_at
+         from external_refs
+         where tenant_id = $1 and connection_id = $2 and entity = $3 and alias {in:$4} and deleted_at is null"
+    ))
+    .bind(of.tenant)
+    .bind(of.connection)
+    .bind(of.entity.as_str())
+    .bind(names)
+    .fetch_all(conn)
+    .await?;
+    rows.iter().map(|row| Ok((row.get("alias")?, Ref::read(row)?))).collect()
+}
+
+/// Forgets all that is known of an entity, and how far it was read: the next run takes it over anew.
+pub async fn forget(conn: &mut Conn<'_>, of: Of) -> Result<()> {
+    for gone in [
+        sql!("delete from external_refs where tenant_id = $1 and connection_id = $2 and entity = $3"),
+        sql!("delete from sync_cursors where tenant_id = $1 and connection_id = $2 and entity = $3"),
+    ] {
+        query(gone).bind(of.tenant).bind(of.connection).bind(of.entity.as_str()).execute(conn).await?;
+    }
+    Ok(())
+}
+
 /// Stores what is known of a thing.
 pub async fn save(conn: &mut Conn<'_>, of: Of, known: &Ref, seen_run: Option<i64>) -> Result<()> {
     let base = serde_json::to_value(&known.base)

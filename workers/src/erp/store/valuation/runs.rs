@@ -234,12 +234,15 @@ pub async fn finish(
     .map(drop)
 }
 
-/// Whether there are runs whose job is gone from the queue: cancelled while it waited, or forgotten.
+/// Whether there are runs whose job is gone from the queue: cancelled while it waited, or forgotten. One that has failed a
+/// moment ago has its own hook, which says why.
 pub async fn has_orphans(conn: &mut Conn<'_>, tenant: i64) -> Result<bool> {
     query(sql!(
         "select exists (select 1 from valuation_runs r
              where r.tenant_id = $1 and r.status in ('pending', 'processing')
-               and not exists (select 1 from fairlane_jobs j where j.id = r.job_id)) as found"
+               and not exists (select 1 from fairlane_jobs j where j.id = r.job_id)
+               and not exists (select 1 from fairlane_failed_jobs f where f.id = r.job_id
+                   and f.failed_at > {now} - {ms:10000})) as found"
     ))
     .bind(tenant)
     .fetch_one(conn)
@@ -247,13 +250,19 @@ pub async fn has_orphans(conn: &mut Conn<'_>, tenant: i64) -> Result<bool> {
     .get("found")
 }
 
-/// Ends them.
+/// Ends them: as failed where the job has, and its hook was lost with its worker.
 pub async fn settle_orphans(conn: &mut Conn<'_>, tenant: i64) -> Result<()> {
     query(sql!(
-        "update valuation_runs set status = 'cancelled', error_message = 'its job is gone', failed_at = {now},
-            updated_at = {now}
+        "update valuation_runs set
+            status = case when exists (select 1 from fairlane_failed_jobs f where f.id = valuation_runs.job_id)
+                then 'failed' else 'cancelled' end,
+            error_message = coalesce(
+                (select f.error from fairlane_failed_jobs f where f.id = valuation_runs.job_id), 'its job is gone'),
+            failed_at = {now}, updated_at = {now}
          where tenant_id = $1 and status in ('pending', 'processing')
-           and not exists (select 1 from fairlane_jobs j where j.id = valuation_runs.job_id)"
+           and not exists (select 1 from fairlane_jobs j where j.id = valuation_runs.job_id)
+           and not exists (select 1 from fairlane_failed_jobs f where f.id = valuation_runs.job_id
+               and f.failed_at > {now} - {ms:10000})"
     ))
     .bind(tenant)
     .execute(conn)

@@ -2,6 +2,7 @@
 
 use fairlane::{Error, Result, Transaction};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use super::super::conflict::merge;
 use super::super::connection::{Connection, Policy};
@@ -36,10 +37,20 @@ pub(in super::super) fn change(fields: &Fields) -> CustomerChange {
     }
 }
 
-/// The code of a customer that brings none of its own.
+/// The longest code of a customer.
+const LONGEST_CODE: usize = 64;
+
+/// The code of a customer that brings none of its own. Of one that would be too long the beginning, with a print of all of it
+/// behind: two customers must not become one.
 pub(super) fn code(connection: &Connection, external_id: &str) -> String {
     let code = format!("{}-{external_id}", connection.name);
-    code.chars().take(64).collect()
+    if code.chars().count() <= LONGEST_CODE {
+        return code;
+    }
+    let print: String =
+        Sha256::digest(code.as_bytes()).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let beginning: String = code.chars().take(LONGEST_CODE - 1 - print.len()).collect();
+    format!("{beginning}-{print}")
 }
 
 pub(super) async fn take(
@@ -116,5 +127,29 @@ pub(super) async fn create(
     match record.fields.get("active") {
         Some(Value::Bool(false)) => customers::deactivate(tx, taking.tenant, &made.code, None).await,
         _ => Ok(made),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::connection::{Auth, ConnectionSettings, Dialect};
+    use super::*;
+
+    #[test]
+    fn two_long_ids_never_come_to_the_same_code() {
+        let connection = Connection {
+            id: 1,
+            name: "n".repeat(60),
+            dialect: Dialect::Generic,
+            base_url: "https://shop.example".into(),
+            auth: Auth::None,
+            sealed: None,
+            settings: ConnectionSettings::default(),
+            active: true,
+        };
+        let short = Connection { name: "shop".into(), ..connection.clone() };
+        assert_eq!(code(&short, "order-7"), "shop-order-7");
+        let (one, other) = (code(&connection, "order-1001"), code(&connection, "order-1002"));
+        assert!(one != other && one.len() == 64 && other.len() == 64, "{one} {other}");
     }
 }

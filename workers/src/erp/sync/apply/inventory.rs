@@ -1,6 +1,9 @@
 //! Levels: what is there is a count, whatever was there before. All of a page at once, so that products are locked in order.
+//!
+//! Where a system's records each tell of a part of a place, as of a lot, what is there is their sum. All that is known of a place
+//! is found by its name, [`level_name`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use fairlane::{Error, Result, Transaction};
 use rust_decimal::Decimal;
@@ -22,7 +25,7 @@ pub(super) async fn take(
     counts: &mut Counts,
     done: &mut Vec<String>,
 ) -> Result<()> {
-    let (mut meant, mut movements) = (Vec::new(), Vec::new());
+    let (mut meant, mut movements) = (Vec::<(&Record, String)>::new(), Vec::<NewMovement>::new());
     for record in records {
         if is_known(known.get(&record.external_id), record) {
             counts.unchanged += 1;
@@ -30,9 +33,10 @@ pub(super) async fn take(
         }
         match movement(tx, taking, record).await {
             Ok(Some(movement)) => {
+                let name = level_name(movement.product_id, movement.location_id);
+                known.insert(record.external_id.clone(), link(record, &name));
                 movements.push(movement);
-                meant.push(record);
-                known.insert(record.external_id.clone(), link(record));
+                meant.push((record, name));
             }
             // The other system does not count this one.
             Ok(None) => counts.unchanged += 1,
@@ -43,13 +47,18 @@ pub(super) async fn take(
             Err(error) => return Err(error),
         }
     }
+    let sums = if taking.adds_up { sums(tx, taking, &meant).await? } else { BTreeMap::new() };
+    for (movement, (_, name)) in movements.iter_mut().zip(&meant) {
+        let quantity = sums.get(name).copied().unwrap_or(movement.quantity);
+        set_quantity(movement, quantity, &taking.connection.name);
+    }
     let recorded = record_each(tx, taking.tenant, &movements).await?;
-    for (record, recorded) in meant.into_iter().zip(recorded) {
+    for ((record, name), recorded) in meant.into_iter().zip(recorded) {
         match recorded {
             Ok(_) => {
                 counts.changed += 1;
-                refs::save(&mut tx.conn(), taking.of, &link(record), taking.is_full.then_some(taking.run))
-                    .await?;
+                let seen = taking.is_full.then_some(taking.run);
+                refs::save(&mut tx.conn(), taking.of, &link(record, &name), seen).await?;
                 done.push(record.external_id.clone());
             }
             Err(error) => {
@@ -61,11 +70,45 @@ pub(super) async fn take(
     Ok(())
 }
 
-fn link(record: &Record) -> Ref {
+/// By what the levels of a product at one of our places are known.
+pub(in super::super) fn level_name(product: i64, location: i64) -> String {
+    format!("{product}@{location}")
+}
+
+/// What is there by all that is known of these places.
+async fn sums(
+    tx: &mut Transaction,
+    taking: Taking<'_>,
+    meant: &[(&Record, String)],
+) -> Result<BTreeMap<String, Decimal>> {
+    let names: BTreeSet<&String> = meant.iter().map(|(_, name)| name).collect();
+    let names: Vec<String> = names.into_iter().cloned().collect();
+    let mut parts: BTreeMap<String, BTreeMap<String, Decimal>> = BTreeMap::new();
+    for (name, known) in refs::levels(&mut tx.conn(), taking.of, &names).await? {
+        let part = decimal_in(&known.base, "quantity").unwrap_or_default();
+        parts.entry(name).or_default().insert(known.external_id, part);
+    }
+    for (record, name) in meant {
+        let part = decimal_in(&record.fields, "quantity").unwrap_or_default();
+        parts.entry(name.clone()).or_default().insert(record.external_id.clone(), part);
+    }
+    Ok(parts.into_iter().map(|(name, parts)| (name, parts.into_values().sum())).collect())
+}
+
+/// More may have been sold there than was there; here that is nothing.
+fn set_quantity(count: &mut NewMovement, quantity: Decimal, connection: &str) {
+    count.quantity = quantity.max(Decimal::ZERO);
+    if quantity < Decimal::ZERO {
+        count.reason = Some(format!("{quantity} at {connection}: more was sold than was there"));
+    }
+}
+
+/// What is known of a level now.
+pub(in super::super) fn link(record: &Record, name: &str) -> Ref {
     Ref {
         external_id: record.external_id.clone(),
         internal_id: None,
-        alias: None,
+        alias: Some(name.to_owned()),
         content_hash: record.content_hash(),
         base: record.fields.clone(),
         local_version: None,
@@ -96,13 +139,7 @@ async fn movement(tx: &mut Transaction, taking: Taking<'_>, record: &Record) -> 
     let hash: String = record.content_hash().chars().take(8).collect();
     let cause = format!("{}:{}:{when}:{hash}", taking.connection.id, record.external_id);
     let source = Source::new("sync", cause);
-    let mut count =
-        NewMovement::new(MovementKind::Count, product, location.id, quantity.max(Decimal::ZERO), source);
-    if quantity < Decimal::ZERO {
-        count.reason =
-            Some(format!("{quantity} at {}: more was sold than was there", taking.connection.name));
-    }
-    Ok(Some(count))
+    Ok(Some(NewMovement::new(MovementKind::Count, product, location.id, quantity, source)))
 }
 
 async fn product(tx: &mut Transaction, taking: Taking<'_>, record: &Record) -> Result<i64> {

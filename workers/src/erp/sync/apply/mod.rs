@@ -17,6 +17,7 @@ use crate::erp::store::sync::refs::{self, Ref};
 use crate::erp::store::sync::{Of, conflicts, logs, pushes};
 
 pub(super) use customers::{change as change_customer, fields as customer_fields};
+pub(super) use inventory::{level_name, link as level_link};
 pub(super) use products::{change as change_product, fields as product_fields};
 
 /// For whom, from where, in which run.
@@ -27,6 +28,8 @@ pub(super) struct Taking<'a> {
     pub(super) of: Of,
     pub(super) run: i64,
     pub(super) is_full: bool,
+    /// Whether levels of one place add up.
+    pub(super) adds_up: bool,
 }
 
 impl Taking<'_> {

@@ -1,7 +1,7 @@
 //! Orders: entered once as drafts; called off when they are there. What else changes there is shown to a person.
 
 use fairlane::{Error, Result, Transaction};
-use rust_decimal::Decimal;
+use rust_decimal::{Decimal, RoundingStrategy};
 use serde_json::json;
 
 use super::super::connection::Entity;
@@ -148,6 +148,7 @@ async fn order_line(tx: &mut Transaction, taking: Taking<'_>, line: &Fields) -> 
         (None, Some(share)) => share_of(quantity, unit_price, share)?,
         (None, None) => Decimal::ZERO,
     };
+    let (unit_price, discount) = stored_price(quantity, unit_price, discount, number("total"));
     Ok(NewLine {
         description: text_in(line, "description")
             .map(str::to_owned)
@@ -191,5 +192,47 @@ async fn product(tx: &mut Transaction, taking: Taking<'_>, line: &Fields) -> Res
         Ok(product) => Ok(Some(product)),
         Err(Error::NotFound { .. }) => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+/// Decimals of a price here.
+const PRICE_DECIMALS: u32 = 4;
+
+/// A price that can be stored, and what is taken off the line so that it comes to what it came to there: some shops divide what
+/// a line costs by its quantity and send all the digits.
+fn stored_price(
+    quantity: Decimal,
+    price: Decimal,
+    discount: Decimal,
+    total: Option<Decimal>,
+) -> (Decimal, Decimal) {
+    use RoundingStrategy::{AwayFromZero, MidpointAwayFromZero};
+    if price.normalize().scale() <= PRICE_DECIMALS {
+        return (price, discount);
+    }
+    let above = price.round_dp_with_strategy(PRICE_DECIMALS, AwayFromZero);
+    let more =
+        total.and_then(|total| above.checked_mul(quantity)?.checked_sub(total)).map(|more| more.normalize());
+    match more.filter(|more| !more.is_sign_negative() && more.scale() <= PRICE_DECIMALS) {
+        Some(more) => (above, more),
+        None => (price.round_dp_with_strategy(PRICE_DECIMALS, MidpointAwayFromZero), discount),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_price_of_many_digits_comes_to_what_the_line_came_to() {
+        let dec = |text: &str| text.parse::<Decimal>().unwrap();
+        let stored = |quantity: &str, price: &str, total: Option<&str>| {
+            let (price, discount) = stored_price(dec(quantity), dec(price), Decimal::ZERO, total.map(dec));
+            (price.to_string(), (price * dec(quantity) - discount).normalize().to_string())
+        };
+        assert_eq!(stored("3", "33.333333333333336", Some("100.00")), ("33.3334".into(), "100".into()));
+        assert_eq!(stored("700", "0.142857142857", Some("100")), ("0.1429".into(), "100".into()));
+        assert_eq!(stored("3", "33.333333333333336", None).0, "33.3333");
+        assert_eq!(stored("2", "2.5", Some("5")), ("2.5".into(), "5".into()));
     }
 }

@@ -57,6 +57,9 @@ pub struct EntitySpec {
     /// The lines of an order.
     #[serde(default)]
     pub lines: Option<Lines>,
+    /// Whether several records tell of parts of one level, as a lot each: then what is there is their sum.
+    #[serde(default)]
+    pub adds_up: bool,
     /// How it is told of ours.
     #[serde(default)]
     pub push: Option<Push>,

@@ -28,8 +28,10 @@ pub use telling::Made;
 pub struct Page {
     /// Its body.
     pub body: Value,
-    /// The ids by which the list is paged.
+    /// The ids by which the list is paged, of those items that have one.
     pub ids: Vec<String>,
+    /// How many items it has.
+    pub count: u64,
     /// Its records, or why one could not be read.
     pub records: Vec<Result<Record, (String, String)>>,
 }
@@ -156,7 +158,7 @@ impl Speaker<'_> {
                 Some(below) => records.extend(self.expand(item, below)),
             }
         }
-        Ok(Page { ids, records, body })
+        Ok(Page { ids, count: items.len() as u64, records, body })
     }
 
     /// The records inside of an item, each with the item as its `parent`.

@@ -40,7 +40,7 @@ pub(super) const DESCRIPTION: &str = r#"{"entities": {
       "fields": {"name": "name", "email": "email", "phone": "phone"}}
   },
   "inventory": {
-    "path": "stock.quant", "query": {"location_id.usage": "=internal"}, "id": "id", "updated_at": "write_date",
+    "path": "stock.quant", "adds_up": true, "query": {"location_id.usage": "=internal"}, "id": "id", "updated_at": "write_date",
     "paging": {"style": "offset", "param": "offset"}, "page_size": {"param": "limit", "size": 500},
     "since": {"param": "write_date", "form": "blank"},
     "fields": {"item": "product_id.0", "location": "location_id.0", "quantity": "quantity"}

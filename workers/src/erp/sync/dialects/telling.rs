@@ -139,6 +139,13 @@ impl Speaker<'_> {
         Ok(Made { id, alias })
     }
 
+    /// The record as it is there now, where the answer to a push tells it as a list would.
+    pub fn told_back(&self, answer: &Answer) -> Option<Record> {
+        let body = self.body(answer).ok()?;
+        let inside = self.spec.push.as_ref()?.id.rsplit_once('.').map_or("", |(inside, _)| inside);
+        Record::read(self.spec, paths::at(&body, inside)?).ok()
+    }
+
     /// Sees an error inside of a good answer.
     ///
     /// # Errors

@@ -40,6 +40,6 @@ pub(super) const DESCRIPTION: &str = r#"{"entities": {
     "fields": {"customer": "customer_id", "customer_name": "billing.first_name+billing.last_name",
       "customer_email": "billing.email", "currency": "currency", "cancelled": "status=cancelled/failed/refunded/trash"},
     "lines": {"items": "line_items", "fields": {"sku": "sku", "description": "name", "quantity": "quantity",
-      "unit_price": "price"}}
+      "unit_price": "price", "total": "total"}}
   }
 }}"#;
