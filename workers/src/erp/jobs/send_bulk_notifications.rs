@@ -56,7 +56,7 @@ impl Job for SendBulkNotifications {
                 return ctx.complete_in(tx).await;
             }
             tx.commit().await?;
-            if ctx.is_stopping() {
+            if ctx.should_yield() {
                 return Err(JobError::snooze(Duration::ZERO));
             }
         }

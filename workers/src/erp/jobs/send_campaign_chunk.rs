@@ -71,7 +71,7 @@ impl Job for SendCampaignChunk {
                     return ended;
                 }
             }
-            if ctx.is_stopping() {
+            if ctx.should_yield() {
                 return Err(JobError::snooze(Duration::ZERO));
             }
         }

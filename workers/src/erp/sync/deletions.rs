@@ -61,7 +61,7 @@ pub(super) async fn sweep(
             refs::bury(&mut tx.conn(), pull.of, &external_id, version).await?;
         }
         pull.store(tx, cursor, &position, Counts { deleted, ..Counts::default() }).await?;
-        if pull.ctx.is_stopping() {
+        if pull.ctx.should_yield() {
             return Err(Stop::Interrupted);
         }
     }

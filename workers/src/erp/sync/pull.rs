@@ -68,7 +68,7 @@ impl Pull<'_> {
         while !position.read {
             position = self.page(&mut cursor, position).await?;
             self.progressed = true;
-            if self.ctx.is_stopping() {
+            if self.ctx.should_yield() {
                 return Err(Stop::Interrupted);
             }
         }

@@ -72,7 +72,7 @@ pub(super) async fn run(push: &mut Pull<'_>) -> Result<JobResult, Stop> {
         told += 1;
         tell(push, &telling, told, u64::try_from(waiting).ok()).await?;
         push.progressed = true;
-        if push.ctx.is_stopping() {
+        if push.ctx.should_yield() {
             return Err(Stop::Interrupted);
         }
     }

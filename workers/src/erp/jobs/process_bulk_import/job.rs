@@ -183,7 +183,7 @@ async fn go_through<T: ImportType, S>(
         if cancelled || cancelled_in_queue(ctx).await? {
             return Err(End::Cancelled);
         }
-        if ctx.is_stopping() {
+        if ctx.should_yield() {
             return Err(End::Interrupted);
         }
     }
@@ -214,7 +214,7 @@ async fn write<T: ImportType, S>(
 
 /// Whether the job was cancelled in the queue, which the log has to say too. Asked only when something wants it to stop.
 async fn cancelled_in_queue<S>(ctx: &Context<S>) -> Result<bool, Error> {
-    if !ctx.is_stopping() {
+    if !ctx.should_yield() {
         return Ok(false);
     }
     let mut tx = ctx.fairlane().db().read().await?;

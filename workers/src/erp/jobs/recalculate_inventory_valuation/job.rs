@@ -86,7 +86,7 @@ pub(super) async fn run<S>(job: &RecalculateInventoryValuation, ctx: &Context<S>
         }
         for head in &heads {
             product::value(&plan, head, ctx, &mut progress).await?;
-            if ctx.is_stopping() {
+            if ctx.should_yield() {
                 return Err(stop(ctx, &progress).await?);
             }
         }

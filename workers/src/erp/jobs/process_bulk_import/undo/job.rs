@@ -83,7 +83,7 @@ async fn run_type<T: ImportType, S>(scope: Scope, ctx: &Context<S>, settings: &I
         place = Checkpoint { phase: place.phase, after: last.id, moved: place.moved || done > 0 };
         tx.checkpoint(&place)?;
         tx.commit().await?;
-        if ctx.is_stopping() {
+        if ctx.should_yield() {
             return Err(JobError::snooze(Duration::ZERO));
         }
     }
