@@ -56,6 +56,7 @@ fn run() -> Res<bool> {
     let all = parse(&read(Path::new("tests/break-it/mechanisms.txt"))?)?;
     let copy = fs::canonicalize(&place).map_err(|why| why.to_string())?.join("checkout");
     copy_with_switches(&copy, &all)?;
+    link_shared(&place)?;
     let binaries = build(&place, &copy, &all)?;
     let chosen: Vec<&Mechanism> = all
         .iter()
@@ -68,7 +69,7 @@ fn run() -> Res<bool> {
         let result = match healthy.get(&it.test) {
             Some(Seen::Passed) => judge(&observe(&copy, &binaries, it, &it.name)?),
             Some(Seen::Failed(why)) => (false, format!("FAILS WITH EVERYTHING ON: {why}")),
-            Some(Seen::Skipped) => (false, "SKIPPED: needs PostgreSQL".into()),
+            Some(Seen::Skipped) => (false, "SKIPPED: needs PostgreSQL, or the collected data".into()),
             Some(Seen::NotThere(why)) => (false, format!("NO SUCH TEST: {why}")),
             None => (false, "not run".into()),
         };
@@ -93,6 +94,15 @@ fn judge(seen: &Seen) -> (bool, String) {
         Seen::Skipped => (false, "SKIPPED".into()),
         Seen::NotThere(why) => (false, format!("NO VERDICT: {why}")),
     }
+}
+
+/// What lies beside the checkout and not in it (the collected data) lies beside the copy too.
+fn link_shared(place: &Path) -> Res<()> {
+    let (Ok(shared), link) = (fs::canonicalize("../shared"), place.join("shared")) else { return Ok(()) };
+    if link.exists() {
+        return Ok(());
+    }
+    std::os::unix::fs::symlink(&shared, &link).map_err(|why| format!("{}: {why}", link.display()))
 }
 
 fn read(path: &Path) -> Res<String> {
@@ -190,7 +200,7 @@ fn observe(copy: &Path, binaries: &BTreeMap<String, PathBuf>, it: &Mechanism, of
     let output = String::from_utf8_lossy(&fs::read(&log).unwrap_or_default()).into_owned();
     Ok(if !ended {
         Seen::Failed(format!("it did not end within {} s", LIMIT.as_secs()))
-    } else if output.contains("SKIPPED (") {
+    } else if output.contains("SKIPPED") {
         Seen::Skipped
     } else if output.contains("test result: ok. 1 passed") {
         Seen::Passed

@@ -1,11 +1,9 @@
 //! `fairlane bench campaign`: a campaign to many users through a real worker, in the application and by mail.
 
-mod sink;
-
 use std::collections::HashMap;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use clap::{ArgMatches, Args, FromArgMatches, ValueEnum};
@@ -18,6 +16,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::bench_import::Memory;
+use super::bench_sink::Sink;
 use super::reading;
 use crate::erp::jobs::{SendBulkNotifications, SendCampaignChunk};
 use crate::erp::mail::{FolderMailer, Mailer, SmtpMailer};
@@ -25,7 +24,6 @@ use crate::erp::services::campaigns::{self, CampaignReport, NewCampaign};
 use crate::erp::settings::{SmtpSettings, SmtpTls};
 use crate::erp::store::campaigns::CampaignStatus;
 use crate::erp::{Erp, registry};
-use sink::Sink;
 
 /// `fairlane bench campaign`.
 #[derive(Debug)]
@@ -123,7 +121,7 @@ fn apart(fairlane: &Fairlane, queue: &str) -> Fairlane {
 
 async fn measure(args: &BenchArgs, env: &CommandEnv, tenant: &Tenant) -> anyhow::Result<Measured> {
     add_users(tenant, args.users, args.failing).await?;
-    let sink = Sink::start().await.context("starting a mail server")?;
+    let sink = Sink::start(Duration::ZERO).await.context("starting a mail server")?;
     let folder = tempfile::tempdir().context("making a folder for mails")?;
     let mailer: Arc<dyn Mailer> = match args.mail {
         Way::Folder => Arc::new(FolderMailer::new(folder.path().to_owned())),

@@ -1,7 +1,6 @@
 //! `fairlane bench valuation`: many movements valued by a worker process, on a database of its own.
 
 mod load;
-mod place;
 
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
@@ -15,7 +14,7 @@ use futures::future::BoxFuture;
 use rust_decimal::Decimal;
 use serde::Serialize;
 
-use self::place::Place;
+use super::bench_place::Place;
 use crate::erp::services::valuation::{NewRun, request};
 use crate::erp::store::valuation::runs::{self, Run};
 use crate::erp::valuation::Scope;

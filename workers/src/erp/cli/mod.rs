@@ -2,7 +2,10 @@
 
 mod bench_campaign;
 mod bench_import;
+mod bench_place;
 mod bench_report;
+mod bench_room;
+mod bench_sink;
 mod bench_valuation;
 mod callback;
 mod campaign;
@@ -53,6 +56,7 @@ use super::store::reading;
 pub use bench_campaign::BenchCampaignCommand;
 pub use bench_import::BenchImportCommand;
 pub use bench_report::BenchReportCommand;
+pub use bench_room::BenchRoomCommand;
 pub use bench_valuation::BenchValuationCommand;
 pub use import::ImportCommand;
 pub use imports::ImportsCommand;

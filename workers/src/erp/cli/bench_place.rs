@@ -1,5 +1,5 @@
-//! The database of the bench: made beside the one that was named, and removed at its end. Movements are final, so none of
-//! them can be put into a database that stays.
+//! The database of a bench: made beside the one that was named, and removed at its end. Movements and invoices are final, so none
+//! of them can be put into a database that stays.
 
 use std::path::PathBuf;
 use std::str::FromStr;
