@@ -57,11 +57,11 @@ fn run() -> Res<bool> {
     let copy = fs::canonicalize(&place).map_err(|why| why.to_string())?.join("checkout");
     copy_with_switches(&copy, &all)?;
     link_shared(&place)?;
-    let binaries = build(&place, &copy, &all)?;
     let chosen: Vec<&Mechanism> = all
         .iter()
         .filter(|it| wanted.is_empty() || wanted.iter().any(|word| it.name.contains(word.as_str())))
         .collect();
+    let binaries = build(&place, &copy, &chosen)?;
     let healthy = everything_on(&copy, &binaries, &chosen)?;
     let mut table = String::from("| switched off | what it guards | test | result |\n|---|---|---|---|\n");
     let mut uncaught = 0;
@@ -110,7 +110,7 @@ fn read(path: &Path) -> Res<String> {
 }
 
 /// Builds the tests of the copy; returns the binary of each target. Dependencies that were built before are copied.
-fn build(place: &Path, copy: &Path, all: &[Mechanism]) -> Res<BTreeMap<String, PathBuf>> {
+fn build(place: &Path, copy: &Path, chosen: &[&Mechanism]) -> Res<BTreeMap<String, PathBuf>> {
     let target = fs::canonicalize(place).map_err(|why| why.to_string())?.join("target");
     let built = place.parent().unwrap_or(place).join("debug");
     if !target.exists() && built.join("deps").exists() {
@@ -120,7 +120,7 @@ fn build(place: &Path, copy: &Path, all: &[Mechanism]) -> Res<BTreeMap<String, P
         let copied = Command::new("cp").arg("-a").args(parts).arg(target.join("debug")).status();
         copied.map_err(|why| format!("cp: {why}"))?;
     }
-    let targets: BTreeSet<&str> = all.iter().map(|it| it.target.as_str()).collect();
+    let targets: BTreeSet<&str> = chosen.iter().map(|it| it.target.as_str()).collect();
     let mut cargo = Command::new("cargo");
     cargo.current_dir(copy).env("CARGO_TARGET_DIR", &target).stderr(Stdio::inherit());
     cargo.args(["test", "--workspace", "--no-run", "--message-format=json"]);
