@@ -111,6 +111,11 @@ fn what_is_declared_long_leaves_the_reserve_though_what_ran_in_its_lane_before_w
             world.look();
             fill(&mut world);
         }
-        assert_eq!(world.scheduler.running(), 6, "of eight slots a quarter stays free; before: {}", KINDS[before]);
+        assert_eq!(
+            world.scheduler.running(),
+            6,
+            "of eight slots a quarter stays free; before: {}",
+            KINDS[before]
+        );
     }
 }

@@ -90,9 +90,8 @@ struct Measured {
 
 impl DomainCommand for BenchRoomCommand {
     fn command(&self) -> clap::Command {
-        let command = clap::Command::new("room").about(
-            "How long an invoice takes beside more heavy jobs of another tenant than there are slots",
-        );
+        let command = clap::Command::new("room")
+            .about("How long an invoice takes beside more heavy jobs of another tenant than there are slots");
         BenchArgs::augment_args(command)
     }
 
@@ -190,7 +189,8 @@ async fn add_guest(fairlane: &Fairlane) -> anyhow::Result<Tenant> {
     let guest = fairlane.tenant("guest");
     let mut tx = guest.begin().await?;
     let email = Some("invoice-1@example.com".into());
-    let new = NewCustomer { code: "C-1".into(), name: "Customer One".into(), email, ..NewCustomer::default() };
+    let new =
+        NewCustomer { code: "C-1".into(), name: "Customer One".into(), email, ..NewCustomer::default() };
     customers::create(&mut tx, &guest, new).await?;
     tx.commit().await?;
     Ok(guest)
@@ -239,8 +239,9 @@ async fn until_frozen(tenant: &Tenant, args: &BenchArgs) -> anyhow::Result<()> {
 }
 
 const LEFT: Sql = sql!("select count(*) as n from fairlane_jobs where tenant_id = $1 and kind = $2");
-const RUNNING: Sql =
-    sql!("select count(*) as n from fairlane_jobs where tenant_id = $1 and kind = $2 and state = 'executing'");
+const RUNNING: Sql = sql!(
+    "select count(*) as n from fairlane_jobs where tenant_id = $1 and kind = $2 and state = 'executing'"
+);
 
 async fn count(tenant: &Tenant, statement: Sql, kind: &str) -> anyhow::Result<i64> {
     let mut tx = reading(tenant).await?;
