@@ -60,6 +60,11 @@ impl Kinds {
         }
     }
 
+    /// Whether whoever wrote the kind says that it is long work, whatever was measured.
+    pub(super) fn is_declared_long(&self, kind: KindId) -> bool {
+        self.kinds[kind.0].declared_long
+    }
+
     /// Seconds a job of this kind runs, on average of the latest.
     pub(super) fn mean(&self, kind: KindId) -> Option<f64> {
         self.kinds[kind.0].mean

@@ -294,10 +294,12 @@ impl Scheduler {
         }
     }
 
-    /// How long the lane's jobs run: its own measure, else its kind's.
+    /// How long the lane's jobs run: as its kind is declared, else its own measure, else its kind's. A measure must not speak for
+    /// what is declared: a lane has jobs of several kinds, and the short ones before would let long ones take the last slots.
     fn length(&self, id: LaneId) -> Length {
         let Some(lane) = self.lanes.get(&id) else { return Length::Unknown };
         match (lane.cost, lane.kind) {
+            (_, Some(kind)) if self.kinds.is_declared_long(kind) => Length::Long,
             (Some(cost), _) if cost >= LONG.as_secs_f64() => Length::Long,
             (Some(_), _) => Length::Short,
             (None, Some(kind)) => self.kinds.length(kind),

@@ -56,11 +56,12 @@ fn run() -> Res<bool> {
     let all = parse(&read(Path::new("tests/break-it/mechanisms.txt"))?)?;
     let copy = fs::canonicalize(&place).map_err(|why| why.to_string())?.join("checkout");
     copy_with_switches(&copy, &all)?;
-    let binaries = build(&place, &copy, &all)?;
+    link_shared(&place)?;
     let chosen: Vec<&Mechanism> = all
         .iter()
         .filter(|it| wanted.is_empty() || wanted.iter().any(|word| it.name.contains(word.as_str())))
         .collect();
+    let binaries = build(&place, &copy, &chosen)?;
     let healthy = everything_on(&copy, &binaries, &chosen)?;
     let mut table = String::from("| switched off | what it guards | test | result |\n|---|---|---|---|\n");
     let mut uncaught = 0;
@@ -68,7 +69,7 @@ fn run() -> Res<bool> {
         let result = match healthy.get(&it.test) {
             Some(Seen::Passed) => judge(&observe(&copy, &binaries, it, &it.name)?),
             Some(Seen::Failed(why)) => (false, format!("FAILS WITH EVERYTHING ON: {why}")),
-            Some(Seen::Skipped) => (false, "SKIPPED: needs PostgreSQL".into()),
+            Some(Seen::Skipped) => (false, "SKIPPED: needs PostgreSQL, or the collected data".into()),
             Some(Seen::NotThere(why)) => (false, format!("NO SUCH TEST: {why}")),
             None => (false, "not run".into()),
         };
@@ -95,12 +96,21 @@ fn judge(seen: &Seen) -> (bool, String) {
     }
 }
 
+/// What lies beside the checkout and not in it (the collected data) lies beside the copy too.
+fn link_shared(place: &Path) -> Res<()> {
+    let (Ok(shared), link) = (fs::canonicalize("../shared"), place.join("shared")) else { return Ok(()) };
+    if link.exists() {
+        return Ok(());
+    }
+    std::os::unix::fs::symlink(&shared, &link).map_err(|why| format!("{}: {why}", link.display()))
+}
+
 fn read(path: &Path) -> Res<String> {
     fs::read_to_string(path).map_err(|why| format!("{}: {why}", path.display()))
 }
 
 /// Builds the tests of the copy; returns the binary of each target. Dependencies that were built before are copied.
-fn build(place: &Path, copy: &Path, all: &[Mechanism]) -> Res<BTreeMap<String, PathBuf>> {
+fn build(place: &Path, copy: &Path, chosen: &[&Mechanism]) -> Res<BTreeMap<String, PathBuf>> {
     let target = fs::canonicalize(place).map_err(|why| why.to_string())?.join("target");
     let built = place.parent().unwrap_or(place).join("debug");
     if !target.exists() && built.join("deps").exists() {
@@ -110,7 +120,7 @@ fn build(place: &Path, copy: &Path, all: &[Mechanism]) -> Res<BTreeMap<String, P
         let copied = Command::new("cp").arg("-a").args(parts).arg(target.join("debug")).status();
         copied.map_err(|why| format!("cp: {why}"))?;
     }
-    let targets: BTreeSet<&str> = all.iter().map(|it| it.target.as_str()).collect();
+    let targets: BTreeSet<&str> = chosen.iter().map(|it| it.target.as_str()).collect();
     let mut cargo = Command::new("cargo");
     cargo.current_dir(copy).env("CARGO_TARGET_DIR", &target).stderr(Stdio::inherit());
     cargo.args(["test", "--workspace", "--no-run", "--message-format=json"]);
@@ -190,7 +200,7 @@ fn observe(copy: &Path, binaries: &BTreeMap<String, PathBuf>, it: &Mechanism, of
     let output = String::from_utf8_lossy(&fs::read(&log).unwrap_or_default()).into_owned();
     Ok(if !ended {
         Seen::Failed(format!("it did not end within {} s", LIMIT.as_secs()))
-    } else if output.contains("SKIPPED (") {
+    } else if output.contains("SKIPPED") {
         Seen::Skipped
     } else if output.contains("test result: ok. 1 passed") {
         Seen::Passed

@@ -67,6 +67,10 @@ pub(crate) fn copy_with_switches(copy: &Path, all: &[Mechanism]) -> Res<()> {
         "postgres: sqlx::migrate!(\"migrations/engine/postgres\")",
         "postgres: crate::break_it::migrations(sqlx::migrate!(\"migrations/engine/postgres\"))",
     )?;
+    for dialect in ["postgres", "sqlite"] {
+        let line = format!("sqlx::migrate!(\"../migrations/erp/{dialect}\")");
+        hook("workers/src/erp/mod.rs", &line, &format!("fairlane::break_it::migrations({line})"))?;
+    }
     files.insert("src/break_it.rs".into(), switches(all).into_bytes());
     for (name, contents) in &files {
         write_if_new(&copy.join(name), contents)?;

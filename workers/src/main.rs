@@ -15,6 +15,7 @@ fn main() -> ExitCode {
         .command(erp::cli::BenchCampaignCommand)
         .command(erp::cli::BenchValuationCommand)
         .command(erp::cli::BenchReportCommand)
+        .command(erp::cli::BenchRoomCommand)
         .command(erp::cli::ErpCommand)
         .command(erp::cli::StatsCommand)
         .command(erp::cli::NotificationsCommand)

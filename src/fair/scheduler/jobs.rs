@@ -124,6 +124,7 @@ impl Scheduler {
         }
         let declared = kind.map_or(Length::Short, |kind| self.kinds.length(kind));
         let idle = !self.running_of.contains_key(&job.lane.tenant);
+        // The lane has the job's kind by now: where that is declared long, the lane is.
         let fits = declared != Length::Long
             || self.length(job.lane) == Length::Short
             || self.reserve.left_for(declared, idle, self.long_running(now)) > 0;
@@ -198,8 +199,10 @@ impl Scheduler {
 
     /// Running jobs that are or may be long.
     pub(super) fn long_running(&self, now: Duration) -> usize {
+        let declared = |job: &Job| job.kind.is_some_and(|kind| self.kinds.is_declared_long(kind));
         let is_long = |job: &&Job| {
-            job.running && (now.saturating_sub(job.started) >= LONG || self.length(job.lane) != Length::Short)
+            let so_far = now.saturating_sub(job.started);
+            job.running && (so_far >= LONG || declared(job) || self.length(job.lane) != Length::Short)
         };
         self.jobs.values().filter(is_long).count()
     }

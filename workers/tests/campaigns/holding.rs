@@ -135,3 +135,16 @@ backend_test!(migrations: lines;
         nobody_twice(&server);
     }
 );
+
+backend_test!(migrations: lines;
+    async fn who_comes_after_the_start_of_a_campaign_is_not_of_its_audience(t: TestDb) {
+        let mailer = MemoryMailer::default();
+        let acme = crowd(&t, 3).await;
+        let id = start(&acme, news()).await.id;
+        t.execute("insert into users (tenant_id, name, email) select id, 'Late', 'late@example.com' from fairlane_tenants").await;
+        work(&t, &erp(mailer.clone(), 1, 4)).await;
+        assert_eq!(report(&acme, id).await.campaign.audience, 3);
+        let late = mailer.sent().iter().filter(|mail| mail.recipient() == "late@example.com").count();
+        assert_eq!((mailer.sent().len(), late), (3, 0));
+    }
+);

@@ -40,6 +40,7 @@ pub(crate) const VERBS: &[Verb] = &[
     apart("bench campaign"),
     apart("bench valuation"),
     apart("bench report"),
+    apart("bench room"),
     does("erp customer add", "NEW --name New", &[]),
     does("erp customer set-email", "[customer] eve@example.com", &["[customer] eve@example.com"]),
     does("erp customer update", "[customer] --phone 123", &["[customer] --name Eve"]),

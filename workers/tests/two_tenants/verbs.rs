@@ -22,6 +22,7 @@ pub(crate) fn commands() -> Vec<(&'static str, Box<dyn DomainCommand>)> {
         ("BenchCampaignCommand", Box::new(erp::cli::BenchCampaignCommand)),
         ("BenchValuationCommand", Box::new(erp::cli::BenchValuationCommand)),
         ("BenchReportCommand", Box::new(erp::cli::BenchReportCommand)),
+        ("BenchRoomCommand", Box::new(erp::cli::BenchRoomCommand)),
         ("ErpCommand", Box::new(erp::cli::ErpCommand)),
         ("StatsCommand", Box::new(erp::cli::StatsCommand)),
         ("NotificationsCommand", Box::new(erp::cli::NotificationsCommand)),

@@ -90,7 +90,7 @@ backend_test!(migrations: lines;
     async fn a_killed_worker_loses_and_doubles_nothing(t: TestDb) {
         let site = Site::new(t).await;
         let here = Warehouse::new(&site.t).await;
-        let (products, kills) = campaign((80, 4), (1000, 50));
+        let (products, kills) = campaign((80, 4), (4000, 50));
         let ids = load(&here, products, 40).await;
         let wanted = here.value(&NewRun::default()).await;
         assert_eq!((wanted.status.as_str(), wanted.refused), ("completed", 0));
@@ -98,10 +98,15 @@ backend_test!(migrations: lines;
         forget(&site).await;
         let requested = here.request(&NewRun::default()).await;
         let mut rng = seeded("valuation::kills");
-        for _ in 0..kills {
+        for kill in 1..=kills {
             let before = site.count(DONE).await;
+            assert!(before < 2 * products as i64, "the work was over before kill {kill} of {kills}");
             let worker = site.worker(&["--queue", "low"]);
-            site.until("progress", DONE, |n| n != before || n == 2 * products as i64).await;
+            let goes_on = |n| {
+                assert!(n >= before, "{before} were done, and after kill {kill} it is {n}: it has begun again");
+                n > before
+            };
+            site.until("progress", DONE, goes_on).await;
             // The random moment is the fault, not a hope.
             tokio::time::sleep(Duration::from_millis(rng.u64(0..60))).await;
             worker.kill();

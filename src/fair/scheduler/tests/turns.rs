@@ -99,3 +99,23 @@ fn work_that_is_too_long_to_be_claimed_ahead_has_its_turn_beside_a_flood_of_work
     let turns = turns.count();
     assert!(turns <= 8, "after {turns} rounds, of which five empty the slots of what was claimed ahead");
 }
+
+#[test]
+fn what_is_declared_long_leaves_the_reserve_though_what_ran_in_its_lane_before_was_short() {
+    for before in [0, 1] {
+        let mut world = World::new();
+        world.queue(urgent(1), 5, before, false);
+        claim_and_finish(&mut world, 1);
+        (0..40).for_each(|_| world.queue(urgent(1), 5, 1, false));
+        for _ in 0..5 {
+            world.look();
+            fill(&mut world);
+        }
+        assert_eq!(
+            world.scheduler.running(),
+            6,
+            "of eight slots a quarter stays free; before: {}",
+            KINDS[before]
+        );
+    }
+}

@@ -47,7 +47,9 @@ use futures::future::BoxFuture;
 use super::store::people::find_by_email;
 use super::store::reading;
 
-pub use bench::{BenchCampaignCommand, BenchImportCommand, BenchReportCommand, BenchValuationCommand};
+pub use bench::{
+    BenchCampaignCommand, BenchImportCommand, BenchReportCommand, BenchRoomCommand, BenchValuationCommand,
+};
 pub use import::ImportCommand;
 pub use imports::ImportsCommand;
 pub use notifications::NotificationsCommand;

@@ -1,9 +1,8 @@
 //! `fairlane bench campaign`: a campaign to many users through a real worker, in the application and by mail.
 
-mod sink;
-
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use clap::{ArgMatches, Args, FromArgMatches, ValueEnum};
@@ -13,6 +12,7 @@ use fairlane::{Job, Tenant, sql};
 use futures::future::BoxFuture;
 use serde::Serialize;
 
+use super::sink::Sink;
 use super::{Drained, apart, database, drain, new_tenant};
 use crate::erp::Erp;
 use crate::erp::jobs::{SendBulkNotifications, SendCampaignChunk};
@@ -21,7 +21,6 @@ use crate::erp::services::campaigns::{self, CampaignReport, NewCampaign};
 use crate::erp::settings::{SmtpSettings, SmtpTls};
 use crate::erp::store::campaigns::CampaignStatus;
 use crate::erp::store::reading;
-use sink::Sink;
 
 /// `fairlane bench campaign`.
 #[derive(Debug)]
@@ -108,7 +107,7 @@ async fn measure(args: &BenchArgs, env: &CommandEnv) -> anyhow::Result<Measured>
     let client = apart(env, &[SendBulkNotifications::KIND, SendCampaignChunk::KIND], "bench").await?;
     let tenant = new_tenant(env, &client).await?;
     add_users(&tenant, args.users, args.failing).await?;
-    let sink = Sink::start().await.context("starting a mail server")?;
+    let sink = Sink::start(Duration::ZERO).await.context("starting a mail server")?;
     let folder = tempfile::tempdir().context("making a folder for mails")?;
     let mailer: Arc<dyn Mailer> = match args.mail {
         Way::Folder => Arc::new(FolderMailer::new(folder.path().to_owned())),

@@ -1,8 +1,10 @@
-//! `fairlane bench import|report|campaign|valuation`: each on a database that is made for it and dropped in the end.
+//! `fairlane bench import|report|campaign|valuation|room`: each on a database that is made for it and dropped in the end.
 
 mod campaign;
 mod import;
 mod report;
+mod room;
+mod sink;
 mod valuation;
 
 use std::collections::HashMap;
@@ -11,9 +13,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use fairlane::cli::CommandEnv;
-use fairlane::db::Dialect;
+use fairlane::db::{Dialect, query};
 use fairlane::worker::{Worker, WorkerOptions};
-use fairlane::{ClientSettings, Fairlane, PolicyOverride, Tenant, store};
+use fairlane::{ClientSettings, Fairlane, PolicyOverride, Tenant, sql, store};
 use uuid::Uuid;
 
 use crate::erp::{Erp, registry};
@@ -21,6 +23,7 @@ use crate::erp::{Erp, registry};
 pub use campaign::BenchCampaignCommand;
 pub use import::BenchImportCommand;
 pub use report::BenchReportCommand;
+pub use room::BenchRoomCommand;
 pub use valuation::BenchValuationCommand;
 
 /// The name of the database, as results say it.
@@ -47,6 +50,15 @@ async fn new_tenant(env: &CommandEnv, client: &Fairlane) -> anyhow::Result<Tenan
     store::tenants::add(&mut tx.conn(), &slug, "Bench").await?;
     tx.commit().await?;
     Ok(client.tenant(slug))
+}
+
+/// Lets the database know what was loaded, as its own upkeep does sooner or later.
+async fn analyze(env: &CommandEnv) -> anyhow::Result<()> {
+    if env.fairlane.db().dialect() == Dialect::Postgres {
+        let mut tx = env.fairlane.db().single().await?;
+        query(sql!("analyze")).execute(&mut tx.conn()).await?;
+    }
+    Ok(())
 }
 
 /// What a worker took for a queue.

@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, ensure};
 use clap::{ArgMatches, Args, FromArgMatches};
 use fairlane::cli::{CommandEnv, DomainCommand};
-use fairlane::db::{Conn, Dialect, query};
+use fairlane::db::{Conn, query};
 use fairlane::{Tenant, sql};
 use futures::future::BoxFuture;
 use rust_decimal::Decimal;
 use serde::Serialize;
 
-use super::{database, new_tenant};
+use super::{analyze, database, new_tenant};
 use crate::erp::services::valuation::{NewRun, request};
 use crate::erp::store::valuation::runs::{self, Run};
 use crate::erp::valuation::Scope;
@@ -117,15 +117,6 @@ async fn measure(args: &BenchArgs, env: &CommandEnv) -> anyhow::Result<Measured>
         peak_rss_bytes,
         value: run.new_value,
     })
-}
-
-/// Lets the database know what was loaded, as its own upkeep does sooner or later.
-async fn analyze(env: &CommandEnv) -> anyhow::Result<()> {
-    if env.fairlane.db().dialect() == Dialect::Postgres {
-        let mut tx = env.fairlane.db().single().await?;
-        query(sql!("analyze")).execute(&mut tx.conn()).await?;
-    }
-    Ok(())
 }
 
 /// A worker process until nothing is left to do: how long it took, and the largest memory it had.
