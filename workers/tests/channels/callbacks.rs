@@ -73,14 +73,17 @@ backend_test!(migrations: lines;
         let id = count(&t, "select id as n from notification_deliveries where channel = 'sms'").await;
         let url = format!("https://app.example.com/twilio/acme?delivery={id}");
         let meanwhile = async {
-            while fake.asked().is_empty() {
-                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-            }
-            report(&acme, "MessageSid=SM7&MessageStatus=delivered", Some(&url)).await
+            fake.until_asked(1).await;
+            let before = stands(&acme, "a:1", "sms").await;
+            (before, report(&acme, "MessageSid=SM7&MessageStatus=delivered", Some(&url)).await)
         };
-        let ((), said) = tokio::join!(work(&t, &erp), meanwhile);
+        let ((), (before, said)) = tokio::join!(work(&t, &erp), meanwhile);
+        assert_eq!(before, ["ana sending -"], "nobody has answered yet");
         assert_eq!(said.as_deref(), Some("delivered"));
         assert_eq!(stands(&acme, "a:1", "sms").await, ["ana delivered -"], "the lost answer is no news");
+        let noted = "select count(*) as n from delivery_attempts where outcome = 'uncertain'";
+        assert_eq!((count(&t, noted).await, count(&t, "select count(*) as n from fairlane_attempts").await), (1, 0),
+            "what the request came to is on record, and the job did not fail over it");
     }
 );
 
