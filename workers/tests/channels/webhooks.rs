@@ -310,8 +310,9 @@ backend_test!(migrations: lines;
 
 backend_test!(migrations: lines;
     async fn what_an_endpoint_takes_while_it_is_taken_away_is_out_and_what_it_refuses_then_is_left(t: TestDb) {
+        let acme = shop(&t).await;
         for (answer, stands) in [(200, "sent -"), (500, "skipped no_endpoint")] {
-            let (fake, acme) = (Fake::start().await, shop(&t).await);
+            let fake = Fake::start().await;
             let erp = erp(&fake);
             t.execute("delete from webhook_endpoints").await;
             t.execute("delete from notification_deliveries").await;

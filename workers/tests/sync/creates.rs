@@ -99,7 +99,8 @@ backend_test!(migrations: lines;
         add(&desk, "S-00001", "Product 1").await;
         let log = desk.run(&connection, PRODUCTS).await;
         assert_eq!(summary(&log), "completed records 1 new 0 changed 1 same 0 refused 0 disputed 0 gone 0");
-        assert_eq!((shop.stock().items.len(), shop.stock().items[0].price.as_str()), (2, "7.25"));
+        let prices: Vec<String> = shop.stock().items.iter().map(|item| item.price.clone()).collect();
+        assert_eq!(prices, ["7.25", "3.50"]);
         let tied = desk.count("select count(*) as n from external_refs where entity = 'products' and external_id = '1'").await;
         assert_eq!(tied, 1);
     }
