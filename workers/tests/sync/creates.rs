@@ -75,12 +75,12 @@ backend_test!(migrations: lines;
             add(&desk, "NEW-4", "New here").await;
             shop.faults(|faults| faults.lost_replies = 1);
             let run = desk.ask(&connection, PRODUCTS).await;
-            desk.beside(async {
+            Box::pin(desk.beside(async {
                 while shop.stock().items.len() < 4 {
                     tokio::time::sleep(std::time::Duration::from_millis(5)).await;
                 }
                 price(&desk, "NEW-4", "9.99").await;
-            })
+            }))
             .await;
             desk.work().await;
             assert_eq!(desk.log(run).await.status, "completed");
