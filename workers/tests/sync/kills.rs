@@ -28,7 +28,7 @@ fn connect(site: &Site, shop: &ShopServer, dialect: &str) {
     let (path, options) = match dialect {
         "generic" => ("/generic", "--description description.json"),
         "shopify" => ("/shopify", ""),
-        _ => ("", "--auth basic --username 2 --database erp --secret-file secret"),
+        _ => ("", "--auth basic --username 2 --odoo-database erp --secret-file secret"),
     };
     let add = format!(
         "erp sync connection add shop --dialect {dialect} --url {} {options} --allow-address 127.0.0.1 --page-size 10 \

@@ -72,11 +72,11 @@ pub(crate) const TELLING_CALLS: &[Call] = &[
         let audience = Audience::holders("inventory.alerts").at(given.location_id);
         notify_audience(tx, of, &audience, &news(), "attack").await
     }),
-    call!("notify::via", "user", Nothing, |tx, of, own, given| async {
+    call!("plan::via", "user", Nothing, |tx, of, own, given| async {
         let id = of.id().await?;
         via(&mut tx.conn(), id, given.user, "AnnouncementNotification").await
     }),
-    call!("notify::post", "subject", Makes, |tx, of, own, given| async {
+    call!("letters::post", "subject", Makes, |tx, of, own, given| async {
         let letter = Letter {
             key: "attack",
             dedupe_key: "attack:mail",

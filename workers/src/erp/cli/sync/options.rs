@@ -37,7 +37,7 @@ pub(in super::super) struct Options {
     header: Option<String>,
     /// The database of Odoo
     #[arg(long, value_name = "NAME")]
-    database: Option<String>,
+    odoo_database: Option<String>,
     /// How the system is asked, as JSON: all of it for the generic dialect, what is otherwise for the others
     #[arg(long, value_name = "FILE")]
     description: Option<PathBuf>,
@@ -91,7 +91,7 @@ impl Options {
             (&self.token_url, &mut settings.token_url),
             (&self.scope, &mut settings.scope),
             (&self.header, &mut settings.header),
-            (&self.database, &mut settings.database),
+            (&self.odoo_database, &mut settings.database),
         ];
         for (given, text) in texts {
             if let Some(given) = given {

@@ -43,7 +43,7 @@ impl Connection {
         if self.dialect == Dialect::Odoo && (settings.database.is_none() || odoo_user(settings).is_none()) {
             return invalid(
                 "the connection",
-                "odoo needs --database and the user's number as --username".into(),
+                "odoo needs --odoo-database and the user's number as --username".into(),
             );
         }
         if !(settings.per_second > 0.0 && settings.per_second <= 10_000.0) || settings.burst == 0 {
@@ -85,7 +85,7 @@ mod tests {
         let error = |connection: Connection| connection.validate().unwrap_err().to_string();
         assert!(error(Connection { auth: Auth::Basic, ..connection() }).contains("--username"));
         assert!(error(Connection { auth: Auth::Oauth2, ..connection() }).contains("--token-url"));
-        assert!(error(Connection { dialect: Dialect::Odoo, ..connection() }).contains("--database"));
+        assert!(error(Connection { dialect: Dialect::Odoo, ..connection() }).contains("--odoo-database"));
         assert!(error(Connection { dialect: Dialect::Generic, ..connection() }).contains("--description"));
     }
 }
