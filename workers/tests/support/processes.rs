@@ -72,12 +72,15 @@ impl Site {
 
     /// A worker process.
     pub(crate) fn worker(&self, args: &[&str]) -> Worker {
+        self.start(self.fairlane(&[&["work"], args].concat()))
+    }
+
+    /// A worker process of this command.
+    pub(crate) fn start(&self, mut worker: Command) -> Worker {
         let number = self.started.replace(self.started.get() + 1);
         let log = self.folder.path().join(format!("worker-{number}.log"));
         let file = File::create(&log).expect("a log file");
-        let all = [&["work"], args].concat();
-        let child = self
-            .fairlane(&all)
+        let child = worker
             .stdin(Stdio::null())
             .stdout(file.try_clone().expect("the log file again"))
             .stderr(file)

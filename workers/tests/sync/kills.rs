@@ -39,7 +39,9 @@ fn connect(site: &Site, shop: &ShopServer, dialect: &str) {
 }
 
 fn worker(site: &Site) -> Worker {
-    site.worker(&["--queue", "low"])
+    let mut worker = site.fairlane(&["work", "--queue", "low"]);
+    worker.env("FAIRLANE_OUTBOUND_SECRET_KEY", KEY);
+    site.start(worker)
 }
 
 /// Works to the end; kills as many workers, each once another part of `all` is done, as `statement` counts it. Who began again
