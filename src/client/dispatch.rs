@@ -15,7 +15,7 @@ use crate::db::Conn;
 use crate::error::{Error, Result};
 use crate::store::alike::insert_alike;
 use crate::store::jobs::{self, KeyHold, NewJob};
-use crate::store::single::insert_one;
+use crate::store::single::insert_new;
 use crate::{Job, Policy};
 
 /// Rows of `dispatch_all` that travel in one statement.
@@ -167,7 +167,7 @@ impl Dispatch {
         };
         let wake = |job: &NewJob| tenant.fairlane.waker().wake_for(BTreeSet::from([hint(job)]));
         let stored = if holds.is_empty() && !own_id {
-            insert_one(conn, &job).await?;
+            insert_new(conn, &job).await?;
             jobs::Stored::New
         } else {
             jobs::insert_once(conn, &job, &holds).await?

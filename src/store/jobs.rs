@@ -10,7 +10,7 @@ use crate::client::Unique;
 use crate::db::{Conn, Dialect, Sql, query};
 use crate::error::{Error, Result};
 use crate::sql;
-use crate::store::single::insert_one;
+use crate::store::single::insert_unless_it_exists;
 
 /// Unique and idempotency keys hold a day unless a job says otherwise.
 const KEY_LIFE: Duration = Duration::from_secs(24 * 3600);
@@ -221,7 +221,7 @@ pub async fn insert_once(conn: &mut Conn<'_>, job: &NewJob, holds: &[KeyHold]) -
             return Ok(Stored::Before(holder));
         }
     }
-    if insert_one(conn, job).await? {
+    if insert_unless_it_exists(conn, job).await? {
         return Ok(Stored::New);
     }
     // Between the look and the insert another transaction stored the same id, or another tenant has it.
