@@ -155,7 +155,7 @@ impl Site {
             postgres: "insert into fairlane_tenants (id, slug, name) overriding system value
                  select $1 + number, slug, 'Bench' from unnest($2::text[]) with ordinality as given(slug, number)",
             sqlite: "insert into fairlane_tenants (id, slug, name)
-                 select $1 + key + 1, value, 'Bench' from json_each($2)",
+                 select $1 + key + 1, value, 'Bench' from jsonb_each($2)",
         })
         .bind(last)
         .bind(slugs)

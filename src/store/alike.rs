@@ -60,7 +60,7 @@ async fn insert_json(conn: &mut Conn<'_>, jobs: &[NewJob], first: &NewJob) -> Re
                 concurrency_key, correlation_id, causation_id, trace, created_at)
              select value ->> 0, $1, $2, $3, $4, 'available', {now}, value -> 1, $5, value ->> 2, $6, $7, $8,
                 {now}
-             from json_each($9) where true
+             from jsonb_each($9) where true
              on conflict do nothing",
     };
     shared(statement, first).bind(rows).execute(conn).await

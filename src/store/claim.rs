@@ -181,7 +181,7 @@ const CLAIM: Sql = Sql {
             select value ->> 'queue' as queue, value ->> 'tenant_id' as tenant_id, value ->> 'priority' as priority,
                 value ->> 'run_at' as run_at, value ->> 'id' as id, value ->> 'limit' as most,
                 value ->> 'only_short' as only_short, value ->> 'keyed' as keyed
-            from json_each($1)
+            from jsonb_each($1)
          ), picked as materialized (
             select head.id from lanes l join fairlane_jobs head on head.id in (
                 select next.id from (

@@ -286,7 +286,7 @@ pub async fn publish_all(conn: &mut Conn<'_>, events: &[NewEvent]) -> Result<u64
                 aggregate_id, aggregate_version, correlation_id, causation_id, priority, occurred_at)
              select value ->> 'id', $1, value ->> 'name', value ->> 'version', value -> 'payload', $2, $3,
                 value ->> 'aggregate_type', value ->> 'aggregate_id', value ->> 'aggregate_version', $4, $5, 5, {now}
-             from json_each($6)
+             from jsonb_each($6)
              where true
              on conflict do nothing
              returning id",

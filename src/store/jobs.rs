@@ -188,7 +188,7 @@ pub async fn insert(conn: &mut Conn<'_>, jobs: &[NewJob]) -> Result<u64> {
              on conflict do nothing",
         sqlite: "with given as (
                 select value as r, coalesce(value ->> 'at_us', {now} + (value ->> 'delay_ms') * 1000) as due
-                from json_each($1) where $2 is not null)
+                from jsonb_each($1) where $2 is not null)
              insert into fairlane_jobs (id, tenant_id, queue, kind, priority, state, run_at, payload, event_id,
                 max_attempts, timeout_ms, retry_until, unique_key, unique_mode, unique_for_ms, concurrency_key,
                 correlation_id, causation_id, trace, created_at)

@@ -50,7 +50,7 @@ macro_rules! configured {
         concat!(
             "configured as materialized (
                 select value ->> 'tenant_id' as tenant_id, value ->> 'name' as name, value ->> 'concurrency' as concurrency
-                from json_each(",
+                from jsonb_each(",
             $bind,
             ")
              )"

@@ -162,7 +162,7 @@ async fn write(
         sqlite: "insert into fairlane_permits (tenant_id, scope, name, worker_id, permits, wanted, until)
              select value ->> 'tenant_id', value ->> 'scope', value ->> 'name', $2, value ->> 'permits',
                 value ->> 'wanted', {now} + {ms:$3}
-             from json_each($1) where true
+             from jsonb_each($1) where true
              on conflict (tenant_id, scope, name, worker_id) do update
              set permits = excluded.permits, wanted = excluded.wanted, until = excluded.until",
     })

@@ -151,7 +151,7 @@ async fn insert_many(mut conn: SqliteConnection, task: &BulkTask) -> anyhow::Res
             (done..until).map(|number| (Uuid::now_v7(), payload(number))).collect();
         rows += query(sql!(
             "insert into fairlane_jobs (id, tenant_id, queue, kind, priority, state, run_at, payload, created_at)
-             select value ->> 0, $1, $2, 'bench.noop', 5, 'available', {now}, value -> 1, {now} from json_each($3)"
+             select value ->> 0, $1, $2, 'bench.noop', 5, 'available', {now}, value -> 1, {now} from jsonb_each($3)"
         ))
         .bind(task.tenant)
         .bind(task.queue.as_str())

@@ -57,7 +57,7 @@ pub async fn ensure(conn: &mut Conn<'_>, tenant: i64, lots: &[NamedLot]) -> Resu
             on conflict (tenant_id, product_id, lot) do update set expires_on = excluded.expires_on
                 where batches.expires_on is null and excluded.expires_on is not null",
         sqlite: "insert into batches (tenant_id, product_id, lot, expires_on, created_at)
-            select $1, value ->> 0, value ->> 1, value ->> 2, {now} from json_each($2) where true
+            select $1, value ->> 0, value ->> 1, value ->> 2, {now} from jsonb_each($2) where true
             on conflict (tenant_id, product_id, lot) do update set expires_on = excluded.expires_on
                 where batches.expires_on is null and excluded.expires_on is not null",
     };
@@ -76,7 +76,7 @@ pub async fn ensure(conn: &mut Conn<'_>, tenant: i64, lots: &[NamedLot]) -> Resu
         postgres: "select b.id, b.product_id, b.lot, b.expires_on from unnest($2::bigint[], $3::text[]) as l(product_id, lot)
             cross join lateral (select id, product_id, lot, expires_on from batches
                 where tenant_id = $1 and product_id = l.product_id and lot = l.lot limit 1) b",
-        sqlite: "select b.id, b.product_id, b.lot, b.expires_on from json_each($2) l
+        sqlite: "select b.id, b.product_id, b.lot, b.expires_on from jsonb_each($2) l
             join batches b on b.tenant_id = $1 and b.product_id = l.value ->> 0 and b.lot = l.value ->> 1",
     };
     let statement = query(statement).planned_anew().bind(tenant);

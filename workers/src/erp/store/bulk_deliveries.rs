@@ -62,7 +62,7 @@ pub async fn insert_all(
                 recipient, status, code, error, unsubscribe_token, sent_at, created_at, updated_at)
             select $1, $2, $3, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6,
                 value ->> 7, case when value ->> 4 = 'delivered' then {now} end, {now}, {now}
-            from json_each($4) where true
+            from jsonb_each($4) where true
             on conflict do nothing returning id, user_id, channel",
     };
     let statement = query(statement).planned_anew().bind(tenant).bind(message).bind(kind);
@@ -111,7 +111,7 @@ pub async fn insert_copies(
             "insert into notifications (id, tenant_id, type, notifiable_type, notifiable_id, data, dedupe_key,
                 created_at, updated_at)
             select value ->> 0, $1, $2, $4, value ->> 1, $3, value ->> 2, {now}, {now}
-            from json_each($5) where true
+            from jsonb_each($5) where true
             on conflict (tenant_id, dedupe_key) do nothing",
     };
     let rows: Vec<(Uuid, i64, String)> =
@@ -205,7 +205,7 @@ pub async fn take_all(
             where d.tenant_id = $1 and d.id = p.id",
         sqlite: "update notification_deliveries set attempts = attempts + 1, claimed_by = $2,
                 claimed_until = {now} + {ms:$3}, message_id = p.message_id, recipient = p.recipient, updated_at = {now}
-            from (select value ->> 0 as id, value ->> 1 as message_id, value ->> 2 as recipient from json_each($4)) p
+            from (select value ->> 0 as id, value ->> 1 as message_id, value ->> 2 as recipient from jsonb_each($4)) p
             where +notification_deliveries.tenant_id = $1 and notification_deliveries.id = p.id",
     };
     let statement = query(statement)
@@ -273,7 +273,7 @@ pub async fn settle_all(conn: &mut Conn<'_>, tenant: i64, settled: &[Settled]) -
                 sent_at = case when p.status = 'sent' then {now} end, attempts = attempts - p.given_back,
                 claimed_by = null, claimed_until = null, updated_at = {now}
             from (select value ->> 0 as id, value ->> 1 as status, value ->> 2 as code, value ->> 3 as words,
-                value ->> 4 as given_back from json_each($2)) p
+                value ->> 4 as given_back from jsonb_each($2)) p
             where +notification_deliveries.tenant_id = $1 and notification_deliveries.id = p.id
               and +notification_deliveries.status in ('pending', 'sending')",
     };

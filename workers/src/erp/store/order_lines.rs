@@ -19,7 +19,7 @@ pub(super) async fn insert(conn: &mut Conn<'_>, tenant: i64, order: i64, lines: 
                 unit_price, discount, tax_rate, location_id, batch_id)
             select $1, $2, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6,
                 value ->> 7, value ->> 8, value ->> 9
-            from json_each($3)",
+            from jsonb_each($3)",
     };
     let statement = query(statement).bind(tenant).bind(order);
     let statement = match conn.dialect() {
@@ -47,7 +47,7 @@ pub(super) async fn insert_returned(
                 unit_price, discount, tax_rate)
             select $1, $2, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6,
                 value ->> 7
-            from json_each($3)",
+            from jsonb_each($3)",
     };
     let statement = query(statement).bind(tenant).bind(id);
     let statement = match conn.dialect() {

@@ -182,7 +182,7 @@ pub async fn defer(conn: &mut Conn<'_>, tenant: i64, deferrals: &[Deferral]) -> 
             on conflict (tenant_id, delivery_id)
             do update set due_at = excluded.due_at, digest_key = excluded.digest_key",
         sqlite: "insert into notification_deferrals (tenant_id, delivery_id, due_at, digest_key, created_at)
-            select $1, value ->> 0, value ->> 1, value ->> 2, {now} from json_each($2) where true
+            select $1, value ->> 0, value ->> 1, value ->> 2, {now} from jsonb_each($2) where true
             on conflict (tenant_id, delivery_id)
             do update set due_at = excluded.due_at, digest_key = excluded.digest_key",
     };

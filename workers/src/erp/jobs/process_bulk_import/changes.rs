@@ -43,7 +43,7 @@ macro_rules! change_sql {
                      select t.tenant_id, $2, '", $entity, "', t.id, u.value ->> 1, json_object(
                         'id', t.id, 'version', t.version, 'updated_at', t.updated_at",
                         $(", '", $column, "', t.", $column,)+ ")
-                     from json_each($3) u cross join ", $table, " t on t.id = u.value ->> 0 and t.tenant_id = $1
+                     from jsonb_each($3) u cross join ", $table, " t on t.id = u.value ->> 0 and t.tenant_id = $1
                      where true
                      on conflict (tenant_id, import_id, entity, entity_id) do update set version = excluded.version"
                 ),
@@ -115,7 +115,7 @@ pub(super) async fn keep_created(
         postgres: "insert into import_changes (tenant_id, import_id, entity, entity_id, version)
              select $1, $2, $3, u.id, u.version from unnest($4::bigint[], $5::bigint[]) u(id, version)",
         sqlite: "insert into import_changes (tenant_id, import_id, entity, entity_id, version)
-             select $1, $2, $3, value ->> 0, value ->> 1 from json_each($4)",
+             select $1, $2, $3, value ->> 0, value ->> 1 from jsonb_each($4)",
     };
     let query = query(statement).bind(scope.tenant_id).bind(scope.import_id).bind(entity);
     let query = match conn.dialect() {

@@ -118,7 +118,7 @@ pub(super) async fn insert(conn: &mut Conn<'_>, scope: Scope, refusals: &[Stored
                 code, message)
              select $1, $2, value ->> 'record', value ->> 'line', value ->> 'byte_offset', value ->> 'outcome',
                 value ->> 'column_name', value ->> 'value', value ->> 'code', value ->> 'message'
-             from json_each($3)"
+             from jsonb_each($3)"
         ),
     };
     query(statement).bind(scope.tenant_id).bind(scope.import_id).bind(json).execute(conn).await?;

@@ -23,7 +23,7 @@ pub async fn lock(conn: &mut Conn<'_>, tenant: i64, products: &[i64]) -> Result<
             select $1, p, 0 from unnest($2::bigint[]) p order by p
             on conflict (tenant_id, product_id) do nothing",
         sqlite: "insert into stock_ledgers (tenant_id, product_id, last_seq)
-            select $1, value, 0 from json_each($2) where true
+            select $1, value, 0 from jsonb_each($2) where true
             on conflict (tenant_id, product_id) do nothing",
     };
     query(create).bind(tenant).bind(products.clone()).execute(conn).await?;
@@ -46,7 +46,7 @@ pub async fn advance(conn: &mut Conn<'_>, tenant: i64, last: &BTreeMap<i64, i64>
             where s.tenant_id = $1 and s.product_id = u.product_id",
         // An update would read all ledgers of the tenant, and the list once for each.
         sqlite: "insert into stock_ledgers (tenant_id, product_id, last_seq)
-            select $1, value ->> 0, value ->> 1 from json_each($2) where true
+            select $1, value ->> 0, value ->> 1 from jsonb_each($2) where true
             on conflict (tenant_id, product_id) do update set last_seq = excluded.last_seq",
     };
     let statement = query(statement).bind(tenant);

@@ -75,7 +75,7 @@ pub async fn save(conn: &mut Conn<'_>, tenant: i64, levels: &[Level]) -> Result<
                 set on_hand = excluded.on_hand, reserved = excluded.reserved, updated_at = excluded.updated_at",
         sqlite: "insert into stock_levels (tenant_id, product_id, location_id, batch_id, on_hand, reserved, updated_at)
             select $1, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, {now}
-            from json_each($2) where true
+            from jsonb_each($2) where true
             on conflict (tenant_id, product_id, location_id, coalesce(batch_id, 0)) do update
                 set on_hand = excluded.on_hand, reserved = excluded.reserved, updated_at = excluded.updated_at",
     };

@@ -65,7 +65,7 @@ pub async fn insert(conn: &mut Conn<'_>, tenant: i64, movements: &[Numbered]) ->
                 value ->> '$[0][4]', value ->> '$[0][5]', value ->> '$[0][6]', value ->> '$[0][7]', value ->> '$[0][8]',
                 value ->> '$[1][0]', value ->> '$[1][1]', value ->> '$[1][2]', value ->> '$[1][3]', value ->> '$[1][4]',
                 value ->> '$[1][5]', value ->> '$[1][6]', value ->> '$[1][7]', {now}
-            from json_each($2) where true
+            from jsonb_each($2) where true
             returning id, product_id, seq",
     };
     let statement = query(statement).planned_anew().bind(tenant);
@@ -190,7 +190,7 @@ pub async fn recorded(
                 where tenant_id = $1 and source_type = k.source_type and source_id = k.source_id
                   and source_line = k.source_line and source_part = k.source_part and kind = k.kind limit 1) m",
         sqlite: "select k.key as place, m.id, m.product_id, m.location_id, m.batch_id, m.quantity, m.unit_cost, m.amount
-            from json_each($2) k cross join stock_movements m on m.tenant_id = $1 and m.source_type = k.value ->> 0
+            from jsonb_each($2) k cross join stock_movements m on m.tenant_id = $1 and m.source_type = k.value ->> 0
                 and m.source_id = k.value ->> 1 and m.source_line = k.value ->> 2
                 and m.source_part = k.value ->> 3 and m.kind = k.value ->> 4",
     };

@@ -47,7 +47,7 @@ pub async fn insert(conn: &mut Conn<'_>, tenant: i64, order: i64, reserved: &[Re
             from unnest($3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::numeric[]) as r",
         sqlite: "insert into stock_reservations (tenant_id, order_id, line_no, product_id, location_id, batch_id, quantity,
                 created_at)
-            select $1, $2, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, {now} from json_each($3)",
+            select $1, $2, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, {now} from jsonb_each($3)",
     };
     let statement = query(statement).bind(tenant).bind(order);
     let statement = match conn.dialect() {

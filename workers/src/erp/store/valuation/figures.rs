@@ -137,7 +137,7 @@ async fn upsert(conn: &mut Conn<'_>, of: Of, values: &[MovementValue]) -> Result
         sqlite: "insert into movement_valuations (tenant_id, scope, product_id, movement_id, quantity, value, expensed,
                 provisional, computed_at)
             select $1, $2, $3, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, {now}
-            from json_each($4) where true
+            from jsonb_each($4) where true
             on conflict (tenant_id, scope, movement_id) do update set quantity = excluded.quantity,
                 value = excluded.value, expensed = excluded.expensed, provisional = excluded.provisional,
                 computed_at = excluded.computed_at",
@@ -211,7 +211,7 @@ async fn insert_pools(
         sqlite: "insert into stock_valuations (tenant_id, scope, product_id, method, as_of_seq, computed_at, location_id,
                 batch_id, quantity, value, average_cost)
             select $1, $2, $3, $4, $5, {now}, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4
-            from json_each($6)",
+            from jsonb_each($6)",
     });
     let statement = statement.bind(method.as_str()).bind(as_of_seq);
     let statement = match conn.dialect() {
@@ -243,7 +243,7 @@ async fn insert_layers(conn: &mut Conn<'_>, of: Of, layers: &[(PoolKey, i64, Lay
                 received_at, quantity, value, remaining_quantity, remaining_value)
             select $1, $2, $3, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6,
                 value ->> 7, value ->> 8
-            from json_each($4)",
+            from jsonb_each($4)",
     });
     let statement = match conn.dialect() {
         Dialect::Postgres => {

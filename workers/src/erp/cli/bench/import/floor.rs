@@ -53,7 +53,7 @@ async fn insert_products(conn: &mut Conn<'_>, tenant_id: i64, rows: &[SampleRow]
             "insert into products (tenant_id, sku, barcode, name, category, unit, price, standard_cost, reorder_level)
              select $1, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6,
                 value ->> 7
-             from json_each($2)"
+             from jsonb_each($2)"
         );
         return query(statement).bind(tenant_id).bind(text(&rows)).execute(conn).await;
     }
@@ -93,7 +93,7 @@ async fn insert_changes(
         postgres: "insert into import_changes (tenant_id, import_id, entity, entity_id, version)
              select $1, $2, 'product', number, 1 from unnest($3::bigint[]) as c(number)",
         sqlite: "insert into import_changes (tenant_id, import_id, entity, entity_id, version)
-             select $1, $2, 'product', value, 1 from json_each($3)",
+             select $1, $2, 'product', value, 1 from jsonb_each($3)",
     };
     query(statement).bind(tenant_id).bind(import_id).bind(numbers).execute(conn).await
 }
@@ -131,7 +131,7 @@ async fn insert_events(
             "insert into fairlane_events (id, tenant_id, name, source, aggregate_type, aggregate_id,
                 aggregate_version, payload, priority)
              select value ->> '$[0][0]', $1, $2, $3, $4, value ->> '$[1]', 1, value ->> '$[0][1]', 5
-             from json_each($5)"
+             from jsonb_each($5)"
         );
         return head(query(statement)).bind(text(&rows)).execute(conn).await;
     }

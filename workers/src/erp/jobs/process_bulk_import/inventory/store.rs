@@ -123,7 +123,7 @@ async fn make_bins(conn: &mut Conn<'_>, tenant: i64, bins: &BTreeMap<String, (i6
              from unnest($2::text[], $3::text[], $4::bigint[]) l(code, name, parent)
              on conflict (tenant_id, code) do nothing",
         sqlite: "insert into locations (tenant_id, code, name, parent_id, created_at, updated_at)
-             select $1, value ->> 0, value ->> 1, value ->> 2, {now}, {now} from json_each($2) where true
+             select $1, value ->> 0, value ->> 1, value ->> 2, {now}, {now} from jsonb_each($2) where true
              on conflict (tenant_id, code) do nothing",
     };
     let query = query(statement).planned_anew().bind(tenant);

@@ -63,7 +63,7 @@ macro_rules! party_sql {
                         version, created_at, updated_at)
                      select $3 + key, $1, value ->> 'code', value ->> 'name', value ->> 'email', value ->> 'phone',
                         value -> 'address', value ->> 'days', value ->> 'active', value ->> 'version', {now}, {now}
-                     from json_each($2)"
+                     from jsonb_each($2)"
                 ),
             },
             update: ::fairlane::db::Sql {
@@ -81,7 +81,7 @@ macro_rules! party_sql {
                         address = coalesce(nullif(p.value -> 'address', 'null'), address),
                         ", $days, " = p.value ->> 'days', active = p.value ->> 'active',
                         version = p.value ->> 'version', updated_at = {now}
-                     from json_each($2) p
+                     from jsonb_each($2) p
                      where +", $table, ".tenant_id = $1 and ", $table, ".id = p.value ->> 'id'"
                 ),
             },

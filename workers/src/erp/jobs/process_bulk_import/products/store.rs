@@ -214,7 +214,7 @@ async fn insert_json(conn: &mut Conn<'_>, scope: Scope, products: &[&Product]) -
          select $3 + key, $1, value ->> '$[0][1]', value ->> '$[0][2]', value ->> '$[0][3]', value ->> '$[0][4]',
             value ->> '$[0][5]', value ->> '$[0][6]', value ->> '$[0][7]', value ->> '$[1][0]', value ->> '$[1][1]',
             value ->> '$[1][2]', value ->> '$[1][3]', value ->> '$[1][4]', value ->> '$[1][5]', {now}, {now}
-         from json_each($2)"
+         from jsonb_each($2)"
     );
     let rows = json_rows(products)?;
     query(statement).bind(scope.tenant_id).bind(rows).bind(last + 1).execute(conn).await?;
@@ -237,7 +237,7 @@ pub(super) async fn update(conn: &mut Conn<'_>, scope: Scope, products: &[&Produ
                 handle_key = value ->> '$[0][4]', name = value ->> '$[0][5]', category = value ->> '$[0][6]', unit = value ->> '$[0][7]',
                 price = value ->> '$[1][0]', standard_cost = value ->> '$[1][1]', reorder_level = value ->> '$[1][2]',
                 reorder_quantity = value ->> '$[1][3]', active = value ->> '$[1][4]', version = value ->> '$[1][5]', updated_at = {now}
-             from json_each($2) where +tenant_id = $1 and products.id = value ->> '$[0][0]'",
+             from jsonb_each($2) where +tenant_id = $1 and products.id = value ->> '$[0][0]'",
     };
     let query = query(statement).planned_anew().bind(scope.tenant_id);
     let query = match conn.dialect() {

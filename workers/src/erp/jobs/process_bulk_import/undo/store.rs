@@ -78,7 +78,7 @@ pub(super) async fn mark(conn: &mut Conn<'_>, scope: Scope, entity: &str, undone
         // An update would read all changes of the import, and the list once for each.
         sqlite: "insert into import_changes (tenant_id, import_id, entity, entity_id, version, outcome, label, code, message)
              select $1, $2, $3, value ->> 'id', 0, value ->> 'outcome', value ->> 'label', value ->> 'code', value ->> 'message'
-             from json_each($4) where true
+             from jsonb_each($4) where true
              on conflict (tenant_id, import_id, entity, entity_id) do update set outcome = excluded.outcome,
                 label = excluded.label, code = excluded.code, message = excluded.message",
     };
@@ -110,7 +110,7 @@ pub(super) async fn follow_versions(
                 and e.outcome is null and e.version = (c.pre_image ->> 'version')::bigint",
         sqlite: "insert into import_changes (tenant_id, import_id, entity, entity_id, version)
              select e.tenant_id, e.import_id, e.entity, e.entity_id, u.value ->> 1
-             from json_each($5) u
+             from jsonb_each($5) u
              cross join import_changes c on c.tenant_id = $1 and c.import_id = $2 and c.entity = $3
                 and c.entity_id = u.value ->> 0
              cross join import_logs l on l.tenant_id = $1 and l.import_type = $4 and l.id < $2
