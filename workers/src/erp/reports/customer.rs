@@ -6,7 +6,8 @@ use chrono::{DateTime, NaiveDate, Utc};
 use rust_decimal::Decimal;
 
 use super::Source;
-use super::error::{ReportError, Result};
+use super::error::Result;
+use super::exact::add;
 use super::summary::{Chart, ChartKind, Section, Summary, top};
 use super::table::{Cell, Column, Kind, Spool, quotient};
 use crate::erp::store::report_rows::billing;
@@ -64,11 +65,6 @@ impl Figures {
             None => add(&mut self.returned, bought.amount),
         }
     }
-}
-
-fn add(sum: &mut Decimal, amount: Decimal) -> Result<()> {
-    *sum = sum.checked_add(amount).ok_or_else(ReportError::too_large)?;
-    Ok(())
 }
 
 /// What a customer is, by its orders: none without one.

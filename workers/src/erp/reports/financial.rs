@@ -10,6 +10,7 @@ use rust_decimal::Decimal;
 
 use super::Source;
 use super::error::{ReportError, Result};
+use super::exact::add;
 use super::range::Step;
 use super::request::Grouping;
 use super::summary::{Chart, ChartKind, Section, Summary, top};
@@ -102,11 +103,6 @@ struct Books {
     methods: BTreeMap<String, (i64, Decimal)>,
     ages: BTreeMap<usize, (i64, Decimal)>,
     outstanding: Decimal,
-}
-
-fn add(sum: &mut Decimal, amount: Decimal) -> Result<()> {
-    *sum = sum.checked_add(amount).ok_or_else(ReportError::too_large)?;
-    Ok(())
 }
 
 /// Reads the report.
