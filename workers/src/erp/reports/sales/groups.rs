@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use chrono::NaiveDate;
 use rust_decimal::Decimal;
 
-use super::amounts::Amounts;
+use super::amounts::{Amounts, Cost};
 use super::labels::{detail, labels_of};
 use crate::erp::reports::error::{ReportError, Result};
 use crate::erp::reports::range::{DayRange, Step};
@@ -43,6 +43,9 @@ pub(super) struct Sums {
     pub(super) orders: i64,
     last_order: i64,
     pub(super) all: Amounts,
+    /// The tax that invoices of these orders state, and what it is of the same orders to the last digit.
+    pub(super) stated: Decimal,
+    pub(super) billed: Decimal,
 }
 
 impl Sums {
@@ -57,7 +60,9 @@ impl Sums {
             products: HashMap::new(),
             orders: 0,
             last_order: 0,
-            all: Amounts::zero(),
+            all: Amounts::default(),
+            stated: Decimal::ZERO,
+            billed: Decimal::ZERO,
         }
     }
 
@@ -70,7 +75,7 @@ impl Sums {
         Ok(day)
     }
 
-    pub(super) fn take(&mut self, line: &SaleLine, cost: Option<Decimal>, spool: &mut Spool) -> Result<()> {
+    pub(super) fn take(&mut self, line: &SaleLine, cost: Cost, spool: &mut Spool) -> Result<Amounts> {
         let amounts = Amounts::of(line, cost).ok_or_else(ReportError::too_large)?;
         let day = self.day(line)?;
         self.all.add(&amounts).ok_or_else(ReportError::too_large)?;
@@ -83,9 +88,11 @@ impl Sums {
             self.orders += 1;
         }
         if self.by == Grouping::Line {
-            return spool.push(&detail(line, day, &amounts));
+            spool.push(&detail(line, day, &amounts))?;
+        } else {
+            self.group(line, day).add(line, &amounts)?;
         }
-        self.group(line, day).add(line, &amounts)
+        Ok(amounts)
     }
 
     fn group(&mut self, line: &SaleLine, day: NaiveDate) -> &mut Group {
@@ -104,7 +111,7 @@ impl Sums {
             labels: labels_of(by, step, line, day),
             orders: 0,
             last_order: 0,
-            amounts: Amounts::zero(),
+            amounts: Amounts::default(),
         })
     }
 }

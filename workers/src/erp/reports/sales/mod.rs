@@ -2,7 +2,11 @@
 //!
 //! An order counts when it is approved, on the day it was ordered; a return on the day it came back. A line comes to
 //! quantity x price: that is the gross; what is taken off and what came back are below nothing, so that
-//! net = gross + discounts + returns. Nothing is rounded on the way: an order's own total is rounded line by line.
+//! net = gross + discounts + returns. Nothing is rounded on the way, tax neither: an order's own total, and an invoice, are
+//! rounded line by line. Tax in the summary is rounded once, and stands beside what the invoices state.
+//!
+//! A line without a product (a service, a text) has no cost of goods: it is in net, and neither in the net of goods nor in
+//! cost and margin. Goods whose cost is not known make cost and margin empty.
 
 mod amounts;
 mod groups;
@@ -11,13 +15,12 @@ mod summary;
 
 use std::collections::HashMap;
 
-use rust_decimal::Decimal;
-
-use self::amounts::AMOUNTS;
+use self::amounts::{AMOUNTS, Cost};
 use self::groups::{Group, Sums};
 use self::labels::labels;
 use super::Source;
 use super::error::Result;
+use super::exact::add;
 use super::request::Grouping;
 use super::summary::Summary;
 use super::table::{Column, Kind, Spool};
@@ -73,18 +76,24 @@ async fn orders(source: &mut Source<'_>, sums: &mut Sums, spool: &mut Spool) -> 
             Some(scope) => sales::costs(&mut source.conn, source.tenant, scope, &ids).await?,
             None => HashMap::new(),
         };
+        let stated = sales::stated_taxes(&mut source.conn, source.tenant, &ids).await?;
+        for tax in stated.values() {
+            add(&mut sums.stated, *tax)?;
+        }
         let mut read = 0;
         let each = &mut |line: SaleLine| {
             read += 1;
-            let cost = match line.product_id {
-                // What is not of the catalogue is no goods: it had no cost that the stock knows of.
-                None => Some(Decimal::ZERO),
-                Some(_) => costs
-                    .get(&(line.document_id, line.line_no))
-                    .filter(|(delivered, _)| *delivered == line.quantity)
-                    .map(|(_, cost)| *cost),
+            let cost = match (line.product_id, costs.get(&(line.document_id, line.line_no))) {
+                // What is not of the catalogue is no goods.
+                (None, _) => Cost::Nothing,
+                (Some(_), Some((delivered, cost))) if *delivered == line.quantity => Cost::Known(*cost),
+                _ => Cost::Unknown,
             };
-            sums.take(&line, cost, spool)
+            let amounts = sums.take(&line, cost, spool)?;
+            match stated.contains_key(&line.document_id) {
+                true => add(&mut sums.billed, amounts.tax),
+                false => Ok(()),
+            }
         };
         sales::order_lines(&mut source.conn, source.tenant, &ids, each).await?;
         source.watch.step(read).await?;
@@ -102,8 +111,8 @@ async fn returns(source: &mut Source<'_>, sums: &mut Sums, spool: &mut Spool) ->
         let each = &mut |line: SaleLine| {
             read += 1;
             // What came back may be worth something still, or nothing: the paper does not say.
-            let cost = line.product_id.is_none().then_some(Decimal::ZERO);
-            sums.take(&line, cost, spool)
+            let cost = if line.product_id.is_none() { Cost::Nothing } else { Cost::Unknown };
+            sums.take(&line, cost, spool).map(drop)
         };
         sales::return_lines(&mut source.conn, source.tenant, &ids, each).await?;
         source.watch.step(read).await?;

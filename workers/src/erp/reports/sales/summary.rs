@@ -2,12 +2,15 @@
 
 use rust_decimal::Decimal;
 
+use super::amounts::Cost;
 use super::groups::Sums;
+use crate::erp::money::round_half_up;
 use crate::erp::reports::Source;
-use crate::erp::reports::error::Result;
+use crate::erp::reports::error::{ReportError, Result};
+use crate::erp::reports::exact::exact_sum;
 use crate::erp::reports::request::Grouping;
-use crate::erp::reports::summary::{Chart, ChartKind, Summary, top};
-use crate::erp::reports::table::{Kind, quotient};
+use crate::erp::reports::summary::{Chart, ChartKind, Section, Summary, top};
+use crate::erp::reports::table::{Cell, Column, Kind, quotient};
 use crate::erp::store::report_rows::sales;
 
 /// Bars of a chart of the largest.
@@ -28,14 +31,26 @@ pub(super) async fn summary(source: &mut Source<'_>, sums: &Sums) -> Result<Summ
     summary.count("customers", "Customers", buyers.customers);
     summary.count("new_customers", "New customers", buyers.new);
     summary.count("returning_customers", "Returning customers", buyers.customers - buyers.new);
-    summary.figure("margin", "Margin", Kind::Money, all.cost.map(|cost| all.net - cost));
+    summary.figure("margin", "Margin", Kind::Money, all.margin().as_number());
+    let tax = round_half_up(all.tax, source.decimals);
+    summary.figure("tax", "Tax, rounded once", Kind::Money, Some(tax));
+    summary.sections.push(taxes(sums)?);
+    let (what, bars) = largest(sums);
+    summary.sections.push(Section::top(what, &bars));
     summary.charts.push(by_time(sums, &source.window.currency));
-    summary.charts.push(largest(sums, &source.window.currency));
+    let title = format!("Largest by {what}, gross, {}", source.window.currency);
+    summary.charts.push(Chart { title, kind: ChartKind::Top, bars });
     summary.note(
         "Orders count when they are approved, on the day they were ordered; returns on the day they came back. \
-         Net = gross + discounts + returns, without tax, to the last digit: no line is rounded.",
+         Net = gross + discounts + returns, without tax, to the last digit: no line is rounded, and no line's tax.",
     );
-    if all.cost.is_none() {
+    if all.goods_net != all.net {
+        summary.note(
+            "Lines without a product have no cost of goods: they are in net, and not in net of goods and margin. \
+             Margin = net of goods - cost of goods.",
+        );
+    }
+    if all.cost == Cost::Unknown {
         summary.note(
             "Cost and margin are empty where goods are not delivered, not valued yet, or came back: \
              what they cost is not known then.",
@@ -61,7 +76,8 @@ fn by_time(sums: &Sums, currency: &str) -> Chart {
     Chart { title: format!("Net sales, {currency}"), kind: ChartKind::Time, bars }
 }
 
-fn largest(sums: &Sums, currency: &str) -> Chart {
+/// The largest by what rows stand for, else by product.
+fn largest(sums: &Sums) -> (&'static str, Vec<(String, Decimal)>) {
     let (what, bars): (&str, Vec<(String, Decimal)>) = match sums.by {
         Grouping::Category | Grouping::Customer | Grouping::Country | Grouping::Location => (
             sums.by.as_str(),
@@ -69,6 +85,23 @@ fn largest(sums: &Sums, currency: &str) -> Chart {
         ),
         _ => ("product", sums.products.values().cloned().collect()),
     };
-    let title = format!("Largest by {what}, gross, {currency}");
-    Chart { title, kind: ChartKind::Top, bars: top(bars, TOP) }
+    (what, top(bars, TOP))
+}
+
+/// Tax of these sales to the last digit, beside what invoices say, which are rounded line by line:
+/// computed = invoiced - rounding + not invoiced.
+fn taxes(sums: &Sums) -> Result<Section> {
+    let difference = |of, less: Decimal| exact_sum(of, -less).ok_or_else(ReportError::too_large);
+    let rows = [
+        ("computed", sums.all.tax),
+        ("invoiced", sums.stated),
+        ("rounding", difference(sums.stated, sums.billed)?),
+        ("not invoiced", difference(sums.all.tax, sums.billed)?),
+    ];
+    Ok(Section {
+        name: "tax",
+        title: "Tax to the last digit, and as invoiced",
+        columns: vec![Column::new("part", "Part", Kind::Text), Column::new("tax", "Tax", Kind::Money)],
+        rows: rows.iter().map(|(part, tax)| vec![Cell::Text((*part).into()), Cell::Number(*tax)]).collect(),
+    })
 }

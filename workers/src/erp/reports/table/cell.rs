@@ -11,6 +11,8 @@ use crate::erp::reports::error::{ReportError, Result};
 pub enum Cell {
     /// It is not known.
     Empty,
+    /// There is nothing to be known: a service has no cost of goods.
+    Nothing,
     /// Words.
     Text(String),
     /// A count.
@@ -50,7 +52,7 @@ impl Cell {
     /// nothing is rounded here.
     pub fn plain(&self, kind: Kind, decimals: u32) -> Option<String> {
         Some(match self {
-            Self::Empty => return None,
+            Self::Empty | Self::Nothing => return None,
             Self::Text(text) => text.clone(),
             Self::Integer(number) => number.to_string(),
             Self::Date(day) => day.to_string(),
@@ -72,6 +74,7 @@ impl Cell {
     pub(super) fn spooled(&self) -> String {
         match self {
             Self::Empty => String::new(),
+            Self::Nothing => "-".to_owned(),
             Self::Text(text) => format!("t{text}"),
             Self::Integer(number) => format!("i{number}"),
             Self::Number(number) => format!("n{number}"),
@@ -84,6 +87,7 @@ impl Cell {
             || ReportError::Io(std::io::Error::other(format!("the spooled cell {text:?} is damaged")));
         let Some((tag, rest)) = text.split_at_checked(1) else { return Ok(Self::Empty) };
         Ok(match tag {
+            "-" => Self::Nothing,
             "t" => Self::Text(rest.to_owned()),
             "i" => Self::Integer(rest.parse().map_err(|_| damaged())?),
             "n" => Self::Number(rest.parse().map_err(|_| damaged())?),

@@ -9,13 +9,29 @@ use tempfile::NamedTempFile;
 
 use super::{Cell, Column, Kind, Total, percent, quotient};
 use crate::erp::reports::error::{ReportError, Result};
+use crate::erp::reports::exact::exact_sum;
 
 /// The sum of a column so far.
 #[derive(Debug, Clone, Copy)]
 enum Sum {
+    /// There was nothing to add.
+    Nothing,
     Known(Decimal),
     /// A cell was empty.
     Unknown,
+}
+
+impl Sum {
+    fn and(self, cell: &Cell) -> Result<Self> {
+        Ok(match (self, cell.as_number()) {
+            (so_far, None) if *cell == Cell::Nothing => so_far,
+            (Self::Nothing, Some(number)) => Self::Known(number),
+            (Self::Known(sum), Some(number)) => {
+                Self::Known(exact_sum(sum, number).ok_or_else(ReportError::too_large)?)
+            }
+            _ => Self::Unknown,
+        })
+    }
 }
 
 /// Takes the rows of a report.
@@ -39,7 +55,7 @@ impl Spool {
     pub fn new(folder: &Path, columns: Vec<Column>, decimals: u32) -> Result<Self> {
         let file = NamedTempFile::new_in(folder)?;
         let writer = csv::WriterBuilder::new().has_headers(false).from_writer(BufWriter::new(file.reopen()?));
-        let sums = vec![Sum::Known(Decimal::ZERO); columns.len()];
+        let sums = vec![Sum::Nothing; columns.len()];
         Ok(Self { columns, decimals, file, writer, rows: 0, sums })
     }
 
@@ -53,12 +69,7 @@ impl Spool {
             if column.total != Total::Sum {
                 continue;
             }
-            *sum = match (*sum, cell.as_number()) {
-                (Sum::Known(sum), Some(number)) => {
-                    Sum::Known(sum.checked_add(number).ok_or_else(ReportError::too_large)?)
-                }
-                _ => Sum::Unknown,
-            };
+            *sum = sum.and(cell)?;
         }
         // A record of one empty field is written as two quotes, so that no row is lost.
         self.writer.write_record(cells.iter().map(Cell::spooled))?;
@@ -69,6 +80,9 @@ impl Spool {
     /// The rows are all there.
     pub fn finish(mut self) -> Result<Spooled> {
         self.writer.flush()?;
+        if self.rows == 0 {
+            self.sums.fill(Sum::Known(Decimal::ZERO));
+        }
         let totals =
             self.columns.iter().zip(&self.sums).map(|(column, sum)| self.total(column, sum)).collect();
         Ok(Spooled {
@@ -89,6 +103,7 @@ impl Spool {
                 }
                 Sum::Known(sum) => Cell::Number(*sum),
                 Sum::Unknown => Cell::Empty,
+                Sum::Nothing => Cell::Nothing,
             },
             Total::Ratio(of, over) => {
                 let (of, over) = (self.sum_of(of), self.sum_of(over));
@@ -104,7 +119,7 @@ impl Spool {
         let at = self.columns.iter().position(|column| column.name == name && column.total == Total::Sum)?;
         match self.sums.get(at)? {
             Sum::Known(sum) => Some(*sum),
-            Sum::Unknown => None,
+            Sum::Unknown | Sum::Nothing => None,
         }
     }
 }
@@ -172,6 +187,18 @@ mod tests {
         assert_eq!(known.totals[3].plain(Kind::Percent, 2).unwrap(), "28.57");
         let unknown = spooled(&[row(300, Some(100)), row(400, None)]);
         assert_eq!(unknown.totals[1..], [Cell::Number(Decimal::new(700, 2)), Cell::Empty, Cell::Empty]);
+    }
+
+    #[test]
+    fn where_there_is_nothing_to_be_known_the_total_is_that_of_the_others() {
+        let row = |net: i64, cost: Cell| {
+            vec![Cell::Text("x".into()), Cell::Number(Decimal::from(net)), cost, Cell::Nothing]
+        };
+        let one = Cell::Number(Decimal::ONE);
+        let some = spooled(&[row(4, Cell::Nothing), row(6, one.clone())]);
+        assert_eq!(some.totals[2], one);
+        assert_eq!(spooled(&[row(4, Cell::Nothing)]).totals[2..], [Cell::Nothing, Cell::Empty]);
+        assert_eq!(spooled(&[row(4, Cell::Nothing), row(6, Cell::Empty)]).totals[2], Cell::Empty);
     }
 
     #[test]
