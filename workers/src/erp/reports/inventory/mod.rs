@@ -1,8 +1,10 @@
 //! What was there, came and went: by product, location and batch.
 //!
 //! Movements are read from the first one on, product after product and as they happened, so that the opening is the sum of what
-//! came before and the closing what it should be: opening + in + out + adjusted.
+//! came before and the closing what it should be: opening + in + out + adjusted. Those of the period are read once more before,
+//! for the classes of products (abc).
 
+mod abc;
 mod pool;
 mod rows;
 mod shares;
@@ -12,6 +14,7 @@ use std::collections::HashMap;
 
 use chrono::DateTime;
 
+use self::abc::Classes;
 use self::pool::{Pool, Pools};
 pub(super) use self::rows::columns;
 use self::rows::emit;
@@ -30,7 +33,7 @@ const TOGETHER: usize = 100;
 /// Reads the report.
 pub(super) async fn read(source: &mut Source<'_>, spool: &mut Spool) -> Result<Summary> {
     let locations = stock::locations(&mut source.conn, source.tenant).await?;
-    let mut all = All::nothing();
+    let mut all = All::nothing(Classes::read(source).await?);
     let (mut after, mut current) = ((0, DateTime::UNIX_EPOCH, 0), None);
     let mut pools = Pools::new();
     let mut ready: Vec<(i64, Pools)> = Vec::new();

@@ -11,6 +11,8 @@ use crate::erp::store::report_rows::stock::Moved;
 
 /// The last days of the first three steps of ageing.
 const AGES: [i64; 3] = [30, 60, 90];
+/// A batch expires soon that ends within so many days.
+const SOON: i64 = 30;
 
 /// A product at a location, of a batch.
 #[derive(Debug, Clone, Default)]
@@ -35,6 +37,28 @@ impl Pool {
 
     pub(super) fn closing(&self) -> Decimal {
         self.opening + self.incoming + self.outgoing + self.adjusted
+    }
+
+    /// What is there; what is below nothing is not.
+    pub(super) fn there(&self) -> Decimal {
+        self.closing().max(Decimal::ZERO)
+    }
+
+    /// What is there and expires soon, or has expired: all of it, or nothing.
+    pub(super) fn expiring(&self, expires: Option<NaiveDate>, to: NaiveDate) -> Decimal {
+        let soon = expires.is_some_and(|end| (end - to).num_days() <= SOON);
+        if soon { self.there() } else { Decimal::ZERO }
+    }
+
+    /// What is there of something of which nothing has left since a day: all of it, or nothing.
+    pub(super) fn dead(&self, from: NaiveDate) -> Decimal {
+        let dead = self.last_out.is_none_or(|day| day < from);
+        if dead { self.there() } else { Decimal::ZERO }
+    }
+
+    /// What is missing to nothing.
+    pub(super) fn missing(&self) -> Decimal {
+        (-self.closing()).max(Decimal::ZERO)
     }
 
     pub(super) fn take(&mut self, moved: &Moved, day: NaiveDate, start: DateTime<Utc>) -> Result<()> {

@@ -26,6 +26,7 @@ pub(crate) fn columns() -> Vec<Column> {
         text("sku", "Product"),
         text("product", "Name"),
         text("category", "Category"),
+        text("abc", "ABC"),
         text("location", "Location"),
         text("lot", "Batch"),
         date("expires_on", "Expires"),
@@ -41,6 +42,10 @@ pub(crate) fn columns() -> Vec<Column> {
         quantity("available", "Available now"),
         quantity("on_order", "On order now"),
         Column::new("reorder_level", "Reorder level", Kind::Quantity),
+        quantity("below_level", "Below it by"),
+        quantity("negative", "Below nothing by"),
+        quantity("expiring", "Expire in 30 days, or have"),
+        quantity("dead", "There, and nothing sold"),
         quantity("age_30", "0-30 days old"),
         quantity("age_60", "31-60"),
         quantity("age_90", "61-90"),
@@ -77,32 +82,53 @@ pub(super) async fn emit(
     for (product, mut pools) in ready {
         let Some(facts) = known.products.get(&product) else { continue };
         let on_order = known.on_order.get(&product).copied().unwrap_or_default();
-        let (mut there, mut worth) = (Decimal::ZERO, Some(Decimal::ZERO));
         if let Some(scope) = scope {
             share_out(scope, &mut pools, source.decimals);
         }
-        for (at, ((location, batch), pool)) in pools.iter().enumerate() {
-            let key = (product, *location, *batch);
-            let location = locations.get(location).cloned();
-            // What is ordered goes to no location yet: it stands in the product's first row, so that it is counted once.
-            let on_order = if at == 0 { on_order } else { Decimal::ZERO };
-            count(source, all, pool, expires(&known, *batch));
-            spool.push(&row(source, facts, (key, location), pool, &known, on_order))?;
+        let (mut there, mut worth) = (Decimal::ZERO, Some(Decimal::ZERO));
+        for pool in pools.values() {
             add(&mut there, pool.closing())?;
             worth = worth.zip(pool.closing_value).and_then(|(worth, value)| worth.checked_add(value));
         }
         all.most.push((facts.name.clone(), there));
         all.dearest.extend(worth.map(|worth| (facts.name.clone(), worth)));
-        let below = facts.reorder_level.is_some_and(|level| !level.is_zero() && there < level);
-        if pools.is_empty() && (below || !on_order.is_zero()) {
-            let nowhere = ((product, 0, None), None);
-            spool.push(&row(source, facts, nowhere, &Pool::unmoved(), &known, on_order))?;
+        let level = facts.reorder_level.unwrap_or_default();
+        let below_level = if level.is_zero() { level } else { (level - there).max(Decimal::ZERO) };
+        all.below += i64::from(!below_level.is_zero());
+        if pools.is_empty() && below_level.is_zero() && on_order.is_zero() {
+            continue;
         }
-        all.below += i64::from(below);
+        let mut first = Product { facts, class: all.class(product), on_order, below_level };
+        if pools.is_empty() {
+            let nowhere = ((product, 0, None), None);
+            spool.push(&row(source, &first, nowhere, &Pool::unmoved(), &known))?;
+        }
+        for ((location, batch), pool) in &pools {
+            let key = (product, *location, *batch);
+            count(source, all, pool, expires(&known, *batch));
+            spool.push(&row(source, &first, (key, locations.get(location).cloned()), pool, &known))?;
+            first = first.behind();
+        }
     }
     all.most = top(std::mem::take(&mut all.most), 10);
     all.dearest = top(std::mem::take(&mut all.dearest), 10);
     Ok(())
+}
+
+/// What is said of a product in its rows.
+struct Product<'k> {
+    facts: &'k ProductFacts,
+    class: Option<&'static str>,
+    on_order: Decimal,
+    below_level: Decimal,
+}
+
+impl Product<'_> {
+    /// In the rows behind its first one. What is ordered goes to no location yet, and what is below the reorder level is not of
+    /// one: it stands in the first row, so that it is counted once.
+    fn behind(self) -> Self {
+        Self { on_order: Decimal::ZERO, below_level: Decimal::ZERO, ..self }
+    }
 }
 
 fn expires(known: &Known, batch: Option<i64>) -> Option<NaiveDate> {
@@ -111,12 +137,12 @@ fn expires(known: &Known, batch: Option<i64>) -> Option<NaiveDate> {
 
 fn row(
     source: &Source<'_>,
-    facts: &ProductFacts,
+    product: &Product<'_>,
     (key, location): (PoolKey, Option<String>),
     pool: &Pool,
     known: &Known,
-    on_order: Decimal,
 ) -> Vec<Cell> {
+    let (facts, expires, range) = (product.facts, expires(known, key.2), &source.range);
     let closing = pool.closing();
     let (on_hand, reserved) = known.levels.get(&key).copied().unwrap_or_default();
     let lot = key.2.and_then(|batch| known.batches.get(&batch)).map(|(lot, _)| lot.clone());
@@ -124,7 +150,7 @@ fn row(
         Some(_) => (pool.opening_value, pool.closing_value),
         None => (None, None),
     };
-    let ages = pool.ages(source.range.to);
+    let ages = pool.ages(range.to);
     let average = Decimal::from(2);
     let mean = (pool.opening + closing).checked_div(average);
     let turnover =
@@ -133,9 +159,10 @@ fn row(
         Cell::Text(facts.sku.clone()),
         Cell::Text(facts.name.clone()),
         Cell::text(facts.category.clone()),
+        Cell::text(product.class),
         Cell::text(location),
         Cell::text(lot),
-        Cell::date(expires(known, key.2)),
+        Cell::date(expires),
         Cell::Number(pool.opening),
         Cell::Number(pool.incoming),
         Cell::Number(pool.outgoing),
@@ -146,8 +173,12 @@ fn row(
         Cell::number(quotient(closing_value, Some(closing), 4)),
         Cell::Number(reserved),
         Cell::Number(on_hand - reserved),
-        Cell::Number(on_order),
+        Cell::Number(product.on_order),
         Cell::number(facts.reorder_level),
+        Cell::Number(product.below_level),
+        Cell::Number(pool.missing()),
+        Cell::Number(pool.expiring(expires, range.to)),
+        Cell::Number(pool.dead(range.from)),
     ];
     cells.extend(ages.map(Cell::Number));
     cells.extend([Cell::date(pool.last_out), Cell::number(turnover)]);
