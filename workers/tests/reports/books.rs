@@ -86,7 +86,8 @@ backend_test!(migrations: lines;
             ("overdue", "85.20"), ("first_order", "2026-01-05"), ("last_order", "2026-02-05"), ("last_payment", "2026-02-10"), ("state", "new")] {
             assert_eq!(ana[name], value, "{name}: {ana}");
         }
-        assert_eq!((&ana["orders"], &ana["days_since"]), (&2.into(), &54.into()));
+        assert_eq!((&ana["orders"], &ana["days_since"], &ana["class"]), (&2.into(), &54.into(), &"R1 F1 M1".into()));
+        assert_eq!(customers["sections"]["top"], serde_json::json!([{ "name": "Ana", "amount": "160.00" }]));
     }
 );
 
@@ -223,6 +224,8 @@ backend_test!(migrations: lines;
         assert_eq!((&open["open"], &open["open_value"], &open["days_taken"]), (&"2".into(), &"7.00".into(), &Value::Null));
         assert_eq!((&report["totals"]["ordered_value"], &report["totals"]["received_value"]), (&"71.00".into(), &"64.00".into()));
         assert_eq!((&report["summary"]["on_time_percent"], &report["summary"]["open_orders"]), (&"100.00".into(), &1.into()));
+        assert_eq!(report["sections"]["statuses"], serde_json::json!([
+            { "status": "approved", "orders": 1, "value": "21.00" }, { "status": "received", "orders": 1, "value": "50.00" }]));
         let sum: Decimal = ["ordered", "received"].iter().map(|name| dec(report["totals"][name].as_str().unwrap())).sum();
         assert_eq!(sum, dec("30"));
     }

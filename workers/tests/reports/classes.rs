@@ -1,11 +1,11 @@
-//! Classes of products in the inventory report, and what stands beside them: too little, too much, too old.
+//! Classes of products and of customers, and what stands beside them: too little, too old, lost.
 
 use fairlane::backend_test;
 use fairlane_workers::erp::reports::{ReportRequest, ReportType};
 use fairlane_workers::erp::services::stock::{self, MovementKind, NamedLot};
 use serde_json::{Value, json};
 
-use crate::desk::{Desk, day, dec};
+use crate::desk::{Desk, day, dec, line};
 use crate::shelves::{moved, movement, places, product, row, valued};
 use crate::support::shop::lines;
 
@@ -90,5 +90,38 @@ backend_test!(migrations: lines;
         assert_eq!(["below_level", "negative", "expiring", "dead"].map(total), ["23", "8", "7", "7"], "{report}");
         let count = |name: &str| report["summary"][name].as_i64().unwrap();
         assert_eq!(["below_reorder_level", "negative", "expiring", "dead"].map(count), [1, 1, 1, 1]);
+    }
+);
+
+backend_test!(migrations: lines;
+    async fn customers_are_classed_among_those_who_bought_and_the_lost_are_counted(t: TestDb) {
+        let desk = Desk::new(t, "UTC").await;
+        for code in ["GONE", "ONE", "TWO", "THREE", "FOUR", "FIVE"] {
+            desk.customer(code, code).await;
+        }
+        let sell = async |code: &str, at: &str, price: &str| {
+            desk.sell(code, at, None, &[line(None, "1", price)]).await;
+        };
+        // Two were not lost when February began; one of them is when it ends.
+        sell("GONE", "2025-08-20T10:00:00Z", "1000").await;
+        sell("FIVE", "2025-08-20T10:00:00Z", "1000").await;
+        // One was lost, and is won back.
+        sell("ONE", "2024-02-01T10:00:00Z", "1").await;
+        for (code, at, price) in [
+            ("ONE", "2026-02-01T10:00:00Z", "500"), ("TWO", "2026-02-02T10:00:00Z", "10"), ("THREE", "2026-02-03T10:00:00Z", "30"),
+            ("FOUR", "2026-02-04T10:00:00Z", "20"), ("FOUR", "2026-02-04T11:00:00Z", "20"), ("FIVE", "2026-02-05T10:00:00Z", "20"),
+            ("FIVE", "2026-02-05T11:00:00Z", "100"), ("FIVE", "2026-02-05T12:00:00Z", "100"),
+        ] {
+            sell(code, at, price).await;
+        }
+        desk.give_back("ONE", "2026-02-06T10:00:00Z", vec![line(None, "1", "495")]).await;
+        let report = desk.json(&february(ReportType::Customer)).await;
+        let rows = report["rows"].as_array().unwrap().iter();
+        let classes: Vec<String> = rows.map(|row| format!("{} {}", row["customer"].as_str().unwrap(), row["class"].as_str().unwrap_or("-"))).collect();
+        assert_eq!(classes, [
+            "GONE -", "ONE R1 F1 M1", "TWO R2 F1 M2", "THREE R3 F1 M3", "FOUR R4 F4 M4", "FIVE R5 F5 M5",
+        ]);
+        let of = |name: &str| &report["summary"][name];
+        assert_eq!((of("churned"), of("churn_percent"), of("lost")), (&1.into(), &"50.00".into(), &1.into()), "{report}");
     }
 );
