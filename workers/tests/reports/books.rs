@@ -12,6 +12,7 @@ use fairlane_workers::erp::services::stock::{MovementKind, NewMovement, Source, 
 use fairlane_workers::erp::services::vendors::{self, NewVendor};
 use fairlane_workers::erp::services::{locations, orders};
 use rust_decimal::Decimal;
+use serde_json::Value;
 
 use crate::desk::{Desk, day, dec, line, sales, time};
 use crate::support::shop::lines;
@@ -69,7 +70,11 @@ backend_test!(migrations: lines;
         let ages: Vec<_> = report["sections"]["receivables"].as_array().unwrap().iter()
             .map(|row| row["amount"].as_str().unwrap()).collect();
         assert_eq!(ages, ["0.00", "59.50", "25.70", "0.00", "0.00"]);
-        assert_eq!(report["sections"]["taxes"][1], serde_json::json!({ "rate": "19.00", "net": "150.00", "tax": "28.50" }));
+        assert_eq!(report["sections"]["taxes"][1], serde_json::json!({
+            "rate": "19.00", "net": "150.00", "tax": "28.50", "computed": "28.50", "rounding": "0.00" }));
+        assert_eq!(report["sections"]["months"], Value::Null, "they are the rows");
+        let days = desk.json(&ReportRequest { by: Some(Grouping::Day), ..request.clone() }).await;
+        assert_eq!(days["sections"]["months"], report["rows"]);
         assert_eq!(report["sections"]["payments"][0], serde_json::json!({ "method": "card", "payments": 2, "amount": "4.00" }));
         // The last hour of January in UTC is February in Berlin.
         let berlin = desk.json(&ReportRequest { zone: Some("Europe/Berlin".into()), ..request.clone() }).await;
@@ -81,7 +86,37 @@ backend_test!(migrations: lines;
             ("overdue", "85.20"), ("first_order", "2026-01-05"), ("last_order", "2026-02-05"), ("last_payment", "2026-02-10"), ("state", "new")] {
             assert_eq!(ana[name], value, "{name}: {ana}");
         }
-        assert_eq!((&ana["orders"], &ana["days_since"]), (&2.into(), &54.into()));
+        assert_eq!((&ana["orders"], &ana["days_since"], &ana["class"]), (&2.into(), &54.into(), &"R1 F1 M1".into()));
+        assert_eq!(customers["sections"]["top"], serde_json::json!([{ "name": "Ana", "amount": "160.00" }]));
+    }
+);
+
+backend_test!(migrations: lines;
+    async fn tax_is_rounded_once_and_stands_beside_what_invoices_state(t: TestDb) {
+        let desk = Desk::new(t, "UTC").await;
+        desk.customer("C-1", "Ana").await;
+        // 19 % of 0.33 are 0.0627: 0.06 on each line of an invoice, 0.19 of all three.
+        let three = vec![taxed("0.33", "19"); 3];
+        let billed = desk.sell("C-1", "2026-01-05T10:00:00Z", None, &three).await;
+        desk.sell("C-1", "2026-01-06T10:00:00Z", None, &three).await;
+        desk.give_back("C-1", "2026-01-07T10:00:00Z", vec![taxed("0.33", "19")]).await;
+        bill(&desk, billed).await;
+        desk.t.execute("update invoices set issued_on = '2026-01-05', due_on = '2026-02-04'").await;
+        let days = desk.json(&sales("2026-01-01", "2026-01-31", Grouping::Day)).await;
+        let taxes: Vec<&str> = days["rows"].as_array().unwrap().iter().map(|row| row["tax"].as_str().unwrap()).collect();
+        assert_eq!(taxes, ["0.1881", "0.1881", "-0.0627"]);
+        assert_eq!((&days["totals"]["tax"], &days["totals"]["total"]), (&"0.3135".into(), &"1.9635".into()));
+        assert_eq!(days["summary"]["tax"], "0.31", "not the 0.30 of rounded lines");
+        let parts: Vec<String> = days["sections"]["tax"].as_array().unwrap().iter()
+            .map(|row| format!("{} {}", row["part"].as_str().unwrap(), row["tax"].as_str().unwrap())).collect();
+        assert_eq!(parts, ["computed 0.3135", "invoiced 0.18", "rounding -0.0081", "not invoiced 0.1254"]);
+        let books = desk.json(&ReportRequest::new(ReportType::Financial, day("2026-01-01"), day("2026-01-31"))).await;
+        assert_eq!((&books["totals"]["tax"], &books["totals"]["total"]), (&"0.18".into(), &"1.17".into()), "what the invoice states");
+        assert_eq!(books["sections"]["taxes"][0], serde_json::json!({
+            "rate": "19.00", "net": "0.99", "tax": "0.18", "computed": "0.19", "rounding": "-0.01" }));
+        desk.t.execute("update invoices set status = 'void'").await;
+        let void = desk.json(&sales("2026-01-01", "2026-01-31", Grouping::Day)).await;
+        assert_eq!((&void["sections"]["tax"][1]["tax"], &void["totals"]["tax"]), (&"0.00".into(), &"0.3135".into()));
     }
 );
 
@@ -120,7 +155,7 @@ backend_test!(migrations: lines;
         let order = desk.sell("C-1", "2026-02-05T10:00:00Z", None, &[line(Some("T-1"), "2", "10"), line(None, "1", "5")]).await;
         let request = sales("2026-02-01", "2026-02-28", Grouping::Product);
         let before = desk.json(&request).await;
-        assert_eq!((&before["rows"][0]["cost"], &before["totals"]["margin"]), (&serde_json::Value::Null, &serde_json::Value::Null));
+        assert_eq!((&before["rows"][0]["cost"], &before["totals"]["margin"]), (&Value::Null, &Value::Null));
         assert!(before["notes"].to_string().contains("Cost and margin are empty"));
         desk.t.fairlane.clone().with(&fairlane_workers::erp::registry()).announce().await.unwrap();
         let mut tx = desk.acme.begin().await.unwrap();
@@ -133,7 +168,17 @@ backend_test!(migrations: lines;
         let after = desk.json(&request).await;
         let tiles = &after["rows"][0];
         assert_eq!((&tiles["cost"], &tiles["margin"], &tiles["margin_percent"]), (&"8.00".into(), &"12.00".into(), &"60.00".into()));
-        assert_eq!((&after["totals"]["cost"], &after["totals"]["margin"]), (&"8.00".into(), &"17.00".into()), "{after}");
+        let text = &after["rows"][1];
+        assert_eq!((&text["net"], &text["goods_net"]), (&"5.00".into(), &"0.00".into()));
+        assert_eq!((&text["cost"], &text["margin"], &text["margin_percent"]), (&Value::Null, &Value::Null, &Value::Null));
+        let totals = |report: &Value| ["net", "goods_net", "cost", "margin", "margin_percent"].map(|name| report["totals"][name].clone());
+        assert_eq!(totals(&after), ["25.00", "20.00", "8.00", "12.00", "60.00"], "a text has no cost, and no margin: {after}");
+        assert_eq!(after["summary"]["margin"], "12.00");
+        assert!(after["notes"].to_string().contains("Lines without a product have no cost of goods"));
+        let by_line = desk.json(&sales("2026-02-01", "2026-02-28", Grouping::Line)).await;
+        assert_eq!((totals(&by_line), &by_line["rows"][1]["cost"]), (totals(&after), &Value::Null));
+        desk.give_back("C-1", "2026-02-06T10:00:00Z", vec![line(None, "1", "5")]).await;
+        assert_eq!(totals(&desk.json(&request).await), ["20.00", "20.00", "8.00", "12.00", "60.00"], "a text came back");
         let until = Utc::now().date_naive() + Days::new(1);
         let stock = desk.json(&ReportRequest::new(ReportType::Inventory, day("2026-02-01"), until)).await;
         let row = &stock["rows"][0];
@@ -143,7 +188,7 @@ backend_test!(migrations: lines;
         }
         assert_eq!(stock["summary"]["below_reorder_level"], 1);
         desk.give_back("C-1", "2026-02-07T10:00:00Z", vec![line(Some("T-1"), "1", "10")]).await;
-        assert_eq!(desk.json(&request).await["totals"]["cost"], serde_json::Value::Null, "what came back may be worth nothing");
+        assert_eq!(desk.json(&request).await["totals"]["cost"], Value::Null, "what came back may be worth nothing");
     }
 );
 
@@ -176,9 +221,11 @@ backend_test!(migrations: lines;
         assert_eq!((&done["status"], &done["days_promised"], &done["days_taken"], &done["days_late"]),
             (&"received".into(), &3.into(), &0.into(), &0.into()));
         assert_eq!((&done["price_variance"], &open["price_variance"]), (&"10.00".into(), &"-3.00".into()));
-        assert_eq!((&open["open"], &open["open_value"], &open["days_taken"]), (&"2".into(), &"7.00".into(), &serde_json::Value::Null));
+        assert_eq!((&open["open"], &open["open_value"], &open["days_taken"]), (&"2".into(), &"7.00".into(), &Value::Null));
         assert_eq!((&report["totals"]["ordered_value"], &report["totals"]["received_value"]), (&"71.00".into(), &"64.00".into()));
         assert_eq!((&report["summary"]["on_time_percent"], &report["summary"]["open_orders"]), (&"100.00".into(), &1.into()));
+        assert_eq!(report["sections"]["statuses"], serde_json::json!([
+            { "status": "approved", "orders": 1, "value": "21.00" }, { "status": "received", "orders": 1, "value": "50.00" }]));
         let sum: Decimal = ["ordered", "received"].iter().map(|name| dec(report["totals"][name].as_str().unwrap())).sum();
         assert_eq!(sum, dec("30"));
     }

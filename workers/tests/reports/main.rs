@@ -7,6 +7,7 @@
 mod support;
 
 mod books;
+mod classes;
 mod days;
 mod desk;
 mod files;

@@ -17,7 +17,7 @@ use crate::desk::{Desk, day, dec, time};
 use crate::support::shop::lines;
 
 /// Two places, `MAIN` and `SOUTH`.
-async fn places(desk: &Desk) -> (i64, i64) {
+pub(crate) async fn places(desk: &Desk) -> (i64, i64) {
     let mut tx = desk.acme.begin().await.unwrap();
     let main = locations::create(&mut tx, &desk.acme, "MAIN", "Main", "internal", None).await.unwrap().id;
     let south = locations::create(&mut tx, &desk.acme, "SOUTH", "South", "internal", None).await.unwrap().id;
@@ -25,7 +25,7 @@ async fn places(desk: &Desk) -> (i64, i64) {
     (main, south)
 }
 
-async fn product(desk: &Desk, sku: &str, reorder_level: Option<&str>) -> i64 {
+pub(crate) async fn product(desk: &Desk, sku: &str, reorder_level: Option<&str>) -> i64 {
     let mut tx = desk.acme.begin().await.unwrap();
     let change = ProductChange {
         name: Some(format!("Product {sku}")),
@@ -38,19 +38,25 @@ async fn product(desk: &Desk, sku: &str, reorder_level: Option<&str>) -> i64 {
 }
 
 /// Records a movement; returns its number.
-async fn moved(desk: &Desk, movement: NewMovement) -> i64 {
+pub(crate) async fn moved(desk: &Desk, movement: NewMovement) -> i64 {
     let mut tx = desk.acme.begin().await.unwrap();
     let recorded = record(&mut tx, &desk.acme, movement).await.unwrap();
     tx.commit().await.unwrap();
     recorded.movement_id()
 }
 
-fn movement(kind: MovementKind, product: i64, place: i64, quantity: &str, at: &str) -> NewMovement {
+pub(crate) fn movement(
+    kind: MovementKind,
+    product: i64,
+    place: i64,
+    quantity: &str,
+    at: &str,
+) -> NewMovement {
     let source = Source::new("manual", format!("{} {product} {quantity} {at}", kind.as_str()));
     NewMovement::new(kind, product, place, dec(quantity), source).effective_at(time(at))
 }
 
-async fn valued(desk: &Desk) {
+pub(crate) async fn valued(desk: &Desk) {
     let mut tx = desk.acme.begin().await.unwrap();
     request(&mut tx, &desk.acme, &NewRun::default()).await.unwrap();
     tx.commit().await.unwrap();
@@ -61,7 +67,7 @@ async fn inventory(desk: &Desk, to: &str) -> Value {
     desk.json(&ReportRequest::new(ReportType::Inventory, day("2026-01-01"), day(to))).await
 }
 
-fn row<'r>(report: &'r Value, sku: &str, place: Option<&str>) -> &'r Value {
+pub(crate) fn row<'r>(report: &'r Value, sku: &str, place: Option<&str>) -> &'r Value {
     let rows = report["rows"].as_array().unwrap();
     let fits = |row: &&Value| row["sku"] == sku && place.is_none_or(|place| row["location"] == place);
     rows.iter().find(fits).unwrap_or_else(|| panic!("no row of {sku}: {report}"))

@@ -14,6 +14,7 @@
 
 mod customer;
 mod error;
+mod exact;
 mod financial;
 pub mod format;
 mod inventory;

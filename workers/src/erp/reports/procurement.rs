@@ -7,6 +7,7 @@ use rust_decimal::Decimal;
 
 use super::Source;
 use super::error::{ReportError, Result};
+use super::exact::add;
 use super::summary::{Chart, ChartKind, Section, Summary, top};
 use super::table::{Cell, Column, Kind, Spool, percent};
 use crate::erp::store::report_rows::Place;
@@ -98,6 +99,8 @@ struct All {
     open_value: Decimal,
     /// By name and, because two may have the same one, code.
     vendors: BTreeMap<(String, Option<String>), Vendor>,
+    /// Orders and their value by where they stand, the cancelled too.
+    statuses: BTreeMap<String, (i64, Decimal)>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -146,6 +149,9 @@ fn row(
         _ => None,
     };
     let late = days(order.expected_on, complete).map(|days| days.max(0));
+    let status = all.statuses.entry(order.status.clone()).or_default();
+    status.0 += 1;
+    add(&mut status.1, sums.ordered_value)?;
     if order.status != "cancelled" {
         count(all, order, sums, late, days(Some(ordered_on), complete))?;
     }
@@ -227,6 +233,19 @@ fn summary(source: &Source<'_>, all: &All) -> Summary {
             Column::new("value", "Ordered value", Kind::Money),
             Column::new("days_taken", "Days, on average", Kind::Quantity),
             Column::new("on_time_percent", "On time %", Kind::Percent),
+        ],
+        rows: rows.collect(),
+    });
+    let rows = all.statuses.iter().map(|(status, (orders, value))| {
+        vec![Cell::Text(status.clone()), Cell::Integer(*orders), Cell::Number(*value)]
+    });
+    summary.sections.push(Section {
+        name: "statuses",
+        title: "Orders by status",
+        columns: vec![
+            Column::new("status", "Status", Kind::Text),
+            Column::new("orders", "Orders", Kind::Integer),
+            Column::new("value", "Ordered value", Kind::Money),
         ],
         rows: rows.collect(),
     });

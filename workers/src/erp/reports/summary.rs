@@ -30,6 +30,24 @@ pub struct Section {
     pub rows: Vec<Vec<Cell>>,
 }
 
+impl Section {
+    /// The largest of something, as a chart shows them.
+    pub(super) fn top(what: &'static str, bars: &[(String, Decimal)]) -> Self {
+        Self {
+            name: "top",
+            title: "The largest",
+            columns: vec![
+                Column::new("name", what, Kind::Text),
+                Column::new("amount", "Amount", Kind::Money),
+            ],
+            rows: bars
+                .iter()
+                .map(|(name, size)| vec![Cell::Text(name.clone()), Cell::Number(*size)])
+                .collect(),
+        }
+    }
+}
+
 /// How a chart is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChartKind {

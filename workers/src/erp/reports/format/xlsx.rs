@@ -192,7 +192,7 @@ fn put(
     formats: &Formats,
 ) -> Result<()> {
     match cell {
-        Cell::Empty => sheet.write_blank(line, at, format)?,
+        Cell::Empty | Cell::Nothing => sheet.write_blank(line, at, format)?,
         // Marked as words: a workbook knows the mark, and keeps it when it is saved again.
         Cell::Text(text) if is_formula(text) => {
             sheet.write_string_with_format(line, at, text, &formats.quoted)?

@@ -46,18 +46,27 @@ pub async fn customers(conn: &mut Conn<'_>, tenant: i64, after: i64, limit: i64)
     rows.iter().map(read).collect()
 }
 
-/// The first and the last of something.
-pub type Span = (Option<DateTime<Utc>>, Option<DateTime<Utc>>);
+/// When a customer ordered, as far as it did.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Times {
+    /// First.
+    pub first: Option<DateTime<Utc>>,
+    /// Last before the window.
+    pub before: Option<DateTime<Utc>>,
+    /// Last.
+    pub last: Option<DateTime<Utc>>,
+}
 
-/// The first and the last order of these customers before a window's end.
+/// When these customers ordered before a window's end.
 pub async fn order_times(
     conn: &mut Conn<'_>,
     tenant: i64,
     customers: &[i64],
     window: &Window,
-) -> Result<HashMap<i64, Span>> {
+) -> Result<HashMap<i64, Times>> {
     let rows = query(sql!(
-        "select customer_id, min(ordered_at) as first_at, max(ordered_at) as last_at from sales_orders
+        "select customer_id, min(ordered_at) as first_at, max(ordered_at) as last_at,
+             max(case when ordered_at < $5 then ordered_at end) as before_at from sales_orders
          where tenant_id = $1 and customer_id {in:$2} and ordered_at < $3 and currency = $4
              and status in ('approved', 'fulfilled')
          group by customer_id"
@@ -66,10 +75,15 @@ pub async fn order_times(
     .bind(customers.to_vec())
     .bind(window.end)
     .bind(window.currency.as_str())
+    .bind(window.start)
     .planned_anew()
     .fetch_all(conn)
     .await?;
-    let read = |row: &Row| Ok((row.get("customer_id")?, (row.get("first_at")?, row.get("last_at")?)));
+    let read = |row: &Row| {
+        let times =
+            Times { first: row.get("first_at")?, before: row.get("before_at")?, last: row.get("last_at")? };
+        Ok((row.get("customer_id")?, times))
+    };
     rows.iter().map(read).collect()
 }
 

@@ -214,6 +214,20 @@ pub async fn costs(
     Ok(costs)
 }
 
+/// The tax that the invoices of these orders state, by order; an order without one, or whose invoice is void, is not in it.
+pub async fn stated_taxes(conn: &mut Conn<'_>, tenant: i64, orders: &[i64]) -> Result<HashMap<i64, Decimal>> {
+    let rows = query(sql!(
+        "select order_id, tax from invoices
+         where tenant_id = $1 and order_id {in:$2} and kind = 'invoice' and status <> 'void'"
+    ))
+    .bind(tenant)
+    .bind(orders.to_vec())
+    .planned_anew()
+    .fetch_all(conn)
+    .await?;
+    rows.iter().map(|row| Ok((row.get("order_id")?, row.get("tax")?))).collect()
+}
+
 /// Who bought in a window.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Buyers {

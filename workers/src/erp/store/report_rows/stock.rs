@@ -106,6 +106,17 @@ pub async fn unmoved(
     rows.iter().map(|row| row.get("id")).collect()
 }
 
+/// What a movement adds to the cost of goods sold.
+#[derive(Debug, Clone, Copy)]
+pub struct Spent {
+    /// Where it is among the others.
+    pub place: Place,
+    /// Of which product.
+    pub product_id: i64,
+    /// How much, where that is known.
+    pub cost: Option<Decimal>,
+}
+
 /// The next movements of a window that make goods cost of what was sold: when, and how much, where that is known. What
 /// customers bring back is no cost any more; what a receipt cost later, of goods that were gone, is one.
 pub async fn costs(
@@ -115,9 +126,9 @@ pub async fn costs(
     scope: Option<&str>,
     after: Place,
     limit: i64,
-) -> Result<Vec<(Place, Option<Decimal>)>> {
+) -> Result<Vec<Spent>> {
     let rows = query(sql!(
-        "select m.effective_at, m.id, m.kind, v.value, v.expensed from stock_movements m
+        "select m.effective_at, m.id, m.product_id, m.kind, v.value, v.expensed from stock_movements m
          left join movement_valuations v on v.tenant_id = m.tenant_id and v.scope = $3 and v.movement_id = m.id
          where m.tenant_id = $1 and (m.effective_at, m.id) > ($4, $5) and m.effective_at < $2
              and m.kind in ('sale', 'return_in', 'landed_cost', 'revalue', 'transfer_out')
@@ -143,7 +154,8 @@ pub async fn costs(
             "transfer_out" => Some(expensed.unwrap_or_default()),
             _ => expensed,
         };
-        Ok((Place { at: row.get("effective_at")?, id: row.get("id")? }, cost))
+        let place = Place { at: row.get("effective_at")?, id: row.get("id")? };
+        Ok(Spent { place, product_id: row.get("product_id")?, cost })
     };
     rows.iter().map(read).collect()
 }

@@ -1,16 +1,20 @@
 //! Who bought, what they paid and what they owe.
 
+mod classes;
+
 use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, NaiveDate, Utc};
 use rust_decimal::Decimal;
 
+use self::classes::Classes;
 use super::Source;
-use super::error::{ReportError, Result};
+use super::error::Result;
+use super::exact::add;
 use super::summary::{Chart, ChartKind, Section, Summary, top};
-use super::table::{Cell, Column, Kind, Spool, quotient};
+use super::table::{Cell, Column, Kind, Spool, percent, quotient};
 use crate::erp::store::report_rows::billing;
-use crate::erp::store::report_rows::customers::{self, Bought, Buyer, Span};
+use crate::erp::store::report_rows::customers::{self, Bought, Buyer, Times};
 
 /// Customers of a page.
 const PAGE: i64 = 200;
@@ -26,6 +30,7 @@ pub(super) fn columns() -> Vec<Column> {
         Column::new("customer_name", "Name", Kind::Text),
         Column::new("country", "Country", Kind::Text),
         Column::new("state", "State", Kind::Text),
+        Column::new("class", "Class", Kind::Text),
         Column::new("orders", "Orders", Kind::Integer).sum(),
         Column::new("ordered", "Ordered", Kind::Money).sum(),
         Column::new("returned", "Returned", Kind::Money).sum(),
@@ -64,11 +69,35 @@ impl Figures {
             None => add(&mut self.returned, bought.amount),
         }
     }
+
+    /// What was ordered, less what came back.
+    fn kept(&self) -> Result<Decimal> {
+        let mut kept = self.ordered;
+        add(&mut kept, self.returned)?;
+        Ok(kept)
+    }
 }
 
-fn add(sum: &mut Decimal, amount: Decimal) -> Result<()> {
-    *sum = sum.checked_add(amount).ok_or_else(ReportError::too_large)?;
-    Ok(())
+/// The days of a customer's orders.
+#[derive(Debug, Clone, Copy)]
+struct Days {
+    first: Option<NaiveDate>,
+    before: Option<NaiveDate>,
+    last: Option<NaiveDate>,
+}
+
+impl Days {
+    fn of(source: &Source<'_>, times: &Times) -> Self {
+        let day = |at: Option<DateTime<Utc>>| at.map(|at| source.range.day(at));
+        Self { first: day(times.first), before: day(times.before), last: day(times.last) }
+    }
+
+    /// Whether a customer was not lost when the period began, and whether it is when it ends.
+    fn churn(&self, from: NaiveDate, to: NaiveDate) -> (bool, bool) {
+        let is_lost = |last: NaiveDate, on: NaiveDate| (on - last).num_days() > LAPSING_DAYS;
+        let had = self.before.is_some_and(|last| !is_lost(last, from));
+        (had, had && self.last.is_some_and(|last| is_lost(last, to)))
+    }
 }
 
 /// What a customer is, by its orders: none without one.
@@ -95,10 +124,14 @@ struct All {
     outstanding: Decimal,
     overdue: Decimal,
     bought: i64,
+    /// Customers who were not lost when the period began, and those of them who are when it ends.
+    had: i64,
+    churned: i64,
 }
 
 /// Reads the report.
 pub(super) async fn read(source: &mut Source<'_>, spool: &mut Spool) -> Result<Summary> {
+    let classes = classes(source).await?;
     let (mut after, mut all) = (0, All::default());
     loop {
         let page = customers::customers(&mut source.conn, source.tenant, after, PAGE).await?;
@@ -109,8 +142,8 @@ pub(super) async fn read(source: &mut Source<'_>, spool: &mut Spool) -> Result<S
         let (figures, read) = figures(source, &ids).await?;
         for buyer in &page {
             let figures = figures.get(&buyer.id).cloned().unwrap_or_default();
-            let span = times.get(&buyer.id).copied().unwrap_or_default();
-            row(source, spool, &mut all, buyer, &figures, span)?;
+            let days = Days::of(source, &times.get(&buyer.id).copied().unwrap_or_default());
+            row(source, spool, (&mut all, &classes), buyer, &figures, days)?;
         }
         all.best = top(std::mem::take(&mut all.best), 10);
         source.watch.step(page.len() + read).await?;
@@ -118,7 +151,30 @@ pub(super) async fn read(source: &mut Source<'_>, spool: &mut Spool) -> Result<S
     Ok(summary(source, all))
 }
 
-async fn figures(source: &mut Source<'_>, ids: &[i64]) -> Result<(HashMap<i64, Figures>, usize)> {
+/// Reads what classes are made of.
+async fn classes(source: &mut Source<'_>) -> Result<Classes> {
+    let (mut after, mut classes) = (0, Classes::default());
+    loop {
+        let page = customers::customers(&mut source.conn, source.tenant, after, PAGE).await?;
+        let Some(last) = page.last() else { break };
+        after = last.id;
+        let ids: Vec<i64> = page.iter().map(|buyer| buyer.id).collect();
+        let times = customers::order_times(&mut source.conn, source.tenant, &ids, &source.window).await?;
+        let (figures, read) = bought(source, &ids).await?;
+        for (customer, figures) in figures.iter().filter(|(_, figures)| figures.orders > 0) {
+            let last = times.get(customer).and_then(|times| times.last).map(|at| source.range.day(at));
+            if let Some(last) = last {
+                classes.take(last, figures.orders, figures.kept()?);
+            }
+        }
+        source.watch.step(page.len() + read).await?;
+    }
+    classes.sort();
+    Ok(classes)
+}
+
+/// What these customers bought and gave back.
+async fn bought(source: &mut Source<'_>, ids: &[i64]) -> Result<(HashMap<i64, Figures>, usize)> {
     let mut figures: HashMap<i64, Figures> = HashMap::new();
     let mut read = 0;
     let each = &mut |bought: Bought| {
@@ -127,6 +183,11 @@ async fn figures(source: &mut Source<'_>, ids: &[i64]) -> Result<(HashMap<i64, F
     };
     customers::ordered(&mut source.conn, source.tenant, ids, &source.window, each).await?;
     customers::given_back(&mut source.conn, source.tenant, ids, &source.window, each).await?;
+    Ok((figures, read))
+}
+
+async fn figures(source: &mut Source<'_>, ids: &[i64]) -> Result<(HashMap<i64, Figures>, usize)> {
+    let (mut figures, mut read) = bought(source, ids).await?;
     for (customer, at, amount) in
         customers::paid(&mut source.conn, source.tenant, ids, &source.window).await?
     {
@@ -164,18 +225,23 @@ async fn owed(source: &mut Source<'_>, ids: &[i64], figures: &mut HashMap<i64, F
 fn row(
     source: &Source<'_>,
     spool: &mut Spool,
-    all: &mut All,
+    (all, classes): (&mut All, &Classes),
     buyer: &Buyer,
     figures: &Figures,
-    (first, last): Span,
+    days: Days,
 ) -> Result<()> {
-    let day = |at: Option<DateTime<Utc>>| at.map(|at| source.range.day(at));
-    let (first, last) = (day(first), day(last));
+    let (first, last) = (days.first, days.last);
     let nothing = first.is_none() && figures.outstanding.is_zero() && figures.spent.is_zero();
     if nothing && figures.returned.is_zero() {
         return Ok(());
     }
     let state = state(first, last, source.range.from, source.range.to);
+    let (had, churned) = days.churn(source.range.from, source.range.to);
+    (all.had, all.churned) = (all.had + i64::from(had), all.churned + i64::from(churned));
+    let class = match last.filter(|_| figures.orders > 0) {
+        Some(last) => Some(classes.name(last, figures.orders, figures.kept()?)),
+        None => None,
+    };
     *all.states.entry(state.unwrap_or("without orders")).or_default() += 1;
     all.best.push((buyer.name.clone(), figures.ordered));
     all.bought += i64::from(figures.orders > 0);
@@ -188,6 +254,7 @@ fn row(
         Cell::Text(buyer.name.clone()),
         Cell::text(buyer.country.clone()),
         Cell::text(state),
+        Cell::text(class),
         Cell::Integer(figures.orders),
         Cell::Number(figures.ordered),
         Cell::Number(figures.returned),
@@ -198,7 +265,7 @@ fn row(
         Cell::date(first),
         Cell::date(last),
         since,
-        Cell::date(day(figures.last_payment)),
+        Cell::date(figures.last_payment.map(|at| source.range.day(at))),
     ])
 }
 
@@ -208,6 +275,9 @@ fn summary(source: &Source<'_>, all: All) -> Summary {
     let lost = all.states.get("lost").copied().unwrap_or_default();
     summary.count("new", "New", all.states.get("new").copied().unwrap_or_default());
     summary.count("lost", "Lost", lost);
+    summary.count("churned", "Lost in the period", all.churned);
+    let churn = percent(Some(Decimal::from(all.churned)), Some(Decimal::from(all.had)));
+    summary.figure("churn_percent", "Churn %", Kind::Percent, churn);
     summary.figure("outstanding", "Outstanding", Kind::Money, Some(all.outstanding));
     summary.figure("overdue", "Overdue", Kind::Money, Some(all.overdue));
     let states = ["new", "active", "lapsing", "lost", "without orders"];
@@ -224,13 +294,20 @@ fn summary(source: &Source<'_>, all: All) -> Summary {
         rows: rows.collect(),
     });
     let title = format!("Largest by customer, {}", source.window.currency);
-    summary.charts.push(Chart { title, kind: ChartKind::Top, bars: top(all.best, 10) });
+    let best = top(all.best, 10);
+    summary.sections.push(Section::top("Customer", &best));
+    summary.charts.push(Chart { title, kind: ChartKind::Top, bars: best });
     summary.note(format!(
         "Orders, what was ordered (without tax, returns apart) and what was spent (payments less refunds) are those of the \
          period; everything else is as of the end of {}. New: the first order is in the period; active: the last order is \
          {ACTIVE_DAYS} days old at most; lapsing: {LAPSING_DAYS}; else lost.",
         source.range.to
     ));
+    summary.note(
+        "Class: R recency of the last order, F number of orders, M what was ordered less what came back, each from 1 to 5 (5: \
+         four fifths of those who bought in the period have less). Churn: those who were not lost when the period began, and \
+         are when it ends, of those who were not.",
+    );
     summary
 }
 
@@ -248,5 +325,19 @@ mod tests {
         assert_eq!(of("2025-06-03", "2026-03-31"), Some("lapsing"));
         assert_eq!(of("2025-06-03", "2025-12-31"), Some("lost"));
         assert_eq!(state(None, None, from, to), None);
+    }
+
+    #[test]
+    fn churn_is_of_those_who_were_not_lost_when_the_period_began() {
+        let day = |text: &str| Some(text.parse::<NaiveDate>().unwrap());
+        let of = |before: Option<NaiveDate>, last: Option<NaiveDate>| {
+            let (from, to) = (day("2026-06-01").unwrap(), day("2026-06-30").unwrap());
+            Days { first: before, before, last }.churn(from, to)
+        };
+        assert_eq!(of(day("2025-12-15"), day("2025-12-15")), (true, true));
+        assert_eq!(of(day("2025-12-15"), day("2026-06-05")), (true, false), "it came again");
+        assert_eq!(of(day("2026-03-01"), day("2026-03-01")), (true, false), "lapsing is not lost");
+        assert_eq!(of(day("2025-01-01"), day("2026-06-05")), (false, false), "it was lost, and is won back");
+        assert_eq!(of(None, day("2026-06-05")), (false, false), "it is new");
     }
 }

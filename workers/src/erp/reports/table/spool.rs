@@ -1,208 +1,37 @@
-//! The rows of a report: spooled into a file while they are read, so that totals are known before the first row is
-//! written and memory does not grow with them.
-//!
-//! A total is the sum of the cells that passed by, and nothing else: it can't differ from what is printed above it. One
-//! empty cell makes the total empty, because the sum of what is known is not the sum.
+//! Takes the rows of a report, sums its columns, and gives the rows back.
 
 use std::fs::File;
 use std::io::{BufReader, BufWriter};
 use std::path::Path;
 
-use chrono::NaiveDate;
 use rust_decimal::Decimal;
 use tempfile::NamedTempFile;
 
-use super::error::{ReportError, Result};
-use crate::erp::money::round_half_up;
-
-/// What the cells of a column are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// Words.
-    Text,
-    /// A count.
-    Integer,
-    /// How many or how much of a product.
-    Quantity,
-    /// An amount in the report's currency.
-    Money,
-    /// A share of a hundred.
-    Percent,
-    /// A calendar day.
-    Date,
-}
-
-impl Kind {
-    /// The word in JSON.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Text => "text",
-            Self::Integer => "integer",
-            Self::Quantity => "quantity",
-            Self::Money => "money",
-            Self::Percent => "percent",
-            Self::Date => "date",
-        }
-    }
-
-    /// Whether its cells are numbers.
-    pub fn is_number(self) -> bool {
-        !matches!(self, Self::Text | Self::Date)
-    }
-}
-
-/// What stands below a column.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Total {
-    /// Nothing: its numbers can't be added.
-    None,
-    /// The sum of its cells.
-    Sum,
-    /// One total over another: in percent, or as it is.
-    Ratio(&'static str, &'static str),
-}
-
-/// A column of a report, or of a part of it.
-#[derive(Debug, Clone, Copy)]
-pub struct Column {
-    /// Its name for programs.
-    pub name: &'static str,
-    /// Its name for people.
-    pub title: &'static str,
-    /// What its cells are.
-    pub kind: Kind,
-    /// What stands below it.
-    pub total: Total,
-}
-
-impl Column {
-    /// A column without a total.
-    pub const fn new(name: &'static str, title: &'static str, kind: Kind) -> Self {
-        Self { name, title, kind, total: Total::None }
-    }
-
-    /// With the sum of its cells below it.
-    pub const fn sum(mut self) -> Self {
-        self.total = Total::Sum;
-        self
-    }
-
-    /// With the sum below it where its numbers can be added.
-    pub const fn sum_if(self, additive: bool) -> Self {
-        if additive { self.sum() } else { self }
-    }
-
-    /// With the ratio of two other totals below it.
-    pub const fn ratio(mut self, of: &'static str, over: &'static str) -> Self {
-        self.total = Total::Ratio(of, over);
-        self
-    }
-}
-
-/// A value of a report.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Cell {
-    /// It is not known.
-    Empty,
-    /// Words.
-    Text(String),
-    /// A count.
-    Integer(i64),
-    /// A number.
-    Number(Decimal),
-    /// A calendar day.
-    Date(NaiveDate),
-}
-
-impl Cell {
-    /// Words, or nothing.
-    pub fn text(text: Option<impl Into<String>>) -> Self {
-        text.map_or(Self::Empty, |text| Self::Text(text.into()))
-    }
-
-    /// A number, or nothing.
-    pub fn number(number: Option<Decimal>) -> Self {
-        number.map_or(Self::Empty, Self::Number)
-    }
-
-    /// A day, or nothing.
-    pub fn date(day: Option<NaiveDate>) -> Self {
-        day.map_or(Self::Empty, Self::Date)
-    }
-
-    /// The number in it.
-    pub fn as_number(&self) -> Option<Decimal> {
-        match self {
-            Self::Integer(number) => Some(Decimal::from(*number)),
-            Self::Number(number) => Some(*number),
-            _ => None,
-        }
-    }
-
-    /// As programs read it; none where it is not known. Amounts have the currency's decimals, and more where they have more:
-    /// nothing is rounded here.
-    pub fn plain(&self, kind: Kind, decimals: u32) -> Option<String> {
-        Some(match self {
-            Self::Empty => return None,
-            Self::Text(text) => text.clone(),
-            Self::Integer(number) => number.to_string(),
-            Self::Date(day) => day.to_string(),
-            Self::Number(number) => {
-                let mut number = number.normalize();
-                let least = match kind {
-                    Kind::Money => decimals,
-                    Kind::Percent => 2,
-                    _ => 0,
-                };
-                if number.scale() < least {
-                    number.rescale(least);
-                }
-                number.to_string()
-            }
-        })
-    }
-
-    fn spooled(&self) -> String {
-        match self {
-            Self::Empty => String::new(),
-            Self::Text(text) => format!("t{text}"),
-            Self::Integer(number) => format!("i{number}"),
-            Self::Number(number) => format!("n{number}"),
-            Self::Date(day) => format!("d{day}"),
-        }
-    }
-
-    fn from_spool(text: &str) -> Result<Self> {
-        let damaged =
-            || ReportError::Io(std::io::Error::other(format!("the spooled cell {text:?} is damaged")));
-        let Some((tag, rest)) = text.split_at_checked(1) else { return Ok(Self::Empty) };
-        Ok(match tag {
-            "t" => Self::Text(rest.to_owned()),
-            "i" => Self::Integer(rest.parse().map_err(|_| damaged())?),
-            "n" => Self::Number(rest.parse().map_err(|_| damaged())?),
-            "d" => Self::Date(rest.parse().map_err(|_| damaged())?),
-            _ => return Err(damaged()),
-        })
-    }
-}
-
-/// One number over another as a percentage, rounded once to two decimals; nothing over nothing is not known.
-pub(super) fn percent(of: Option<Decimal>, over: Option<Decimal>) -> Option<Decimal> {
-    let hundredfold = of?.checked_mul(Decimal::ONE_HUNDRED)?;
-    hundredfold.checked_div(over?).map(|share| round_half_up(share, 2))
-}
-
-/// One number over another, rounded once; nothing over nothing is not known.
-pub(super) fn quotient(of: Option<Decimal>, over: Option<Decimal>, decimals: u32) -> Option<Decimal> {
-    of?.checked_div(over?).map(|share| round_half_up(share, decimals))
-}
+use super::{Cell, Column, Kind, Total, percent, quotient};
+use crate::erp::reports::error::{ReportError, Result};
+use crate::erp::reports::exact::exact_sum;
 
 /// The sum of a column so far.
 #[derive(Debug, Clone, Copy)]
 enum Sum {
+    /// There was nothing to add.
+    Nothing,
     Known(Decimal),
     /// A cell was empty.
     Unknown,
+}
+
+impl Sum {
+    fn and(self, cell: &Cell) -> Result<Self> {
+        Ok(match (self, cell.as_number()) {
+            (so_far, None) if *cell == Cell::Nothing => so_far,
+            (Self::Nothing, Some(number)) => Self::Known(number),
+            (Self::Known(sum), Some(number)) => {
+                Self::Known(exact_sum(sum, number).ok_or_else(ReportError::too_large)?)
+            }
+            _ => Self::Unknown,
+        })
+    }
 }
 
 /// Takes the rows of a report.
@@ -226,7 +55,7 @@ impl Spool {
     pub fn new(folder: &Path, columns: Vec<Column>, decimals: u32) -> Result<Self> {
         let file = NamedTempFile::new_in(folder)?;
         let writer = csv::WriterBuilder::new().has_headers(false).from_writer(BufWriter::new(file.reopen()?));
-        let sums = vec![Sum::Known(Decimal::ZERO); columns.len()];
+        let sums = vec![Sum::Nothing; columns.len()];
         Ok(Self { columns, decimals, file, writer, rows: 0, sums })
     }
 
@@ -240,12 +69,7 @@ impl Spool {
             if column.total != Total::Sum {
                 continue;
             }
-            *sum = match (*sum, cell.as_number()) {
-                (Sum::Known(sum), Some(number)) => {
-                    Sum::Known(sum.checked_add(number).ok_or_else(ReportError::too_large)?)
-                }
-                _ => Sum::Unknown,
-            };
+            *sum = sum.and(cell)?;
         }
         // A record of one empty field is written as two quotes, so that no row is lost.
         self.writer.write_record(cells.iter().map(Cell::spooled))?;
@@ -256,6 +80,9 @@ impl Spool {
     /// The rows are all there.
     pub fn finish(mut self) -> Result<Spooled> {
         self.writer.flush()?;
+        if self.rows == 0 {
+            self.sums.fill(Sum::Known(Decimal::ZERO));
+        }
         let totals =
             self.columns.iter().zip(&self.sums).map(|(column, sum)| self.total(column, sum)).collect();
         Ok(Spooled {
@@ -276,6 +103,7 @@ impl Spool {
                 }
                 Sum::Known(sum) => Cell::Number(*sum),
                 Sum::Unknown => Cell::Empty,
+                Sum::Nothing => Cell::Nothing,
             },
             Total::Ratio(of, over) => {
                 let (of, over) = (self.sum_of(of), self.sum_of(over));
@@ -291,7 +119,7 @@ impl Spool {
         let at = self.columns.iter().position(|column| column.name == name && column.total == Total::Sum)?;
         match self.sums.get(at)? {
             Sum::Known(sum) => Some(*sum),
-            Sum::Unknown => None,
+            Sum::Unknown | Sum::Nothing => None,
         }
     }
 }
@@ -359,6 +187,18 @@ mod tests {
         assert_eq!(known.totals[3].plain(Kind::Percent, 2).unwrap(), "28.57");
         let unknown = spooled(&[row(300, Some(100)), row(400, None)]);
         assert_eq!(unknown.totals[1..], [Cell::Number(Decimal::new(700, 2)), Cell::Empty, Cell::Empty]);
+    }
+
+    #[test]
+    fn where_there_is_nothing_to_be_known_the_total_is_that_of_the_others() {
+        let row = |net: i64, cost: Cell| {
+            vec![Cell::Text("x".into()), Cell::Number(Decimal::from(net)), cost, Cell::Nothing]
+        };
+        let one = Cell::Number(Decimal::ONE);
+        let some = spooled(&[row(4, Cell::Nothing), row(6, one.clone())]);
+        assert_eq!(some.totals[2], one);
+        assert_eq!(spooled(&[row(4, Cell::Nothing)]).totals[2..], [Cell::Nothing, Cell::Empty]);
+        assert_eq!(spooled(&[row(4, Cell::Nothing), row(6, Cell::Empty)]).totals[2], Cell::Empty);
     }
 
     #[test]
