@@ -32,12 +32,12 @@ pub struct Section {
 
 impl Section {
     /// The largest of something, as a chart shows them.
-    pub(super) fn top(what: &'static str, bars: &[(String, Decimal)]) -> Self {
+    pub(super) fn top(bars: &[(String, Decimal)]) -> Self {
         Self {
             name: "top",
-            title: "The largest",
+            title: "The ten largest",
             columns: vec![
-                Column::new("name", what, Kind::Text),
+                Column::new("name", "Name", Kind::Text),
                 Column::new("amount", "Amount", Kind::Money),
             ],
             rows: bars

@@ -295,7 +295,7 @@ fn summary(source: &Source<'_>, all: All) -> Summary {
     });
     let title = format!("Largest by customer, {}", source.window.currency);
     let best = top(all.best, 10);
-    summary.sections.push(Section::top("Customer", &best));
+    summary.sections.push(Section::top(&best));
     summary.charts.push(Chart { title, kind: ChartKind::Top, bars: best });
     summary.note(format!(
         "Orders, what was ordered (without tax, returns apart) and what was spent (payments less refunds) are those of the \

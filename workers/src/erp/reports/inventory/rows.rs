@@ -44,7 +44,7 @@ pub(crate) fn columns() -> Vec<Column> {
         Column::new("reorder_level", "Reorder level", Kind::Quantity),
         quantity("below_level", "Below it by"),
         quantity("negative", "Below nothing by"),
-        quantity("expiring", "Expire in 30 days, or have"),
+        quantity("expiring", "Expired, or within 30 days"),
         quantity("dead", "There, and nothing sold"),
         quantity("age_30", "0-30 days old"),
         quantity("age_60", "31-60"),

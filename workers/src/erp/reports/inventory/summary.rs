@@ -65,7 +65,7 @@ pub(super) fn summary(source: &Source<'_>, all: All) -> Summary {
     summary.count("rows", "Products at places", all.rows);
     summary.count("below_reorder_level", "Below reorder level", all.below);
     summary.count("negative", "Below nothing", all.negative);
-    summary.count("expiring", "Expire in 30 days, or have", all.expiring);
+    summary.count("expiring", "Expired, or within 30 days", all.expiring);
     summary.count("dead", "There, and nothing sold", all.dead);
     summary.sections.extend(all.classes.as_ref().map(|classes| abc(classes, all.classed)));
     let (what, bars) = match value {

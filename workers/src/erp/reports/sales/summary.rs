@@ -36,7 +36,7 @@ pub(super) async fn summary(source: &mut Source<'_>, sums: &Sums) -> Result<Summ
     summary.figure("tax", "Tax, rounded once", Kind::Money, Some(tax));
     summary.sections.push(taxes(sums)?);
     let (what, bars) = largest(sums);
-    summary.sections.push(Section::top(what, &bars));
+    summary.sections.push(Section::top(&bars));
     summary.charts.push(by_time(sums, &source.window.currency));
     let title = format!("Largest by {what}, gross, {}", source.window.currency);
     summary.charts.push(Chart { title, kind: ChartKind::Top, bars });
