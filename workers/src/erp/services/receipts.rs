@@ -8,6 +8,7 @@ use fairlane::{Error, Result, Tenant, Transaction};
 use rust_decimal::Decimal;
 
 use super::purchase_orders::{existing, locked, not_possible};
+use super::stock::{self, NamedLot};
 use super::{active_user, by, happened, one_line};
 use crate::erp::events::{GoodsReceived, ReceivedLine};
 use crate::erp::money::LineTerms;
@@ -76,6 +77,8 @@ pub async fn receive(tx: &mut Transaction, tenant: &Tenant, arrival: Arrival) ->
     let location = place(conn, id, arrival.location.as_deref()).await?;
     let mut ordered = purchase_orders::lines(conn, id, before.id).await?;
     let lines = checked(conn, id, &before, &mut ordered, &arrival.lines).await?;
+    make_batches(tx, tenant, &lines).await?;
+    let conn = &mut tx.conn();
     let now = now(conn).await?;
     let received_at = arrival.received_at.map_or(Ok(now), |at| happened("the goods receipt", at, now))?;
     for line in touched(&ordered, &lines) {
@@ -156,7 +159,7 @@ async fn checked(
             return Err(inactive(&what, &of.sku));
         }
         count_up(&what, of, line.quantity, tolerance)?;
-        let lot = batch(conn, tenant, &what, of, line).await?;
+        let lot = lot(conn, tenant, &what, of, line).await?;
         if let Some(lot) = &lot {
             let earlier = expiries.insert((of.product_id, lot.clone()), line.expires_on);
             same_expiry(&what, lot, earlier, line.expires_on)?;
@@ -204,8 +207,22 @@ fn count_up(what: &str, of: &mut PurchaseLine, quantity: Decimal, tolerance: Dec
     Ok(())
 }
 
+/// Makes the batches that arrive, before their stock is posted: a receipt that tells of another last day is refused now,
+/// when somebody is there to look at the label.
+async fn make_batches(tx: &mut Transaction, tenant: &Tenant, lines: &[ReceiptLine]) -> Result<()> {
+    let named = |line: &ReceiptLine| {
+        let (product_id, expires_on) = (line.product_id, line.expires_on);
+        line.lot.clone().map(|lot| NamedLot { product_id, lot, expires_on })
+    };
+    let lots: Vec<NamedLot> = lines.iter().filter_map(named).collect();
+    if !lots.is_empty() {
+        stock::batches(tx, tenant, &lots).await?;
+    }
+    Ok(())
+}
+
 /// The batch's number, where the product has batches; there and only there it must be given.
-async fn batch(
+async fn lot(
     conn: &mut Conn<'_>,
     tenant: i64,
     what: &str,
@@ -221,11 +238,7 @@ async fn batch(
             refused(format!("product {} has no batches that could expire", of.sku))
         }
         (false, None) => Ok(None),
-        (true, Some(lot)) => {
-            let known = receipts::known_expiry(conn, tenant, of.product_id, &lot).await?;
-            same_expiry(what, &lot, known, line.expires_on)?;
-            Ok(Some(lot))
-        }
+        (true, Some(lot)) => Ok(Some(lot)),
     }
 }
 

@@ -148,23 +148,6 @@ pub async fn tracks_batches(conn: &mut Conn<'_>, tenant: i64, product: i64) -> R
         .get("track_batches")
 }
 
-/// The last day of a batch that is known already; none where the batch is new.
-pub async fn known_expiry(
-    conn: &mut Conn<'_>,
-    tenant: i64,
-    product: i64,
-    lot: &str,
-) -> Result<Option<Option<NaiveDate>>> {
-    let row =
-        query(sql!("select expires_on from batches where tenant_id = $1 and product_id = $2 and lot = $3"))
-            .bind(tenant)
-            .bind(product)
-            .bind(lot)
-            .fetch_optional(conn)
-            .await?;
-    row.map(|row| row.get("expires_on")).transpose()
-}
-
 /// Sets how many of a line have arrived.
 pub async fn set_received(
     conn: &mut Conn<'_>,
