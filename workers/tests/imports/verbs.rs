@@ -116,6 +116,28 @@ backend_test!(migrations: lines;
 );
 
 #[tokio::test]
+async fn maps_that_contradict_each_other_are_refused() {
+    let site = Site::new(fairlane::testing::TestDb::sqlite(lines).await.unwrap()).await;
+    std::fs::write(site.folder.path().join("products.csv"), "sku,a,b\nA,Bolt,Nut\n").unwrap();
+    let try_out = |maps: &[&str]| {
+        ended(
+            &site,
+            &[&["import", "products.csv", "--as", "products", "-t", "acme", "--dry-run"], maps].concat(),
+        )
+    };
+    let (code, _, err) = try_out(&["--map", "name=a", "--map", "name=b"]);
+    assert!(code == 2 && err.contains("field `name` is mapped twice"), "{code} {err}");
+    for maps in [["--map", "odoo", "--map", "shopify"], ["--preset", "odoo", "--map", "shopify"]] {
+        let (code, _, err) = try_out(&maps);
+        assert!(
+            code == 2 && err.contains("two ready-made maps are named, `odoo` and `shopify`"),
+            "{code} {err}"
+        );
+    }
+    assert_eq!(try_out(&["--map", "sku=sku", "--map", "name=b"]).0, 0);
+}
+
+#[tokio::test]
 async fn what_is_no_file_is_refused_at_once_with_a_hint_that_fits() {
     let site = Site::new(fairlane::testing::TestDb::sqlite(lines).await.unwrap()).await;
     let pipe = site.folder.path().join("pipe.csv");
