@@ -64,7 +64,8 @@ pub(super) struct ImportArgs {
     /// Import a file that was imported before once more
     #[arg(long)]
     again: bool,
-    /// Give up when more rows have failed than this number, or share of those read (20%)
+    /// Give up when more rows have failed than this number or share of those read, such as 100 or 20%; without it, it
+    /// never gives up
     #[arg(long, value_name = "N|P%")]
     pub(super) max_failed: Option<MaxFailed>,
     /// The address of the user who hands it in
