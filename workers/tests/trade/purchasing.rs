@@ -164,6 +164,35 @@ backend_test!(migrations: lines;
 );
 
 backend_test!(migrations: lines;
+    async fn a_delivery_note_is_booked_once_and_with_other_goods_refused(t: TestDb) {
+        let acme = buyer(&t).await;
+        let order = approved(&acme).await;
+        let note = async |number: &str, lines: Vec<ArrivedLine>| {
+            let reference = Some(number.to_owned());
+            let arrival = Arrival { purchase_order: order.id, lines, reference, ..Arrival::default() };
+            let mut tx = acme.begin().await?;
+            let taken = receipts::receive(&mut tx, &acme, arrival).await?;
+            tx.commit().await?;
+            fairlane::Result::Ok(taken)
+        };
+        let first = note("DN-7", vec![arrived(1, "15.5")]).await.unwrap();
+        let again = note(" DN-7 ", vec![arrived(1, "15.5")]).await.unwrap();
+        assert_eq!((again.number.as_str(), first.before, again.before), (first.number.as_str(), false, true));
+        assert_eq!(again.lines, first.lines);
+        let error = note("DN-7", vec![arrived(1, "15")]).await.unwrap_err();
+        assert!(error.to_string().contains("the reference is booked already, for other goods: GR-"), "{error}");
+        let glued = note("DN-8", vec![arrived(1, "24.5"), glue("3", "L-7", "2030-01-31")]).await.unwrap();
+        assert_eq!(glued.order.status, PurchaseStatus::Received);
+        // The order is complete, nothing of it is open: the note is still the same one.
+        assert!(note("DN-8", vec![glue("3", "L-7", "2030-01-31"), arrived(1, "24.5")]).await.unwrap().before);
+        assert!(note("DN-8", Vec::new()).await.unwrap().before);
+        assert!(note("DN-9", vec![arrived(1, "1")]).await.is_err());
+        assert_eq!(stored::<GoodsReceived>(&t).await.len(), 2);
+        assert_eq!(count(&t, "select count(*) as n from goods_receipts").await, 2);
+    }
+);
+
+backend_test!(migrations: lines;
     async fn two_receipts_at_once_count_together(t: TestDb) {
         let acme = buyer(&t).await;
         let order = approved(&acme).await;

@@ -1,5 +1,7 @@
 //! Goods receipts: what arrives of a purchase order.
 
+mod repeated;
+
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Datelike, NaiveDate, Utc};
@@ -34,6 +36,8 @@ pub struct Arrival {
     pub received_at: Option<DateTime<Utc>>,
     /// The user who takes them in.
     pub user: Option<i64>,
+    /// The delivery note's number: once for each purchase order.
+    pub reference: Option<String>,
 }
 
 /// A line of goods that arrived.
@@ -60,17 +64,27 @@ pub struct TakenIn {
     pub lines: Vec<ReceiptLine>,
     /// The purchase order after it.
     pub order: PurchaseOrder,
+    /// Whether the same delivery was there before: nothing was stored.
+    pub before: bool,
 }
 
 /// Takes in goods of an approved purchase order and tells everybody: the stock's movements follow.
 ///
 /// More than was ordered is refused, but for what the tenant's setting `over_delivery_percent` allows. The purchase order
 /// stays locked until the transaction ends, so two deliveries at once count together; with its last line it is received.
+/// The same reference again is the same delivery, unless it says something else.
 pub async fn receive(tx: &mut Transaction, tenant: &Tenant, arrival: Arrival) -> Result<TakenIn> {
     let id = tenant.id().await?;
     let conn = &mut tx.conn();
     active_user(conn, id, arrival.user).await?;
     let before = locked(conn, id, arrival.purchase_order).await?;
+    let reference = arrival.reference.as_deref();
+    let reference = reference.map(|text| one_line("the delivery note's number", text, 140)).transpose()?;
+    if let Some(reference) = &reference
+        && let Some(taken) = repeated::booked_before(conn, id, &before, reference, &arrival).await?
+    {
+        return Ok(taken);
+    }
     if before.status != PurchaseStatus::Approved {
         return Err(not_possible("taking in goods of", &before));
     }
@@ -95,12 +109,13 @@ pub async fn receive(tx: &mut Transaction, tenant: &Tenant, arrival: Arrival) ->
         location_id: location,
         received_at,
         user_id: arrival.user,
+        reference,
     };
     let receipt = receipts::insert(conn, id, &new, &lines).await?;
     let order = existing(conn, id, before.id).await?;
     let event = event(receipt, &new, &order, &ordered, &lines);
     by(tenant.publish(event), arrival.user).in_tx(tx).await?;
-    Ok(TakenIn { id: receipt, number, lines, order })
+    Ok(TakenIn { id: receipt, number, lines, order, before: false })
 }
 
 /// Everything that is still to come of a purchase order, for products without batches.
