@@ -294,6 +294,39 @@ backend_test!(migrations: lines;
     }
 );
 
+backend_test!(migrations: lines;
+    async fn a_vendor_without_a_code_is_called_by_its_name_until_it_gets_one(t: TestDb) {
+        let acme = buyer(&t).await;
+        t.execute("insert into vendors (tenant_id, name) select id, 'Nora Glass' from fairlane_tenants").await;
+        let buy = async |vendor: &str| {
+            let new = NewOrder { vendor: vendor.into(), lines: vec![line("T-1", "1", "1")], ..NewOrder::default() };
+            let mut tx = acme.begin().await.unwrap();
+            let order = purchase_orders::create(&mut tx, &acme, new).await;
+            tx.commit().await.unwrap();
+            order
+        };
+        assert_eq!(buy("nora glass").await.unwrap().vendor_name, "Nora Glass");
+        let change = async |vendor: &str, code: &str| {
+            let change = VendorChange { code: Some(code.into()), ..VendorChange::default() };
+            let mut tx = acme.begin().await.unwrap();
+            let changed = vendors::update(&mut tx, &acme, vendor, &change, None).await;
+            tx.commit().await.unwrap();
+            changed
+        };
+        let error = change("Nora Glass", "V-1").await.unwrap_err();
+        assert!(error.to_string().ends_with("it is the code of Vera Tiles"), "{error}");
+        assert_eq!(change("Nora Glass", "V-2").await.unwrap().code.as_deref(), Some("V-2"));
+        assert_eq!(buy("V-2").await.unwrap().vendor_name, "Nora Glass");
+        t.execute("insert into vendors (tenant_id, name) select id, 'NORA GLASS' from fairlane_tenants").await;
+        let error = buy("Nora Glass").await.unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "vendor Nora Glass: more than one has this name: V-2, one without a code; name one by its code"
+        );
+        assert_eq!(buy("V-2").await.unwrap().vendor_name, "Nora Glass");
+    }
+);
+
 async fn activate(acme: &Tenant, active: bool) {
     let mut tx = acme.begin().await.unwrap();
     let change = ProductChange { active: Some(active), ..ProductChange::default() };

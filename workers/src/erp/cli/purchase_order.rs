@@ -54,7 +54,7 @@ pub(super) enum PurchaseOrder {
 
 #[derive(Debug, Args)]
 pub(super) struct Create {
-    /// The vendor's code
+    /// The vendor's code, or its name
     #[arg(long, value_name = "CODE")]
     vendor: String,
     /// A line: a product's code, how many, what one costs
