@@ -100,6 +100,21 @@ backend_test!(migrations: lines;
 );
 
 backend_test!(migrations: lines;
+    async fn an_import_that_was_undone_too_early_is_undone_when_the_later_one_is(t: TestDb) {
+        let shop = Shop::new(&t);
+        let first = shop.import_text("sku,name\nA,One\n", Mode::Upsert).await;
+        let second = shop.import_text("sku,name\nA,Two\n", Mode::Upsert).await;
+        let first = shop.undo(&first).await;
+        assert_eq!(shop.conflicts(first.id).await, ["A changed_since"]);
+        shop.undo(&second).await;
+        assert_eq!(shop.products().await, ["A|One||3"]);
+        let first = shop.undo(&first).await;
+        assert_eq!(shop.conflicts(first.id).await, [""; 0]);
+        assert_eq!(shop.products().await, [""; 0]);
+    }
+);
+
+backend_test!(migrations: lines;
     async fn keys_that_changed_hands_come_back_in_whatever_order(t: TestDb) {
         let shop = Shop::new(&t).chunks_of(1);
         shop.import_text("sku,barcode,name\nA,1,One\nB,2,Two\nC,3,Three\n", Mode::Upsert).await;

@@ -102,8 +102,17 @@ backend_test!(migrations: lines;
         let trial = site.run(&["imports", "undo", &id, "-t", "acme", "--dry-run"]);
         assert!(trial.contains("2 taken away") && trial.contains("nothing was changed"), "{trial}");
         assert_eq!(site.count("select count(*) as n from products").await, 2);
+        site.t.execute("update products set version = 2 where sku = 'B'").await;
+        let list = || site.run(&["imports", "list", "-t", "acme"]);
+        assert!(list().contains(" completed "), "{}", list());
+        site.run(&["imports", "undo", &id, "-t", "acme"]);
+        assert!(list().contains(" undoing "), "{}", list());
+        site.run(&["work", "--stop-when-empty"]);
+        assert!(list().contains(" undone, 1 left "), "{}", list());
+        site.t.execute("update products set version = 1 where sku = 'B'").await;
         site.run(&["imports", "undo", &id, "-t", "acme"]);
         site.run(&["work", "--stop-when-empty"]);
+        assert!(list().contains(" undone "), "{}", list());
         assert_eq!(site.count("select count(*) as n from products").await, 0);
         let (code, _, err) = ended(&site, &["imports", "undo", &id, "-t", "acme"]);
         assert!(code == 4 && err.contains("undone already"), "{code} {err}");
@@ -114,6 +123,28 @@ backend_test!(migrations: lines;
         assert!(code == 2 && err.contains("have no mode count; use upsert"), "{code} {err}");
     }
 );
+
+#[tokio::test]
+async fn maps_that_contradict_each_other_are_refused() {
+    let site = Site::new(fairlane::testing::TestDb::sqlite(lines).await.unwrap()).await;
+    std::fs::write(site.folder.path().join("products.csv"), "sku,a,b\nA,Bolt,Nut\n").unwrap();
+    let try_out = |maps: &[&str]| {
+        ended(
+            &site,
+            &[&["import", "products.csv", "--as", "products", "-t", "acme", "--dry-run"], maps].concat(),
+        )
+    };
+    let (code, _, err) = try_out(&["--map", "name=a", "--map", "name=b"]);
+    assert!(code == 2 && err.contains("field `name` is mapped twice"), "{code} {err}");
+    for maps in [["--map", "odoo", "--map", "shopify"], ["--preset", "odoo", "--map", "shopify"]] {
+        let (code, _, err) = try_out(&maps);
+        assert!(
+            code == 2 && err.contains("two ready-made maps are named, `odoo` and `shopify`"),
+            "{code} {err}"
+        );
+    }
+    assert_eq!(try_out(&["--map", "sku=sku", "--map", "name=b"]).0, 0);
+}
 
 #[tokio::test]
 async fn what_is_no_file_is_refused_at_once_with_a_hint_that_fits() {

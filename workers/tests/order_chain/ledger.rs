@@ -322,6 +322,6 @@ backend_test!(migrations: lines;
         assert_eq!(stock::batches(&mut tx, &here.tenant, std::slice::from_ref(&dated)).await.unwrap()[0].expires_on, day);
         let other = NamedLot { expires_on: day.and_then(|day| day.succ_opt()), ..dated };
         let error = stock::batches(&mut tx, &here.tenant, &[other]).await.unwrap_err().to_string();
-        assert_eq!(error, "lot L0 of T-0: its last day is 2030-01-31, not 2030-02-01");
+        assert!(error.starts_with("lot L0 of T-0: its last day is 2030-01-31, not 2030-02-01; "), "{error}");
     }
 );

@@ -127,5 +127,6 @@ fn purchase(vendor: &str, sku: &str, user: Option<i64>) -> NewOrder {
 
 fn arrival(purchase_order: i64, location: &str, user: Option<i64>) -> Arrival {
     let one = ArrivedLine { order_line_no: 1, quantity: dec("1"), lot: None, expires_on: None };
-    Arrival { purchase_order, location: Some(location.into()), lines: vec![one], received_at: None, user }
+    let location = Some(location.into());
+    Arrival { purchase_order, location, lines: vec![one], received_at: None, user, reference: None }
 }

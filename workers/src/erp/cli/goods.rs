@@ -33,6 +33,9 @@ pub(super) enum Goods {
         /// The address of the user who takes it in
         #[arg(long, value_name = "EMAIL")]
         user: Option<String>,
+        /// The delivery note's number: the same one again is the same delivery, and nothing is booked twice
+        #[arg(long, value_name = "TEXT")]
+        reference: Option<String>,
     },
 }
 
@@ -86,7 +89,7 @@ impl TypedLine {
 
 pub(super) async fn run(verb: &Goods, tenant: &Tenant, env: &CommandEnv) -> anyhow::Result<()> {
     let id = tenant.id().await?;
-    let Goods::Receive { order: number, lines, all, location, user } = verb;
+    let Goods::Receive { order: number, lines, all, location, user, reference } = verb;
     let mut tx = tenant.begin().await?;
     let order = purchase_orders::named(&mut tx.conn(), id, number).await?;
     let lines = if *all {
@@ -101,6 +104,7 @@ pub(super) async fn run(verb: &Goods, tenant: &Tenant, env: &CommandEnv) -> anyh
         lines,
         received_at: None,
         user: user_of(&mut tx, id, user.as_deref()).await?,
+        reference: reference.clone(),
     };
     let taken = receipts::receive(&mut tx, tenant, arrival).await?;
     tx.commit().await?;
@@ -108,18 +112,20 @@ pub(super) async fn run(verb: &Goods, tenant: &Tenant, env: &CommandEnv) -> anyh
 }
 
 fn show(taken: &TakenIn, env: &CommandEnv) -> anyhow::Result<()> {
-    let TakenIn { number, lines, order, .. } = taken;
+    let TakenIn { number, lines, order, before, .. } = taken;
+    let booked = if *before { " was booked before; nothing changed" } else { "" };
     let text = [
         format!(
-            "Goods receipt {number} of purchase order {}: {} lines; it is {}.",
+            "Goods receipt {number} of purchase order {}{booked}: {} lines; it is {}.",
             order.number,
             lines.len(),
             order.status
         ),
         "The stock follows where a worker runs: fairlane work --stop-when-empty".to_owned(),
     ];
-    let result =
-        json!({ "number": number, "purchase_order": order.number, "status": order.status, "lines": lines });
+    let result = json!({
+        "number": number, "purchase_order": order.number, "status": order.status, "lines": lines, "before": before,
+    });
     Ok(env.output.result(&result, Some(number), &text.map(|line| printable(&line)))?)
 }
 

@@ -62,7 +62,7 @@ async fn hand_in(
     env: &CommandEnv,
 ) -> anyhow::Result<ExitCode> {
     let user_id = handed_in_by(args, tenant).await?;
-    let submission = Submission { user_id, ..args.submission() };
+    let submission = Submission { user_id, ..args.submission()? };
     let name = args.import_type.as_str();
     let submitted = with_import_type!(
         name,
@@ -103,7 +103,7 @@ async fn try_out(
     settings: &ImportSettings,
     env: &CommandEnv,
 ) -> anyhow::Result<ExitCode> {
-    let submission = args.submission();
+    let submission = args.submission()?;
     let name = args.import_type.as_str();
     let (inspected, dry) = with_import_type!(
         name,

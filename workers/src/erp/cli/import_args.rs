@@ -4,8 +4,10 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::Args;
+use fairlane::cli::Failure;
 
 use crate::erp::jobs::process_bulk_import::import_type::ImportType;
+use crate::erp::jobs::process_bulk_import::mapping::Mapping;
 use crate::erp::jobs::process_bulk_import::options::{Duplicates, ImportOptions, MaxFailed, Mode};
 use crate::erp::jobs::process_bulk_import::submit::Submission;
 use crate::erp::jobs::process_bulk_import::tabular::date::DateFormat;
@@ -62,7 +64,8 @@ pub(super) struct ImportArgs {
     /// Import a file that was imported before once more
     #[arg(long)]
     again: bool,
-    /// Give up when more rows have failed than this number, or share of those read (20%)
+    /// Give up when more rows have failed than this number or share of those read, such as 100 or 20%; without it, it
+    /// never gives up
     #[arg(long, value_name = "N|P%")]
     pub(super) max_failed: Option<MaxFailed>,
     /// The address of the user who hands it in
@@ -106,24 +109,20 @@ impl ImportArgs {
     }
 
     /// The file and what is to become of it.
-    pub(super) fn submission(&self) -> Submission<'_> {
+    ///
+    /// # Errors
+    /// When two maps say different things: neither is guessed to be the right one.
+    pub(super) fn submission(&self) -> Result<Submission<'_>, Failure> {
+        let (mapping, preset) = self.maps()?;
         let header = self.header_line.map(|line| match line {
             0 => HeaderChoice::None,
             line => HeaderChoice::Line(line),
         });
-        let pairs = self.mapping.iter().filter_map(|map| match map {
-            Map::Pair { field, column } => Some((field.clone(), column.clone())),
-            Map::Named(_) => None,
-        });
-        let named = self.mapping.iter().find_map(|map| match map {
-            Map::Named(name) => Some(name.clone()),
-            Map::Pair { .. } => None,
-        });
-        Submission {
+        Ok(Submission {
             path: &self.file,
             mode: self.mode(),
-            mapping: pairs.collect(),
-            preset: self.preset.clone().or(named),
+            mapping,
+            preset,
             options: ImportOptions {
                 file: Overrides { encoding: self.encoding, delimiter: self.delimiter, header },
                 decimal_mark: self.decimal,
@@ -135,6 +134,30 @@ impl ImportArgs {
             },
             again: self.again,
             user_id: None,
+        })
+    }
+
+    /// The columns of fields that are said, and the ready-made map.
+    fn maps(&self) -> Result<(Mapping, Option<String>), Failure> {
+        let mut pairs = Mapping::new();
+        let mut named = self.preset.clone();
+        for map in &self.mapping {
+            match map {
+                Map::Pair { field, column } => {
+                    if pairs.insert(field.clone(), column.clone()).is_some() {
+                        return Err(Failure::usage(format!("field `{field}` is mapped twice")));
+                    }
+                }
+                Map::Named(name) => {
+                    if let Some(other) = named.replace(name.clone()) {
+                        return Err(Failure::usage(format!(
+                            "two ready-made maps are named, `{other}` and `{name}`"
+                        ))
+                        .hint("take one, and say the other columns by --map FIELD=COLUMN"));
+                    }
+                }
+            }
         }
+        Ok((pairs, named))
     }
 }

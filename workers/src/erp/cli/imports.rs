@@ -138,7 +138,7 @@ impl Record for ImportLog {
             self.id.to_string(),
             self.import_type.clone(),
             self.file_name.clone(),
-            self.result.clone().unwrap_or_else(|| self.status.clone()),
+            state(self),
             counts.total.to_string(),
             counts.created.to_string(),
             counts.updated.to_string(),
@@ -151,6 +151,19 @@ impl Record for ImportLog {
 
     fn id(&self) -> String {
         self.id.to_string()
+    }
+}
+
+/// What has become of an import for a list: how it ended, or how far it is undone.
+fn state(log: &ImportLog) -> String {
+    match &log.undo {
+        None => log.result.clone().unwrap_or_else(|| log.status.clone()),
+        Some(undo) => match (undo.status.as_str(), undo.conflicts) {
+            ("completed", 0) => "undone".to_owned(),
+            ("completed", left) => format!("undone, {left} left"),
+            ("failed", _) => "undoing failed".to_owned(),
+            _ => "undoing".to_owned(),
+        },
     }
 }
 

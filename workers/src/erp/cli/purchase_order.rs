@@ -54,7 +54,7 @@ pub(super) enum PurchaseOrder {
 
 #[derive(Debug, Args)]
 pub(super) struct Create {
-    /// The vendor's code
+    /// The vendor's code, or its name
     #[arg(long, value_name = "CODE")]
     vendor: String,
     /// A line: a product's code, how many, what one costs
@@ -253,7 +253,12 @@ fn text(shown: &Shown) -> Vec<String> {
     text.push(format!("Total     {} {}", order.total, order.currency));
     for receipt in receipts {
         let posted = if receipt.posted_at.is_some() { "in stock" } else { "not yet in stock" };
-        text.push(format!("Receipt   {} of {}, {posted}", receipt.number, receipt.received_at.date_naive()));
+        let note = receipt.reference.as_deref().map(|text| format!(" by {text}")).unwrap_or_default();
+        text.push(format!(
+            "Receipt   {}{note} of {}, {posted}",
+            receipt.number,
+            receipt.received_at.date_naive()
+        ));
     }
     text.iter().map(|line| printable(line)).collect()
 }

@@ -30,8 +30,11 @@ pub(super) enum Vendor {
     },
     /// Change a vendor; what is not named stays
     Update {
-        /// The vendor's code
-        code: String,
+        /// The vendor's code, or its name
+        vendor: String,
+        /// The code people know it by; imported vendors may have none
+        #[arg(long)]
+        code: Option<String>,
         /// Its name
         #[arg(long)]
         name: Option<String>,
@@ -88,8 +91,9 @@ pub(super) async fn run(verb: &Vendor, tenant: &Tenant, env: &CommandEnv) -> any
             tx.commit().await?;
             show(&added, "added, version", env)
         }
-        Vendor::Update { code, name, email, phone, lead_time, active, if_version } => {
+        Vendor::Update { vendor, code, name, email, phone, lead_time, active, if_version } => {
             let change = VendorChange {
+                code: code.clone(),
                 name: name.clone(),
                 email: email.clone(),
                 phone: phone.clone(),
@@ -97,7 +101,7 @@ pub(super) async fn run(verb: &Vendor, tenant: &Tenant, env: &CommandEnv) -> any
                 active: *active,
             };
             let mut tx = tenant.begin().await?;
-            let changed = vendors::update(&mut tx, tenant, code, &change, *if_version).await?;
+            let changed = vendors::update(&mut tx, tenant, vendor, &change, *if_version).await?;
             tx.commit().await?;
             show(&changed, "changed, version", env)
         }

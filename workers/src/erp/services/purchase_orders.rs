@@ -29,7 +29,7 @@ pub struct NewPurchaseLine {
 /// A purchase order to be entered.
 #[derive(Debug, Clone, Default)]
 pub struct NewOrder {
-    /// The vendor's code.
+    /// The vendor's code, or the name of one alone.
     pub vendor: String,
     /// What is bought.
     pub lines: Vec<NewPurchaseLine>,
@@ -44,7 +44,7 @@ pub async fn create(tx: &mut Transaction, tenant: &Tenant, new: NewOrder) -> Res
     let id = tenant.id().await?;
     let conn = &mut tx.conn();
     active_user(conn, id, new.requested_by).await?;
-    let vendor = vendors::by_code(conn, id, &new.vendor).await?;
+    let vendor = vendors::called(conn, id, &new.vendor).await?;
     if !vendor.active {
         return Err(Error::Refused {
             what: format!("a purchase order to vendor {}", new.vendor),

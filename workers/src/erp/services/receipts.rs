@@ -1,5 +1,7 @@
 //! Goods receipts: what arrives of a purchase order.
 
+mod repeated;
+
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Datelike, NaiveDate, Utc};
@@ -8,6 +10,7 @@ use fairlane::{Error, Result, Tenant, Transaction};
 use rust_decimal::Decimal;
 
 use super::purchase_orders::{existing, locked, not_possible};
+use super::stock::{self, NamedLot};
 use super::{active_user, by, happened, one_line};
 use crate::erp::events::{GoodsReceived, ReceivedLine};
 use crate::erp::money::LineTerms;
@@ -33,6 +36,8 @@ pub struct Arrival {
     pub received_at: Option<DateTime<Utc>>,
     /// The user who takes them in.
     pub user: Option<i64>,
+    /// The delivery note's number: once for each purchase order.
+    pub reference: Option<String>,
 }
 
 /// A line of goods that arrived.
@@ -59,23 +64,35 @@ pub struct TakenIn {
     pub lines: Vec<ReceiptLine>,
     /// The purchase order after it.
     pub order: PurchaseOrder,
+    /// Whether the same delivery was there before: nothing was stored.
+    pub before: bool,
 }
 
 /// Takes in goods of an approved purchase order and tells everybody: the stock's movements follow.
 ///
 /// More than was ordered is refused, but for what the tenant's setting `over_delivery_percent` allows. The purchase order
 /// stays locked until the transaction ends, so two deliveries at once count together; with its last line it is received.
+/// The same reference again is the same delivery, unless it says something else.
 pub async fn receive(tx: &mut Transaction, tenant: &Tenant, arrival: Arrival) -> Result<TakenIn> {
     let id = tenant.id().await?;
     let conn = &mut tx.conn();
     active_user(conn, id, arrival.user).await?;
     let before = locked(conn, id, arrival.purchase_order).await?;
+    let reference = arrival.reference.as_deref();
+    let reference = reference.map(|text| one_line("the delivery note's number", text, 140)).transpose()?;
+    if let Some(reference) = &reference
+        && let Some(taken) = repeated::booked_before(conn, id, &before, reference, &arrival).await?
+    {
+        return Ok(taken);
+    }
     if before.status != PurchaseStatus::Approved {
         return Err(not_possible("taking in goods of", &before));
     }
     let location = place(conn, id, arrival.location.as_deref()).await?;
     let mut ordered = purchase_orders::lines(conn, id, before.id).await?;
     let lines = checked(conn, id, &before, &mut ordered, &arrival.lines).await?;
+    make_batches(tx, tenant, &lines).await?;
+    let conn = &mut tx.conn();
     let now = now(conn).await?;
     let received_at = arrival.received_at.map_or(Ok(now), |at| happened("the goods receipt", at, now))?;
     for line in touched(&ordered, &lines) {
@@ -92,12 +109,13 @@ pub async fn receive(tx: &mut Transaction, tenant: &Tenant, arrival: Arrival) ->
         location_id: location,
         received_at,
         user_id: arrival.user,
+        reference,
     };
     let receipt = receipts::insert(conn, id, &new, &lines).await?;
     let order = existing(conn, id, before.id).await?;
     let event = event(receipt, &new, &order, &ordered, &lines);
     by(tenant.publish(event), arrival.user).in_tx(tx).await?;
-    Ok(TakenIn { id: receipt, number, lines, order })
+    Ok(TakenIn { id: receipt, number, lines, order, before: false })
 }
 
 /// Everything that is still to come of a purchase order, for products without batches.
@@ -156,7 +174,7 @@ async fn checked(
             return Err(inactive(&what, &of.sku));
         }
         count_up(&what, of, line.quantity, tolerance)?;
-        let lot = batch(conn, tenant, &what, of, line).await?;
+        let lot = lot(conn, tenant, &what, of, line).await?;
         if let Some(lot) = &lot {
             let earlier = expiries.insert((of.product_id, lot.clone()), line.expires_on);
             same_expiry(&what, lot, earlier, line.expires_on)?;
@@ -204,8 +222,22 @@ fn count_up(what: &str, of: &mut PurchaseLine, quantity: Decimal, tolerance: Dec
     Ok(())
 }
 
+/// Makes the batches that arrive, before their stock is posted: a receipt that tells of another last day is refused now,
+/// when somebody is there to look at the label.
+async fn make_batches(tx: &mut Transaction, tenant: &Tenant, lines: &[ReceiptLine]) -> Result<()> {
+    let named = |line: &ReceiptLine| {
+        let (product_id, expires_on) = (line.product_id, line.expires_on);
+        line.lot.clone().map(|lot| NamedLot { product_id, lot, expires_on })
+    };
+    let lots: Vec<NamedLot> = lines.iter().filter_map(named).collect();
+    if !lots.is_empty() {
+        stock::batches(tx, tenant, &lots).await?;
+    }
+    Ok(())
+}
+
 /// The batch's number, where the product has batches; there and only there it must be given.
-async fn batch(
+async fn lot(
     conn: &mut Conn<'_>,
     tenant: i64,
     what: &str,
@@ -221,11 +253,7 @@ async fn batch(
             refused(format!("product {} has no batches that could expire", of.sku))
         }
         (false, None) => Ok(None),
-        (true, Some(lot)) => {
-            let known = receipts::known_expiry(conn, tenant, of.product_id, &lot).await?;
-            same_expiry(what, &lot, known, line.expires_on)?;
-            Ok(Some(lot))
-        }
+        (true, Some(lot)) => Ok(Some(lot)),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Vendors: whom the tenant buys from.
 
+use fairlane::db::Conn;
 use fairlane::{Error, Result, Tenant, Transaction};
 
 use super::{one_line, same_version};
@@ -9,6 +10,8 @@ pub use crate::erp::store::vendors::{NewVendor, Vendor};
 /// What shall change of a vendor; what is none stays as it is.
 #[derive(Debug, Clone, Default)]
 pub struct VendorChange {
+    /// The code people know it by.
+    pub code: Option<String>,
     /// Its name.
     pub name: Option<String>,
     /// Where its mails go; an empty text takes it away.
@@ -37,19 +40,24 @@ pub async fn create(tx: &mut Transaction, tenant: &Tenant, new: NewVendor) -> Re
     })
 }
 
-/// Changes a vendor. With `seen`, the version somebody looked at, a change of somebody else meanwhile is not lost: this
+/// Changes a vendor, which is called by its code or its name. With `seen`, the version somebody looked at, a change of somebody else meanwhile is not lost: this
 /// one is refused.
 pub async fn update(
     tx: &mut Transaction,
     tenant: &Tenant,
-    code: &str,
+    called: &str,
     change: &VendorChange,
     seen: Option<i64>,
 ) -> Result<Vendor> {
     let id = tenant.id().await?;
-    let mut vendor = vendors::lock(&mut tx.conn(), id, code).await?;
-    same_version(&format!("changing vendor {code}"), vendor.version, seen)?;
+    let conn = &mut tx.conn();
+    let found = vendors::called(conn, id, called).await?;
+    let mut vendor = vendors::lock(conn, id, found.id).await?;
+    same_version(&format!("changing vendor {called}"), vendor.version, seen)?;
     let before = vendor.clone();
+    if let Some(code) = &change.code {
+        vendor.code = Some(free_code(conn, id, &vendor, code).await?);
+    }
     if let Some(name) = &change.name {
         vendor.name = one_line("the vendor's name", name, 200)?;
     }
@@ -66,7 +74,21 @@ pub async fn update(
     if vendor == before {
         return Ok(before);
     }
-    vendors::save(&mut tx.conn(), id, &vendor).await
+    vendors::save(conn, id, &vendor).await
+}
+
+/// A code that no other vendor has.
+async fn free_code(conn: &mut Conn<'_>, tenant: i64, vendor: &Vendor, code: &str) -> Result<String> {
+    let code = one_line("the vendor's code", code, 64)?;
+    match vendors::by_code(conn, tenant, &code).await {
+        Err(Error::NotFound { .. }) => Ok(code),
+        Ok(holder) if holder.id == vendor.id => Ok(code),
+        Ok(holder) => Err(Error::Refused {
+            what: format!("giving vendor {} the code {code}", vendor.name),
+            why: format!("it is the code of {}", holder.name),
+        }),
+        Err(error) => Err(error),
+    }
 }
 
 fn days(days: u32) -> Result<u32> {

@@ -23,6 +23,23 @@ pub struct Receipt {
     pub posted_at: Option<DateTime<Utc>>,
     /// The user who took them in.
     pub user_id: Option<i64>,
+    /// The delivery note's number.
+    pub reference: Option<String>,
+}
+
+impl Receipt {
+    fn read(row: &Row) -> Result<Self> {
+        Ok(Self {
+            id: row.get("id")?,
+            number: row.get("number")?,
+            purchase_order_id: row.get("purchase_order_id")?,
+            location_id: row.get("location_id")?,
+            received_at: row.get("received_at")?,
+            posted_at: row.get("posted_at")?,
+            user_id: row.get("user_id")?,
+            reference: row.get("reference")?,
+        })
+    }
 }
 
 /// A line of a goods receipt.
@@ -57,6 +74,8 @@ pub struct NewReceipt {
     pub received_at: DateTime<Utc>,
     /// The user who took them in.
     pub user_id: Option<i64>,
+    /// The delivery note's number.
+    pub reference: Option<String>,
 }
 
 /// Adds a receipt with its lines; returns its number inside the database.
@@ -67,8 +86,8 @@ pub async fn insert(
     lines: &[ReceiptLine],
 ) -> Result<i64> {
     let id = query(sql!(
-        "insert into goods_receipts (tenant_id, number, purchase_order_id, location_id, received_at, user_id)
-         values ($1, $2, $3, $4, $5, $6) returning id"
+        "insert into goods_receipts (tenant_id, number, purchase_order_id, location_id, received_at, user_id, reference)
+         values ($1, $2, $3, $4, $5, $6, $7) returning id"
     ))
     .bind(tenant)
     .bind(new.number.as_str())
@@ -76,6 +95,7 @@ pub async fn insert(
     .bind(new.location_id)
     .bind(new.received_at)
     .bind(new.user_id)
+    .bind(new.reference.as_deref())
     .fetch_one(conn)
     .await?
     .get("id")?;
@@ -103,22 +123,54 @@ pub async fn insert(
 /// The receipts of a purchase order, in their order.
 pub async fn of_order(conn: &mut Conn<'_>, tenant: i64, order: i64) -> Result<Vec<Receipt>> {
     let rows = query(sql!(
-        "select id, number, purchase_order_id, location_id, received_at, posted_at, user_id from goods_receipts
-         where tenant_id = $1 and purchase_order_id = $2 order by id"
+        "select id, number, purchase_order_id, location_id, received_at, posted_at, user_id, reference
+         from goods_receipts where tenant_id = $1 and purchase_order_id = $2 order by id"
     ))
     .bind(tenant)
     .bind(order)
     .fetch_all(conn)
     .await?;
+    rows.iter().map(Receipt::read).collect()
+}
+
+/// The receipt of a purchase order with this reference.
+pub async fn by_reference(
+    conn: &mut Conn<'_>,
+    tenant: i64,
+    order: i64,
+    reference: &str,
+) -> Result<Option<Receipt>> {
+    let row = query(sql!(
+        "select id, number, purchase_order_id, location_id, received_at, posted_at, user_id, reference
+         from goods_receipts where tenant_id = $1 and purchase_order_id = $2 and reference = $3"
+    ))
+    .bind(tenant)
+    .bind(order)
+    .bind(reference)
+    .fetch_optional(conn)
+    .await?;
+    row.as_ref().map(Receipt::read).transpose()
+}
+
+/// The lines of a receipt, in their order.
+pub async fn lines(conn: &mut Conn<'_>, tenant: i64, receipt: i64) -> Result<Vec<ReceiptLine>> {
+    let rows = query(sql!(
+        "select line_no, order_line_no, product_id, quantity, unit_cost, lot, expires_on from goods_receipt_lines
+         where tenant_id = $1 and receipt_id = $2 order by line_no"
+    ))
+    .bind(tenant)
+    .bind(receipt)
+    .fetch_all(conn)
+    .await?;
     let read = |row: &Row| {
-        Ok(Receipt {
-            id: row.get("id")?,
-            number: row.get("number")?,
-            purchase_order_id: row.get("purchase_order_id")?,
-            location_id: row.get("location_id")?,
-            received_at: row.get("received_at")?,
-            posted_at: row.get("posted_at")?,
-            user_id: row.get("user_id")?,
+        Ok(ReceiptLine {
+            line_no: row.get("line_no")?,
+            order_line_no: row.get("order_line_no")?,
+            product_id: row.get("product_id")?,
+            quantity: row.get("quantity")?,
+            unit_cost: row.get("unit_cost")?,
+            lot: row.get("lot")?,
+            expires_on: row.get("expires_on")?,
         })
     };
     rows.iter().map(read).collect()
@@ -146,23 +198,6 @@ pub async fn tracks_batches(conn: &mut Conn<'_>, tenant: i64, product: i64) -> R
         .fetch_one(conn)
         .await?
         .get("track_batches")
-}
-
-/// The last day of a batch that is known already; none where the batch is new.
-pub async fn known_expiry(
-    conn: &mut Conn<'_>,
-    tenant: i64,
-    product: i64,
-    lot: &str,
-) -> Result<Option<Option<NaiveDate>>> {
-    let row =
-        query(sql!("select expires_on from batches where tenant_id = $1 and product_id = $2 and lot = $3"))
-            .bind(tenant)
-            .bind(product)
-            .bind(lot)
-            .fetch_optional(conn)
-            .await?;
-    row.map(|row| row.get("expires_on")).transpose()
 }
 
 /// Sets how many of a line have arrived.

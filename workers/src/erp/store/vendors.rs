@@ -1,6 +1,6 @@
 //! Vendors: whom the tenant buys from.
 
-use fairlane::db::{Conn, Row, query};
+use fairlane::db::{Conn, Row, Sql, query};
 use fairlane::{Error, Result, sql};
 use serde::Serialize;
 
@@ -93,21 +93,57 @@ pub async fn by_code(conn: &mut Conn<'_>, tenant: i64, code: &str) -> Result<Ven
     Vendor::read(&row)
 }
 
-/// The vendor with this code, locked until the transaction ends.
-pub async fn lock(conn: &mut Conn<'_>, tenant: i64, code: &str) -> Result<Vendor> {
-    let row = query(sql!(vendors!("and code = $2 {lock}")))
+/// The vendor that people call so: by its code, else by its name in either case, which must be one vendor's alone. Imported
+/// ones may have no code.
+pub async fn called(conn: &mut Conn<'_>, tenant: i64, called: &str) -> Result<Vendor> {
+    match by_code(conn, tenant, called).await {
+        Err(Error::NotFound { .. }) => {}
+        found => return found,
+    }
+    let mut named = by_name(conn, tenant, called).await?;
+    match (named.pop(), named.is_empty()) {
+        (None, _) => Err(Error::NotFound { what: "vendor", name: called.to_owned() }),
+        (Some(only), true) => Ok(only),
+        (Some(last), false) => {
+            named.push(last);
+            let shown = |vendor: &Vendor| vendor.code.clone().unwrap_or_else(|| "one without a code".into());
+            let codes: Vec<String> = named.iter().map(shown).collect();
+            Err(Error::Refused {
+                what: format!("vendor {called}"),
+                why: format!("more than one has this name: {}; name one by its code", codes.join(", ")),
+            })
+        }
+    }
+}
+
+/// Vendors of a name in either case, the first ten.
+async fn by_name(conn: &mut Conn<'_>, tenant: i64, name: &str) -> Result<Vec<Vendor>> {
+    let statement = Sql {
+        // As an import finds them: the case of ASCII alone is looked over.
+        postgres: vendors!(
+            "and lower(name collate \"C\") = lower($2 collate \"C\") order by code nulls last, id limit 10"
+        ),
+        sqlite: vendors!("and lower(name) = lower($2) order by code nulls last, id limit 10"),
+    };
+    let rows = query(statement).bind(tenant).bind(name).fetch_all(conn).await?;
+    rows.iter().map(Vendor::read).collect()
+}
+
+/// The vendor of this number, locked until the transaction ends.
+pub async fn lock(conn: &mut Conn<'_>, tenant: i64, vendor: i64) -> Result<Vendor> {
+    let row = query(sql!(vendors!("and id = $2 {lock}")))
         .bind(tenant)
-        .bind(code)
+        .bind(vendor)
         .fetch_optional(conn)
         .await?
-        .ok_or_else(|| Error::NotFound { what: "vendor", name: code.to_owned() })?;
+        .ok_or_else(|| Error::NotFound { what: "vendor", name: vendor.to_string() })?;
     Vendor::read(&row)
 }
 
 /// Stores what may change of a locked vendor, as its next version.
 pub async fn save(conn: &mut Conn<'_>, tenant: i64, vendor: &Vendor) -> Result<Vendor> {
     let row = query(sql!(
-        "update vendors set name = $3, email = $4, phone = $5, lead_time_days = $6, active = $7,
+        "update vendors set name = $3, email = $4, phone = $5, lead_time_days = $6, active = $7, code = $8,
              version = version + 1, updated_at = {now}
          where tenant_id = $1 and id = $2
          returning id, code, name, email, phone, lead_time_days, active, version"
@@ -119,6 +155,7 @@ pub async fn save(conn: &mut Conn<'_>, tenant: i64, vendor: &Vendor) -> Result<V
     .bind(vendor.phone.as_deref())
     .bind(vendor.lead_time_days)
     .bind(vendor.active)
+    .bind(vendor.code.as_deref())
     .fetch_one(conn)
     .await?;
     Vendor::read(&row)

@@ -25,6 +25,21 @@ pub async fn lock(tx: &mut Transaction, tenant: &Tenant, products: &[i64]) -> Re
 /// A lot whose last day is another than the one it is known with is refused: one of the two is a mistake. The products'
 /// ledgers are locked: name all lots of a transaction at once, and [`lock`] before if its movements are about more.
 pub async fn batches(tx: &mut Transaction, tenant: &Tenant, lots: &[NamedLot]) -> Result<Vec<Batch>> {
+    let found = batches_of_goods_taken_in(tx, tenant, lots).await?;
+    let products: Vec<i64> = lots.iter().map(|lot| lot.product_id).collect();
+    let known = referred::products(&mut tx.conn(), tenant.id().await?, &products).await?;
+    for (lot, batch) in lots.iter().zip(&found) {
+        agrees(lot, batch, known.get(&lot.product_id).map_or("?", |product| &product.sku))?;
+    }
+    Ok(found)
+}
+
+/// As [`batches`], whatever their last days are by now: that was looked at when the goods were taken in.
+pub(super) async fn batches_of_goods_taken_in(
+    tx: &mut Transaction,
+    tenant: &Tenant,
+    lots: &[NamedLot],
+) -> Result<Vec<Batch>> {
     let id = tenant.id().await?;
     if !lots.is_empty() {
         scanners::ensure_first(tx, tenant).await?;
@@ -44,11 +59,10 @@ pub async fn batches(tx: &mut Transaction, tenant: &Tenant, lots: &[NamedLot]) -
     let by_lot: HashMap<(i64, &str), &Batch> =
         stored.iter().map(|batch| ((batch.product_id, batch.lot.as_str()), batch)).collect();
     let find = |lot: &NamedLot| {
-        let batch = by_lot
-            .get(&(lot.product_id, lot.lot.as_str()))
-            .ok_or_else(|| Error::Damaged(format!("batch {} was stored and is not there", lot.lot)))?;
-        agrees(lot, batch, known.get(&lot.product_id).map_or("?", |product| &product.sku))?;
-        Ok((*batch).clone())
+        let batch = by_lot.get(&(lot.product_id, lot.lot.as_str()));
+        batch
+            .map(|batch| (*batch).clone())
+            .ok_or_else(|| Error::Damaged(format!("batch {} was stored and is not there", lot.lot)))
     };
     named.iter().map(find).collect()
 }
@@ -88,11 +102,15 @@ fn distinct(named: &[NamedLot]) -> Vec<NamedLot> {
     lots
 }
 
+/// A batch expires on one day, whoever tells of it.
 fn agrees(lot: &NamedLot, batch: &Batch, sku: &str) -> Result<()> {
     match (lot.expires_on, batch.expires_on) {
         (Some(named), Some(known)) if named != known => Err(Error::Refused {
             what: format!("lot {} of {sku}", lot.lot),
-            why: format!("its last day is {known}, not {named}"),
+            why: format!(
+                "its last day is {known}, not {named}; if {named} is right: fairlane erp stock lot set {sku} {} --expires {named}",
+                lot.lot
+            ),
         }),
         _ => Ok(()),
     }

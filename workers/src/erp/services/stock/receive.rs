@@ -3,7 +3,8 @@
 use fairlane::{Result, Tenant, Transaction};
 
 use super::checks::GOODS_RECEIPT;
-use super::{Batch, MovementKind, NamedLot, NewMovement, Source, batches, lock, record_all};
+use super::lots::batches_of_goods_taken_in;
+use super::{Batch, MovementKind, NamedLot, NewMovement, Source, lock, record_all};
 use crate::erp::events::{GoodsReceived, ReceivedLine};
 use crate::erp::store::stock::postings;
 
@@ -23,7 +24,7 @@ pub async fn post_receipt(tx: &mut Transaction, tenant: &Tenant, event: &GoodsRe
             expires_on: line.expires_on,
         })
         .collect();
-    let batches = batches(tx, tenant, &lots).await?;
+    let batches = batches_of_goods_taken_in(tx, tenant, &lots).await?;
     let batch = |line: &ReceivedLine| {
         let place = with_lots.iter().position(|other| other.line_no == line.line_no);
         place.and_then(|place| batches.get(place)).map(|batch: &Batch| batch.id)

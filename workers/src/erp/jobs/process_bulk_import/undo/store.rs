@@ -93,7 +93,8 @@ pub(super) async fn mark(conn: &mut Conn<'_>, scope: Scope, entity: &str, undone
         .map(drop)
 }
 
-/// Records that are back as an earlier import left them have a new version: that import can be undone next.
+/// Records that are back as an earlier import left them have a new version: that import can be undone next, also when it
+/// was tried too early and has conflicts by that.
 pub(super) async fn follow_versions(
     conn: &mut Conn<'_>,
     scope: Scope,
@@ -107,7 +108,7 @@ pub(super) async fn follow_versions(
              join import_changes c on c.tenant_id = $1 and c.import_id = $2 and c.entity = $3 and c.entity_id = u.id
              join import_logs l on l.tenant_id = $1 and l.import_type = $4 and l.id < $2
              where e.tenant_id = $1 and e.import_id = l.id and e.entity = $3 and e.entity_id = u.id
-                and e.outcome is null and e.version = (c.pre_image ->> 'version')::bigint",
+                and (e.outcome is null or e.outcome = 'conflict') and e.version = (c.pre_image ->> 'version')::bigint",
         sqlite: "insert into import_changes (tenant_id, import_id, entity, entity_id, version)
              select e.tenant_id, e.import_id, e.entity, e.entity_id, u.value ->> 1
              from jsonb_each($5) u
@@ -116,7 +117,7 @@ pub(super) async fn follow_versions(
              cross join import_logs l on l.tenant_id = $1 and l.import_type = $4 and l.id < $2
              cross join import_changes e on e.tenant_id = $1 and e.import_id = l.id and e.entity = $3
                 and e.entity_id = u.value ->> 0
-             where e.outcome is null and e.version = c.pre_image ->> 'version'
+             where (e.outcome is null or e.outcome = 'conflict') and e.version = c.pre_image ->> 'version'
              on conflict (tenant_id, import_id, entity, entity_id) do update set version = excluded.version",
     };
     let query = query(statement)
