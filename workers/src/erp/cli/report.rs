@@ -1,26 +1,22 @@
 //! `erp report run|list|show|link|open|cancel|delete|schedule`.
 
+mod files;
 mod follow;
 mod schedule;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use chrono::NaiveDate;
 use clap::{Args, Subcommand};
 use fairlane::Tenant;
 use fairlane::cli::{CommandEnv, Exit, Failure, Page, Record, printable, rfc3339};
-use serde_json::json;
 
 use super::{Limit, reading, user_of};
-use crate::erp::reports::links::{LinkKey, target};
-use crate::erp::reports::storage::{ReportFiles, Stored};
-use crate::erp::reports::{
-    FileFormat, Grouping, Period, Relative, ReportError, ReportRequest, ReportSettings, ReportType,
-};
+use crate::erp::reports::{FileFormat, Grouping, Period, Relative, ReportRequest, ReportType};
 use crate::erp::services::reports as service;
-use crate::erp::settings::MailSettings;
+use crate::erp::store::reports as store;
 use crate::erp::store::reports::Report as Row;
-use crate::erp::store::{now, reports as store};
+use files::{copy, refuse_existing};
 use schedule::ReportSchedule;
 
 #[derive(Debug, Subcommand)]
@@ -165,8 +161,8 @@ pub(super) async fn run(verb: &Report, tenant: &Tenant, env: &CommandEnv) -> any
             let report = follow::find(tenant, *id).await?;
             Ok(env.output.result(&report, Some(&id.to_string()), &lines(&report, tenant))?)
         }
-        Report::Link { id } => link(*id, tenant, env).await,
-        Report::Open { link, out, force } => open(link, out.as_deref(), *force, tenant, env).await,
+        Report::Link { id } => files::link(*id, tenant, env).await,
+        Report::Open { link, out, force } => files::open(link, out.as_deref(), *force, tenant, env).await,
         Report::Cancel { id } => {
             let mut tx = tenant.begin().await?;
             let report = service::cancel(&mut tx, tenant, *id).await?;
@@ -177,7 +173,7 @@ pub(super) async fn run(verb: &Report, tenant: &Tenant, env: &CommandEnv) -> any
             };
             Ok(env.output.result(&report, Some(&id.to_string()), &[line])?)
         }
-        Report::Delete { id } => delete(*id, tenant, env).await,
+        Report::Delete { id } => files::delete(*id, tenant, env).await,
         Report::Schedule(verb) => schedule::run(verb, tenant, env).await,
     }
 }
@@ -251,104 +247,4 @@ fn lines(report: &Row, tenant: &Tenant) -> Vec<String> {
         ));
     }
     lines.iter().map(|line| printable(line)).collect()
-}
-
-async fn link(id: i64, tenant: &Tenant, env: &CommandEnv) -> anyhow::Result<()> {
-    let settings = ReportSettings::read(&env.config)?;
-    let report = follow::find(tenant, id).await?;
-    stored(&report)?;
-    let mut tx = reading(tenant).await?;
-    let mut until = now(&mut tx.conn()).await? + chrono::Duration::days(settings.link_days);
-    if let Some(end) = report.expires_at {
-        until = until.min(end);
-    }
-    let token = LinkKey::load(&settings)?.sign(tenant.id().await?, id, until)?;
-    let app = MailSettings::read(&env.config)?.app_url;
-    let link = match app.is_empty() {
-        true => token,
-        false => format!("{}/{}", app.trim_end_matches('/'), target(&token)),
-    };
-    let result = json!({ "report_id": id, "link": link, "until": rfc3339(until) });
-    Ok(env.output.result(
-        &result,
-        Some(&link),
-        &[link.clone(), format!("opens it until {}", rfc3339(until))],
-    )?)
-}
-
-async fn open(
-    link: &str,
-    out: Option<&Path>,
-    force: bool,
-    tenant: &Tenant,
-    env: &CommandEnv,
-) -> anyhow::Result<()> {
-    let settings = ReportSettings::read(&env.config)?;
-    let tenant_id = tenant.id().await?;
-    let now = now(&mut reading(tenant).await?.conn()).await?;
-    let id = LinkKey::load(&settings)?.open(tenant_id, link, now)?;
-    let report = follow::find(tenant, id).await?;
-    let name = PathBuf::from(report.file_name.as_deref().unwrap_or("report"));
-    let out = out.unwrap_or(&name);
-    refuse_existing(out, force)?;
-    copy(&report, out, tenant, env).await?;
-    let line = printable(&format!("{} is written.", out.display()));
-    Ok(env.output.result(&report, Some(&id.to_string()), &[line])?)
-}
-
-fn refuse_existing(out: &Path, force: bool) -> anyhow::Result<()> {
-    if out.exists() && !force {
-        return Err(Failure::new(Exit::Refused, format!("{} exists", out.display()))
-            .hint("--force overwrites it")
-            .into());
-    }
-    Ok(())
-}
-
-/// The file of a report, if it has one.
-fn stored(report: &Row) -> anyhow::Result<Stored> {
-    match (&report.file_key, &report.sha256, report.bytes) {
-        (Some(key), Some(sha256), Some(bytes)) => {
-            let bytes = u64::try_from(bytes).unwrap_or_default();
-            Ok(Stored { key: key.clone(), sha256: sha256.clone(), bytes })
-        }
-        _ => Err(Failure::new(
-            Exit::Refused,
-            format!("report {} has no file: it is {}", report.id, state(report)),
-        )
-        .hint("make it again: fairlane erp report run ...")
-        .into()),
-    }
-}
-
-/// Writes the file of a report beside its place first, so that what is there is whole.
-async fn copy(report: &Row, out: &Path, tenant: &Tenant, env: &CommandEnv) -> anyhow::Result<()> {
-    let settings = ReportSettings::read(&env.config)?;
-    let file = stored(report)?;
-    let unwritable = |why: std::io::Error| Failure::new(Exit::Failed, format!("{}: {why}", out.display()));
-    let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut part = tempfile::NamedTempFile::new_in(folder).map_err(unwritable)?;
-    let files = ReportFiles::open(&settings.folder).map_err(failure)?;
-    files.copy(tenant.slug(), &file, part.as_file_mut()).await.map_err(failure)?;
-    part.persist(out).map_err(|why| unwritable(why.error))?;
-    Ok(())
-}
-
-fn failure(error: ReportError) -> anyhow::Error {
-    match error {
-        ReportError::Database(error) => error.into(),
-        error => Failure::new(Exit::Failed, error.to_string()).into(),
-    }
-}
-
-async fn delete(id: i64, tenant: &Tenant, env: &CommandEnv) -> anyhow::Result<()> {
-    let settings = ReportSettings::read(&env.config)?;
-    let mut tx = tenant.begin().await?;
-    let report = service::delete(&mut tx, tenant, id).await?;
-    tx.commit().await?;
-    if let Some(key) = &report.file_key {
-        let files = ReportFiles::open(&settings.folder).map_err(failure)?;
-        files.remove(tenant.slug(), key).await.map_err(failure)?;
-    }
-    Ok(env.output.result(&report, Some(&id.to_string()), &[format!("Report {id} is deleted.")])?)
 }

@@ -1,28 +1,23 @@
 //! Campaigns: the same told to many, once, and at any time held up or called off.
 
-use std::collections::BTreeSet;
+mod figures;
+mod typed;
+
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use fairlane::db::Conn;
 use fairlane::{Error, Result, Tenant, Transaction};
-use serde::Serialize;
 
 use super::one_line;
 use crate::erp::campaigns::{CANCELLED, KINDS, kind_of, note_of};
 use crate::erp::jobs::{ReleaseDeferred, SendBulkNotifications, SendCampaignChunk};
-use crate::erp::notifications::{Action, NOT_ASKED_FOR, Severity, channels};
-use crate::erp::store::campaigns::{
-    self as store, AudienceRule, Campaign, CampaignStatus, ChannelCount, NewCampaignRow,
-};
-use crate::erp::store::deliveries::Status;
+use crate::erp::notifications::{Action, Severity};
+use crate::erp::store::campaigns::{self as store, Campaign, CampaignStatus, NewCampaignRow};
 use crate::erp::store::notifications::{self, NewMessage};
-use crate::erp::store::{campaign_chunks, channel_rates, now, people};
-
-/// Longest message of a campaign, in characters.
-const LONGEST: usize = 20_000;
-/// Most users that are named one by one.
-const MOST_NAMED: usize = 10_000;
+use crate::erp::store::{campaign_chunks, channel_rates, now};
+pub use figures::{CampaignReport, report};
+use typed::{checked_channels, checked_message, checked_target, rule};
 
 /// To whom a campaign is meant: those who may do something, users that are named, or everybody.
 #[derive(Debug, Clone, Default)]
@@ -107,66 +102,6 @@ pub async fn create(tx: &mut Transaction, tenant: &Tenant, new: NewCampaign) -> 
         }
     }
     found(conn, id, campaign).await
-}
-
-/// A place inside the application, or an address of the web: nothing that a browser would run.
-fn checked_target(target: &str) -> Result<()> {
-    let of_the_web = target.starts_with("https://") || target.starts_with("http://");
-    if of_the_web || !(target.contains(':') || target.starts_with("//")) {
-        return Ok(());
-    }
-    Err(Error::Invalid {
-        what: format!("the action's target \"{}\"", target.escape_debug()),
-        why: "it must be a place inside the application, or begin with https://".into(),
-    })
-}
-
-fn checked_message(message: &str) -> Result<&str> {
-    let message = message.trim();
-    let why = match message.chars().count() {
-        0 => "it is empty".to_owned(),
-        long if long > LONGEST => format!("it has {long} characters, {LONGEST} are allowed"),
-        _ => return Ok(message),
-    };
-    Err(Error::Invalid { what: "the campaign's message".into(), why })
-}
-
-/// The named channels, each once; all there are where none is named.
-fn checked_channels(named: &[String]) -> Result<Vec<String>> {
-    let known: Vec<&str> = channels().iter().map(|channel| channel.name()).collect();
-    if let Some(unknown) = named.iter().find(|name| !known.contains(&name.as_str())) {
-        return Err(Error::NotFound { what: "channel", name: unknown.clone() });
-    }
-    let wanted = |name: &&str| named.is_empty() || named.iter().any(|one| one == name);
-    Ok(known.into_iter().filter(wanted).map(str::to_owned).collect())
-}
-
-async fn rule(conn: &mut Conn<'_>, tenant: i64, audience: &CampaignAudience) -> Result<AudienceRule> {
-    let invalid = |why: &str| Error::Invalid { what: "the campaign's audience".into(), why: why.into() };
-    if audience.permission.is_some() && !audience.users.is_empty() {
-        return Err(invalid("it is those who may do something, or users by name, not both"));
-    }
-    if audience.location.is_some() && audience.permission.is_none() {
-        return Err(invalid("a location is for those who may do something there: name the permission"));
-    }
-    if audience.users.len() > MOST_NAMED {
-        return Err(invalid("more than 10000 users are named; give them a permission and name that"));
-    }
-    if let Some(permission) = &audience.permission
-        && !people::knows_permission(conn, permission).await?
-    {
-        return Err(Error::NotFound { what: "permission", name: permission.clone() });
-    }
-    let location_id = match &audience.location {
-        Some(code) => Some(people::location_id(conn, tenant, code).await?),
-        None => None,
-    };
-    let mut named = BTreeSet::new();
-    for who in &audience.users {
-        named.insert(people::named(conn, tenant, who).await?.id);
-    }
-    let named_users = (!named.is_empty()).then(|| named.into_iter().collect());
-    Ok(AudienceRule { permission: audience.permission.clone(), location_id, named_users })
 }
 
 /// Tells a campaign, now or at a time.
@@ -272,64 +207,6 @@ pub async fn cancel(tx: &mut Transaction, tenant: &Tenant, campaign: i64) -> Res
     found(conn, id, campaign).await
 }
 
-/// How far a campaign is, counted from its deliveries.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct CampaignReport {
-    /// The campaign.
-    #[serde(flatten)]
-    pub campaign: Campaign,
-    /// Chunks of its audience, as far as it is looked up.
-    pub chunks: i64,
-    /// Those of them that are done with.
-    pub chunks_over: i64,
-    /// How many deliveries there are to be: audience by channels.
-    pub expected: i64,
-    /// How many there are.
-    pub planned: i64,
-    /// Those that have an end: out, or left out.
-    pub ended: i64,
-    /// What became of them.
-    pub counts: Vec<ChannelCount>,
-}
-
-/// How far a campaign is.
-pub async fn report(conn: &mut Conn<'_>, tenant: i64, campaign: i64) -> Result<CampaignReport> {
-    let campaign = found(conn, tenant, campaign).await?;
-    let (chunks, chunks_over) = campaign_chunks::progress(conn, tenant, campaign.id).await?;
-    let mut counts = store::counts(conn, tenant, campaign.id).await?;
-    counts.extend(unwritten(&campaign, &counts));
-    let open = ["pending", "sending", "deferred"];
-    let ended = counts.iter().filter(|count| !open.contains(&count.status.as_str()));
-    Ok(CampaignReport {
-        chunks,
-        chunks_over,
-        expected: campaign.audience * i64::try_from(campaign.channels.len()).unwrap_or_default(),
-        planned: counts.iter().map(|count| count.deliveries).sum(),
-        ended: ended.map(|count| count.deliveries).sum(),
-        counts,
-        campaign,
-    })
-}
-
-/// By channels that nobody gets who has not asked for them, nothing is written about users who have not: there are as many as
-/// users were told in the application and not this way.
-fn unwritten(campaign: &Campaign, counts: &[ChannelCount]) -> Vec<ChannelCount> {
-    let written = |name: &str| -> i64 {
-        counts.iter().filter(|count| count.channel == name).map(|count| count.deliveries).sum()
-    };
-    let quiet = channels().into_iter().filter(|channel| {
-        let named = campaign.channels.iter().any(|name| name == channel.name());
-        named && channel.is_quiet() && !campaign.reaches_all
-    });
-    let left = quiet.map(|channel| ChannelCount {
-        channel: channel.name().to_owned(),
-        status: Status::Skipped.as_str().to_owned(),
-        code: Some(NOT_ASKED_FOR.to_owned()),
-        deliveries: written("in_app") - written(channel.name()),
-    });
-    left.filter(|count| count.deliveries > 0).collect()
-}
-
 /// Sets how many messages of the tenant's campaigns may go out by a channel in a time; without a rate the setting's counts.
 pub async fn set_rate(
     tx: &mut Transaction,
@@ -364,21 +241,4 @@ fn expect(campaign: &Campaign, wanted: &[CampaignStatus], what: &str) -> Result<
         what: format!("{what} campaign {}", campaign.id),
         why: format!("it is {}; it would have to be {}", campaign.status.as_str(), words.join(" or ")),
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_action_leads_into_the_application_or_to_the_web() {
-        for target in
-            ["invoice/INV-2026-00001", "https://example.com/x?a=b:c", "http://example.com", "reports"]
-        {
-            assert!(checked_target(target).is_ok(), "{target}");
-        }
-        for target in ["javascript:alert(1)", "data:text/html,x", "//evil.example/", "JaVaScRiPt:1"] {
-            assert!(checked_target(target).is_err(), "{target}");
-        }
-    }
 }

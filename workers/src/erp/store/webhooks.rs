@@ -1,5 +1,7 @@
-//! Where webhooks go, what signs them, and which delivery goes where: `webhook_endpoints`, `webhook_secrets`,
-//! `webhook_deliveries`.
+//! Where webhooks go: `webhook_endpoints`. What signs them, and which delivery goes where, is beside.
+
+mod deliveries;
+mod secrets;
 
 use chrono::{DateTime, Utc};
 use fairlane::Result;
@@ -9,6 +11,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::preferences::ANY_TYPE;
+pub use deliveries::{address, endpoint_of, untaken};
+pub use secrets::{Sealed, add_secret, retire_secrets, secrets};
 
 /// An endpoint of webhooks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -252,112 +256,4 @@ pub async fn failed(conn: &mut Conn<'_>, tenant: i64, id: i64, alone_ms: Option<
     .execute(conn)
     .await?;
     Ok(())
-}
-
-/// A secret as it is stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sealed {
-    /// Its number.
-    pub id: i64,
-    /// What is stored; only the sealer opens it.
-    pub sealed: String,
-}
-
-/// Adds a secret that is sealed for its row; `seal` gets the row's number.
-pub async fn add_secret(
-    conn: &mut Conn<'_>,
-    tenant: i64,
-    endpoint: i64,
-    seal: impl FnOnce(i64) -> Result<String>,
-) -> Result<()> {
-    let id: i64 = query(sql!(
-        "insert into webhook_secrets (tenant_id, endpoint_id, sealed, created_at) values ($1, $2, '', {now})
-         returning id"
-    ))
-    .bind(tenant)
-    .bind(endpoint)
-    .fetch_one(conn)
-    .await?
-    .get("id")?;
-    query(sql!("update webhook_secrets set sealed = $3 where tenant_id = $1 and id = $2"))
-        .bind(tenant)
-        .bind(id)
-        .bind(seal(id)?)
-        .execute(conn)
-        .await?;
-    Ok(())
-}
-
-/// Lets the secrets of an endpoint that have no end yet end after a while; those that have ended are forgotten.
-pub async fn retire_secrets(conn: &mut Conn<'_>, tenant: i64, endpoint: i64, after_ms: i64) -> Result<()> {
-    query(sql!(
-        "delete from webhook_secrets where tenant_id = $1 and endpoint_id = $2 and expires_at <= {now}"
-    ))
-    .bind(tenant)
-    .bind(endpoint)
-    .execute(conn)
-    .await?;
-    query(sql!(
-        "update webhook_secrets set expires_at = {now} + {ms:$3}
-         where tenant_id = $1 and endpoint_id = $2 and expires_at is null"
-    ))
-    .bind(tenant)
-    .bind(endpoint)
-    .bind(after_ms)
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
-/// The secrets of an endpoint that sign now, the newest first.
-pub async fn secrets(conn: &mut Conn<'_>, tenant: i64, endpoint: i64) -> Result<Vec<Sealed>> {
-    let rows = query(sql!(
-        "select id, sealed from webhook_secrets
-         where tenant_id = $1 and endpoint_id = $2 and (expires_at is null or expires_at > {now}) order by id desc"
-    ))
-    .bind(tenant)
-    .bind(endpoint)
-    .fetch_all(conn)
-    .await?;
-    rows.iter().map(|row| Ok(Sealed { id: row.get("id")?, sealed: row.get("sealed")? })).collect()
-}
-
-/// Notes where a delivery goes.
-pub async fn address(conn: &mut Conn<'_>, tenant: i64, delivery: i64, endpoint: i64) -> Result<()> {
-    query(sql!(
-        "insert into webhook_deliveries (tenant_id, delivery_id, endpoint_id) values ($1, $2, $3)
-         on conflict (tenant_id, delivery_id) do nothing"
-    ))
-    .bind(tenant)
-    .bind(delivery)
-    .bind(endpoint)
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
-/// Where a delivery goes.
-pub async fn endpoint_of(conn: &mut Conn<'_>, tenant: i64, delivery: i64) -> Result<Option<i64>> {
-    let row =
-        query(sql!("select endpoint_id from webhook_deliveries where tenant_id = $1 and delivery_id = $2"))
-            .bind(tenant)
-            .bind(delivery)
-            .fetch_optional(conn)
-            .await?;
-    row.map(|row| row.get("endpoint_id")).transpose()
-}
-
-/// The deliveries to an endpoint that were not taken there, the oldest first.
-pub async fn untaken(conn: &mut Conn<'_>, tenant: i64, endpoint: i64, limit: i64) -> Result<Vec<i64>> {
-    let rows = query(sql!(
-        "select d.id from webhook_deliveries w
-         join notification_deliveries d on d.tenant_id = w.tenant_id and d.id = w.delivery_id
-         where w.tenant_id = $1 and w.endpoint_id = $2 and d.status in ('failed', 'skipped') order by d.id limit $3"
-    ))
-    .bind(tenant)
-    .bind(endpoint)
-    .bind(limit)
-    .fetch_all(conn)
-    .await?;
-    rows.iter().map(|row| row.get("id")).collect()
 }

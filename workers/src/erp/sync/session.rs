@@ -1,95 +1,22 @@
 //! One run's requests: through the gate that all workers share, with a token that all workers share.
 
+mod access;
+mod stop;
+
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use fairlane::{Context, Error, JobError, Transaction};
+use fairlane::{Context, Error};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::auth::sign;
 use super::connection::{Auth, Connection};
-use super::dialects::DialectError;
 use super::http::{Answer, Endpoint, HttpError, Outgoing};
-use super::pages::PagingError;
-use super::runtime::{SyncRuntime, token_place};
-use super::token::{self, Turn};
+use super::runtime::SyncRuntime;
 use crate::erp::Erp;
 use crate::erp::store::now;
 use crate::erp::store::sync::gates;
-
-/// Why a run does not go on now.
-#[derive(Debug)]
-pub enum Stop {
-    /// It has to wait; nothing is wrong with it.
-    Wait(Duration),
-    /// Something that may heal: by code and in words.
-    Retry(&'static str, String),
-    /// For good: by code and in words.
-    GiveUp(&'static str, String),
-    /// The queue's own database.
-    Database(Error),
-    /// The worker stops; another goes on.
-    Interrupted,
-}
-
-impl From<Error> for Stop {
-    fn from(error: Error) -> Self {
-        match error {
-            // Somebody has to change something first: a key, a connection.
-            Error::Refused { .. } | Error::Invalid { .. } => {
-                Self::GiveUp("connection_unusable", error.to_string())
-            }
-            error => Self::Database(error),
-        }
-    }
-}
-
-impl From<HttpError> for Stop {
-    fn from(error: HttpError) -> Self {
-        let text = error.to_string();
-        match error {
-            HttpError::Forbidden { .. } => Self::GiveUp("forbidden_address", text),
-            HttpError::TooLarge { .. } => Self::GiveUp("answer_too_large", text),
-            HttpError::Timeout(_) => Self::Retry("remote_timeout", text),
-            HttpError::Unreachable(..) => Self::Retry("remote_unreachable", text),
-        }
-    }
-}
-
-impl From<DialectError> for Stop {
-    fn from(error: DialectError) -> Self {
-        match error {
-            DialectError::Http(error) => error.into(),
-            DialectError::Unreadable(_) => Self::Retry("answer_unreadable", error.to_string()),
-            DialectError::Remote(_) => Self::GiveUp("remote_refused", error.to_string()),
-            DialectError::Unauthorized(_) => Self::GiveUp("unauthorized", error.to_string()),
-        }
-    }
-}
-
-impl From<PagingError> for Stop {
-    fn from(error: PagingError) -> Self {
-        match error {
-            PagingError::Http(error) => error.into(),
-            PagingError::Loop(_) => Self::GiveUp("list_in_circles", error.to_string()),
-            PagingError::TooMany(_) => Self::GiveUp("too_many_pages", error.to_string()),
-        }
-    }
-}
-
-impl Stop {
-    /// What becomes of the job. Failures in a row count as attempts; one after progress does not.
-    pub(super) fn decide(self, progressed: bool, wait: Duration) -> JobError {
-        match self {
-            Self::Wait(wait) => JobError::snooze(wait),
-            Self::Retry(..) if progressed => JobError::snooze(wait),
-            Self::Retry(code, why) => JobError::retry(why).code(code),
-            Self::GiveUp(code, why) => JobError::discard(why).code(code),
-            Self::Database(error) => error.into(),
-            Self::Interrupted => JobError::snooze(Duration::ZERO),
-        }
-    }
-}
+pub use stop::Stop;
 
 /// One run's requests.
 #[derive(Debug)]
@@ -106,13 +33,6 @@ pub struct Session<'a> {
     pub requests: i64,
     /// Whether the gate has to hear of an answer that could be understood.
     was_ailing: bool,
-}
-
-/// The access that a request was let in with.
-struct Access {
-    secret: SecretString,
-    generation: Option<i64>,
-    now: DateTime<Utc>,
 }
 
 impl<'a> Session<'a> {
@@ -232,103 +152,6 @@ impl<'a> Session<'a> {
         let now = now(&mut tx.conn()).await?;
         change(&mut gate, now, &self.runtime.terms);
         gates::save(&mut tx.conn(), tenant, connection, &gate).await?;
-        tx.commit().await
-    }
-
-    /// Takes the place of one request, and an access token where one is needed.
-    async fn admit(&mut self) -> Result<Access, Stop> {
-        loop {
-            let mut tx = self.ctx.begin().await?;
-            let (tenant, connection) = (self.tenant(), self.connection.id);
-            let mut gate = gates::lock(&mut tx.conn(), tenant, connection).await?;
-            let now = now(&mut tx.conn()).await?;
-            if let Err(wait) = gate.admit(now, self.connection.rate(), &self.runtime.terms) {
-                tracing::debug!(connection, ?wait, "no request goes out now");
-                return Err(Stop::Wait(wait.time()));
-            }
-            self.was_ailing = gate.breaker != super::breaker::Breaker::default();
-            if self.connection.auth != Auth::Oauth2 {
-                gates::save(&mut tx.conn(), tenant, connection, &gate).await?;
-                tx.commit().await?;
-                return Ok(Access { secret: self.secret.clone(), generation: None, now });
-            }
-            let mut token = gates::lock_token(&mut tx.conn(), tenant, connection).await?;
-            match token.turn(now) {
-                Turn::Use(sealed) => {
-                    gates::save(&mut tx.conn(), tenant, connection, &gate).await?;
-                    tx.commit().await?;
-                    let secret = self.runtime.vault.open(&sealed, token_place(tenant, connection))?;
-                    return Ok(Access { secret, generation: Some(token.generation), now });
-                }
-                // The gate is as it was: nothing goes out.
-                Turn::Wait(wait) => return Err(Stop::Wait(wait)),
-                Turn::Fetch => {
-                    gates::save_token(&mut tx.conn(), tenant, connection, &token).await?;
-                    tx.commit().await?;
-                    self.fetch_token().await?;
-                }
-            }
-        }
-    }
-
-    async fn fetch_token(&mut self) -> Result<(), Stop> {
-        self.requests += 1;
-        let fetched = self.token_from_its_server().await;
-        let mut tx = self.ctx.begin().await?;
-        let (tenant, connection) = (self.tenant(), self.connection.id);
-        let mut token = gates::lock_token(&mut tx.conn(), tenant, connection).await?;
-        let now = now(&mut tx.conn()).await?;
-        let outcome = match fetched {
-            Ok((secret, lifetime)) => {
-                let sealed = self.runtime.vault.seal(&secret, token_place(tenant, connection))?;
-                token.fetched(sealed, lifetime, now);
-                Ok(())
-            }
-            Err(stop) => {
-                token.not_fetched();
-                Err(stop)
-            }
-        };
-        gates::save_token(&mut tx.conn(), tenant, connection, &token).await?;
-        self.note_token_failure(&mut tx, now, outcome.as_ref().err()).await?;
-        tx.commit().await?;
-        outcome
-    }
-
-    /// A server of tokens that is ill counts like the system behind it.
-    async fn note_token_failure(
-        &self,
-        tx: &mut Transaction,
-        now: DateTime<Utc>,
-        stop: Option<&Stop>,
-    ) -> Result<(), Error> {
-        let Some(Stop::Retry(_, why)) = stop else { return Ok(()) };
-        let (tenant, connection) = (self.tenant(), self.connection.id);
-        let mut gate = gates::lock(&mut tx.conn(), tenant, connection).await?;
-        gate.failed(now, &self.runtime.terms, why);
-        gates::save(&mut tx.conn(), tenant, connection, &gate).await
-    }
-
-    async fn token_from_its_server(&self) -> Result<(SecretString, Option<Duration>), Stop> {
-        let endpoint = token::endpoint(self.connection, self.runtime)?;
-        let answer = endpoint.send(token::request(self.connection, &self.secret)?).await?;
-        // Nothing of what it says: it was given the secret.
-        let told = || format!("the server of tokens answers {}", answer.status);
-        match answer.status {
-            200..=299 => token::read(&answer)
-                .ok_or_else(|| Stop::Retry("answer_unreadable", "the server of tokens has sent none".into())),
-            429 | 503 => Err(Stop::Wait(asked_wait(&answer).unwrap_or(self.runtime.wait))),
-            status if status >= 500 => Err(Stop::Retry("remote_error", told())),
-            _ => Err(Stop::GiveUp("unauthorized", told())),
-        }
-    }
-
-    async fn forget_token(&self, generation: i64) -> Result<(), Error> {
-        let mut tx = self.ctx.begin().await?;
-        let (tenant, connection) = (self.tenant(), self.connection.id);
-        let mut token = gates::lock_token(&mut tx.conn(), tenant, connection).await?;
-        token.refused(generation);
-        gates::save_token(&mut tx.conn(), tenant, connection, &token).await?;
         tx.commit().await
     }
 }
