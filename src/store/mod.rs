@@ -24,6 +24,7 @@
 //! | [`complete`] | what was done moves to the history |
 //! | [`settle`] | retry, snooze, fail, cancel, release |
 //! | [`rescue`] | expired leases, poison pills |
+//! | [`held`] | what is executing, and what nobody runs any more |
 //! | [`promote`] | due jobs become available |
 //! | [`prune`] | retention |
 //! | [`usage`] | what tenants have used, also by jobs whose rows are gone |
@@ -66,6 +67,7 @@ pub mod complete;
 pub mod event_log;
 pub mod events;
 pub mod failed;
+pub mod held;
 pub mod job_lists;
 pub mod jobs;
 pub mod keys;

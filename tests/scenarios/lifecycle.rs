@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use fairlane::db::query;
 use fairlane::store;
 use fairlane::testing::TestDb;
 use fairlane::worker::{StopReason, Worker, WorkerOptions};
-use fairlane::{Unique, backend_test};
+use fairlane::{Unique, backend_test, sql};
+use uuid::Uuid;
 
 use crate::kinds::{Log, What, act, registry};
-use crate::support::{count, eventually, quick};
+use crate::support::{Running, count, eventually, quick};
 
 async fn run(t: &TestDb, log: &Log, options: WorkerOptions) -> StopReason {
     let worker = Worker::new(&t.fairlane).serve(registry(), log.clone()).options(options);
@@ -234,5 +236,58 @@ backend_test!(
         }
         control.stop(StopReason::Interrupted);
         running.await.unwrap().unwrap();
+    }
+);
+
+/// A worker that took the only job and was not seen since; its lease runs out in two seconds.
+async fn left_by_a_crashed_worker(t: &TestDb, name: &str) {
+    t.fairlane.tenant("acme").dispatch(act(name, What::Succeed)).await.expect("dispatched");
+    let in_two_seconds = chrono::Duration::seconds(2);
+    let mut tx = t.db.begin().await.expect("begun");
+    query(sql!(
+        "update fairlane_jobs set state = 'executing', attempt = 1, runs = 1, token = $1, worker_id = $2,
+            started_at = {now}, lease_until = $3"
+    ))
+    .bind(Uuid::now_v7())
+    .bind(Uuid::now_v7())
+    .bind(chrono::Utc::now() + in_two_seconds)
+    .execute(&mut tx.conn())
+    .await
+    .expect("taken");
+    tx.commit().await.expect("committed");
+}
+
+backend_test!(
+    async fn a_worker_that_stops_when_empty_runs_what_a_crashed_one_left(t: TestDb) {
+        let log = Log::default();
+        for name in ["running", "expired"] {
+            left_by_a_crashed_worker(&t, name).await;
+            if name == "expired" {
+                tokio::time::sleep(Duration::from_millis(2_100)).await;
+            }
+            let last = Running::with(&t, &log, WorkerOptions { stop_when_empty: true, ..quick() });
+            assert_eq!(last.task.await.expect("joined").expect("ran"), StopReason::Empty);
+            assert_eq!(
+                log.count(&format!("{name} 2")) + log.count(&format!("{name} 1")),
+                1,
+                "{:?}",
+                log.entries()
+            );
+            assert_eq!(count(&t, "select count(*) as n from fairlane_jobs").await, 0);
+        }
+    }
+);
+
+backend_test!(
+    async fn a_worker_that_stops_when_empty_does_not_stay_for_what_a_living_one_runs(t: TestDb) {
+        let log = Log::default();
+        let busy = Running::start(&t, &log);
+        let long = t.fairlane.tenant("acme").dispatch(act("long", What::Sleep(60_000)));
+        long.timeout(Duration::from_secs(120)).await.expect("dispatched");
+        eventually("the long job runs", async || log.count("long 1") == 1).await;
+        let last = Running::with(&t, &log, WorkerOptions { stop_when_empty: true, ..quick() });
+        assert_eq!(last.task.await.expect("joined").expect("ran"), StopReason::Empty);
+        assert_eq!(count(&t, "select count(*) as n from fairlane_jobs where state = 'executing'").await, 1);
+        busy.stop().await;
     }
 );

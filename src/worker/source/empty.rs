@@ -2,9 +2,11 @@
 
 use std::time::Instant;
 
+use tracing::warn;
+
 use super::ClaimLoop;
 use crate::error::Result;
-use crate::store::keys;
+use crate::store::{held, keys};
 use crate::worker::StopReason;
 
 impl ClaimLoop {
@@ -18,6 +20,8 @@ impl ClaimLoop {
         if !matches!(self.waits_for_a_key().await, Ok(false)) {
             return false;
         }
+        // Jobs of workers that died are taken back by this process, if by no other.
+        let Some(elsewhere) = self.executing_elsewhere().await else { return false };
         let now = Instant::now();
         let mut rotations = process.rotations.subscribe();
         process.look_now.notify_one();
@@ -35,8 +39,20 @@ impl ClaimLoop {
             self.suspects.look_again();
             return false;
         }
+        if elsewhere > 0 {
+            warn!(jobs = elsewhere, "nothing is left to do here; jobs are executing elsewhere");
+        }
         process.control.stop(if process.options.once { StopReason::Once } else { StopReason::Empty });
         true
+    }
+
+    /// How many jobs that this worker could run are with other workers; nothing when some of them are with none any more.
+    async fn executing_elsewhere(&self) -> Option<i64> {
+        let options = &self.process.options;
+        let mut tx = self.process.db.read().await.ok()?;
+        let held =
+            held::held(&mut tx.conn(), &options.queues, &self.process.kinds, options.lease).await.ok()?;
+        (held.lost == 0).then_some(held.executing)
     }
 
     /// Whether a job was set aside that this worker could run as soon as its key is free.
