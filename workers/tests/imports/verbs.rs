@@ -124,6 +124,25 @@ backend_test!(migrations: lines;
     }
 );
 
+backend_test!(migrations: lines;
+    async fn columns_that_are_not_read_are_named_and_an_address_is_a_street(t: TestDb) {
+        let site = Site::new(t).await;
+        std::fs::write(site.folder.path().join("c.csv"), "code,name,address,contactName,fax\nC-7,Ada,Road 1,Bob,1\n").unwrap();
+        let import = |more: &[&str]| site.run(&[&["import", "c.csv", "--as", "customers", "-t", "acme"], more].concat());
+        let trial = import(&["--dry-run"]);
+        assert!(trial.contains("not read: contactName, fax") && trial.contains("street <- address"), "{trial}");
+        let trial = import(&["--dry-run", "--map", "contact=address"]);
+        assert!(trial.contains("contact <- address") && !trial.contains("street <- address"), "{trial}");
+        let handed_in: serde_json::Value = serde_json::from_str(&import(&["-o", "json"])).unwrap();
+        assert_eq!(handed_in["not_read"], serde_json::json!(["contactName", "fax"]));
+        site.run(&["work", "--stop-when-empty"]);
+        let shown = site.run(&["imports", "show", &handed_in["import_id"].to_string(), "-t", "acme"]);
+        assert!(shown.contains("not read: contactName, fax"), "{shown}");
+        let streets = "select count(*) as n from customers where cast(address as text) like '%Road 1%'";
+        assert_eq!(site.count(streets).await, 1);
+    }
+);
+
 #[tokio::test]
 async fn maps_that_contradict_each_other_are_refused() {
     let site = Site::new(fairlane::testing::TestDb::sqlite(lines).await.unwrap()).await;

@@ -167,13 +167,13 @@ backend_test!(migrations: lines;
     async fn a_delivery_note_is_booked_once_and_with_other_goods_refused(t: TestDb) {
         let acme = buyer(&t).await;
         let order = approved(&acme).await;
-        let note = async |number: &str, lines: Vec<ArrivedLine>| {
+        let note = async |number: &str, lines: Vec<ArrivedLine>| -> fairlane::Result<TakenIn> {
             let reference = Some(number.to_owned());
             let arrival = Arrival { purchase_order: order.id, lines, reference, ..Arrival::default() };
             let mut tx = acme.begin().await?;
             let taken = receipts::receive(&mut tx, &acme, arrival).await?;
             tx.commit().await?;
-            fairlane::Result::Ok(taken)
+            Ok(taken)
         };
         let first = note("DN-7", vec![arrived(1, "15.5")]).await.unwrap();
         let again = note(" DN-7 ", vec![arrived(1, "15.5")]).await.unwrap();

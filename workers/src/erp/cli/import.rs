@@ -30,8 +30,8 @@ impl DomainCommand for ImportCommand {
     fn command(&self) -> clap::Command {
         let command = clap::Command::new("import").about("Import a file of rows").after_help(
             "Exit codes: 0 every row is stored, 5 some were refused, 1 the import failed or was cancelled.\n\
-             -o json prints one document: {import_id, job_id, file, mapping}, with --follow the import as\n\
-             `imports show` has it, with --dry-run {counts, refusals, gives_up, file, mapping}.",
+             -o json prints one document: {import_id, job_id, file, mapping, not_read}, with --follow the import as\n\
+             `imports show` has it, with --dry-run {counts, refusals, gives_up, file, mapping, not_read}.",
         );
         ImportArgs::augment_args(command)
             .subcommand(import_maps::command())
@@ -81,6 +81,7 @@ async fn hand_in(
     let value = json!({
         "import_id": id, "job_id": submitted.job_id,
         "file": submitted.inspected.sniffed, "mapping": submitted.inspected.mapping,
+        "not_read": submitted.inspected.not_read,
     });
     let mut lines = describe(&submitted.inspected);
     lines.push(format!("import {id} is queued; follow it: fairlane imports show {id} -t {}", tenant.slug()));
@@ -129,6 +130,7 @@ async fn try_out(
         gives_up: bool,
         file: &'a F,
         mapping: &'a M,
+        not_read: &'a [String],
     }
     let mut lines = describe(&inspected);
     lines.extend(refusals.iter().map(|refusal| {
@@ -148,6 +150,7 @@ async fn try_out(
         gives_up: *gives_up,
         file: &inspected.sniffed,
         mapping: &inspected.mapping,
+        not_read: &inspected.not_read,
     };
     env.output.result(&shown, None, &lines)?;
     Ok(match (gives_up, counts.failed) {
@@ -161,7 +164,17 @@ async fn try_out(
 /// How the file is read: encoding, dialect, and which column goes where.
 fn describe(inspected: &Inspected) -> Vec<String> {
     let mapping = inspected.mapping.iter().map(|(field, column)| format!("{field} <- {column}"));
-    vec![format!("file: {}", inspected.sniffed), format!("map: {}", mapping.collect::<Vec<_>>().join(", "))]
+    let mut lines = vec![
+        format!("file: {}", inspected.sniffed),
+        format!("map: {}", mapping.collect::<Vec<_>>().join(", ")),
+    ];
+    lines.extend(not_read(&inspected.not_read));
+    lines
+}
+
+/// The columns that nothing is read of: somebody may have meant them.
+pub(super) fn not_read(columns: &[String]) -> Option<String> {
+    (!columns.is_empty()).then(|| format!("not read: {}", columns.join(", ")))
 }
 
 /// The end of an import for a person: the counts, and what to do about the rest.

@@ -11,7 +11,7 @@ use fairlane::cli::{CommandEnv, DomainCommand, Exit, Failure, Page, Record, ago}
 use futures::future::BoxFuture;
 use serde_json::json;
 
-use super::import::ending;
+use super::import::{ending, not_read};
 use super::import_follow::{find, settle};
 use super::import_undo::{conflicts, try_out, undo};
 use super::{Limit, reading};
@@ -213,8 +213,9 @@ async fn show(tenant: &Tenant, env: &CommandEnv, id: i64) -> anyhow::Result<()> 
             ),
         },
         format!("map: {}", mapping.join(", ")),
-        format!("mode {}, {} of {} bytes read", log.mode, log.read_bytes, log.file_size),
     ]);
+    lines.extend(not_read(&log.format.not_read));
+    lines.extend([format!("mode {}, {} of {} bytes read", log.mode, log.read_bytes, log.file_size)]);
     env.output.result(&log, Some(&id.to_string()), &lines)?;
     Ok(())
 }

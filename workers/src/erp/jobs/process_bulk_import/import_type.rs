@@ -187,6 +187,8 @@ pub trait ImportType: Send + Sync + Sized + 'static {
     const FIELDS: &'static [Field];
     /// Ready-made mappings.
     const PRESETS: &'static [Preset];
+    /// Other names that a field's column may have: pairs of field and column.
+    const ALIASES: &'static [(&'static str, &'static str)] = &[];
     /// The modes it has; the first is meant where none is said.
     const MODES: &'static [Mode];
 

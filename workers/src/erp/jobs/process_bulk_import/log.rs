@@ -33,6 +33,9 @@ pub struct FileFormat {
     /// The sheet of a workbook, where it is one.
     #[serde(default, rename = "workbook", skip_serializing_if = "Option::is_none")]
     pub sheet: Option<SheetOf>,
+    /// The file's columns that go into no field.
+    #[serde(default)]
+    pub not_read: Vec<String>,
 }
 
 /// An import before it has a number.

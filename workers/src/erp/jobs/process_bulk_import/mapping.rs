@@ -97,6 +97,17 @@ impl Columns {
             .collect()
     }
 
+    /// The names of the file's columns that go into no field, in their order.
+    pub fn not_read(&self, header: &Header) -> Vec<String> {
+        let names = header.names().iter().enumerate();
+        names
+            .filter(|(at, name)| {
+                header.is_data(*at) && !name.trim().is_empty() && !self.places.contains(&Some(*at))
+            })
+            .map(|(_, name)| name.trim().to_owned())
+            .collect()
+    }
+
     /// Finds the columns of a mapping in a file's header.
     ///
     /// # Errors
@@ -146,7 +157,7 @@ pub fn complete<T: ImportType>(
     let mut mapping = match (preset, detected) {
         (Some(name), _) => from_preset(find_preset::<T>(name)?, header),
         (None, Some(detected)) => from_preset(detected, header),
-        (None, None) => named_alike::<T>(header),
+        (None, None) => named_alike::<T>(given, header),
     };
     mapping.extend(given.iter().map(|(field, column)| (field.clone(), column.clone())));
     Ok(mapping)
@@ -173,7 +184,17 @@ fn from_preset(preset: &Preset, header: &Header) -> Mapping {
     present.map(|&(field, column)| (field.to_owned(), column.to_owned())).collect()
 }
 
-fn named_alike<T: ImportType>(header: &Header) -> Mapping {
-    let found = T::FIELDS.iter().filter_map(|field| Some((field.name, header.find(field.name).ok()?)));
-    found.map(|(field, at)| (field.to_owned(), header.names()[at].clone())).collect()
+fn named_alike<T: ImportType>(given: &Mapping, header: &Header) -> Mapping {
+    let named = |field: &'static str, at: usize| (field.to_owned(), header.names()[at].clone());
+    let found = T::FIELDS.iter().filter_map(|field| Some(named(field.name, header.find(field.name).ok()?)));
+    let mut mapping: Mapping = found.collect();
+    for &(field, other) in T::ALIASES {
+        let taken = |at| given.values().any(|column| header.find(column) == Ok(at));
+        if let Some(at) = header.find(other).ok().filter(|at| !taken(*at))
+            && !mapping.contains_key(field)
+        {
+            mapping.extend([named(field, at)]);
+        }
+    }
+    mapping
 }

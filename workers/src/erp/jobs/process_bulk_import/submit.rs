@@ -50,6 +50,8 @@ pub struct Inspected {
     pub values: ValueSettings,
     /// Field to column.
     pub mapping: Mapping,
+    /// The file's columns that go into no field.
+    pub not_read: Vec<String>,
     /// The sheet as a table, where the file is a workbook.
     pub table: Option<Table>,
 }
@@ -175,7 +177,8 @@ pub fn inspect<T: ImportType>(
             None => sampled_order(&mut reader, &columns, T::FIELDS)?.map(DateFormat::from),
         },
     };
-    Ok(Inspected { sniffed, values, mapping, table })
+    let not_read = columns.not_read(reader.header());
+    Ok(Inspected { sniffed, values, mapping, not_read, table })
 }
 
 /// The decimal mark the first rows agree on. Where they do not, each number has to speak for itself.
@@ -260,6 +263,7 @@ pub async fn submit<T: ImportType>(
         text: inspected.sniffed.format(),
         values: inspected.values,
         sheet: inspected.sniffed.sheet.clone(),
+        not_read: inspected.not_read.clone(),
     };
     let import = NewImport {
         tenant_id,

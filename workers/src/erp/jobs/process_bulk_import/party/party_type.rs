@@ -51,6 +51,7 @@ impl<T: PartyType> ImportType for T {
     const ENTITY: &'static str = T::ENTITY;
     const FIELDS: &'static [Field] = &fields(T::DAYS);
     const PRESETS: &'static [Preset] = T::PRESETS;
+    const ALIASES: &'static [(&'static str, &'static str)] = &[("street", "address")];
     const MODES: &'static [Mode] = &[Mode::Upsert, Mode::Create, Mode::Update];
 
     type Row = PartyRow;
