@@ -3,6 +3,7 @@
 use fairlane::backend_test;
 use fairlane::testing::TestDb;
 use fairlane_workers::erp::mail::{MailError, MemoryMailer};
+use fairlane_workers::erp::notifications::{AlertNotification, Severity, notify};
 use fairlane_workers::erp::services::campaigns::{self, CampaignAudience, NewCampaign};
 use fairlane_workers::erp::services::users;
 use fairlane_workers::erp::store::campaigns::CampaignStatus;
@@ -73,6 +74,44 @@ backend_test!(migrations: lines;
         work(t, &erp).await;
         assert_eq!(counted(&report(acme, id).await)["mail skipped preference_off"], 1);
         assert_eq!(server.received().len(), 4);
+    }
+);
+
+backend_test!(migrations: lines;
+    async fn who_stops_alerts_to_many_is_still_told_what_is_critical_and_what_concerns_them_alone(t: TestDb) {
+        let mailer = MemoryMailer::default();
+        let acme = crowd(&t, 2).await;
+        let erp = erp(mailer.clone(), 10, 1);
+        let alert = || NewCampaign { kind: "alert".into(), ..news() };
+        start(&acme, alert()).await;
+        work(&t, &erp).await;
+        let mut tx = acme.begin().await.unwrap();
+        let stopped = users::unsubscribe(&mut tx, &acme, &token(&t, 1).await).await.unwrap();
+        users::prefer(&mut tx, &acme, &address(1), "*", "mail", Some(true)).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(stopped.kind, "AlertCampaign");
+        let id = start(&acme, alert()).await.id;
+        work(&t, &erp).await;
+        let told = counted(&report(&acme, id).await);
+        assert_eq!((told["mail sent"], told["mail skipped preference_off"]), (1, 1), "alerts to many are stopped");
+        let id = start(&acme, NewCampaign { critical: true, ..alert() }).await.id;
+        work(&t, &erp).await;
+        assert_eq!(counted(&report(&acme, id).await)["mail sent"], 2, "what is critical comes");
+        let before = mailer.sent().len();
+        let mut tx = acme.begin().await.unwrap();
+        let own = AlertNotification::warning("Look here".into(), "It is broken.".into(), serde_json::json!({}));
+        notify(&mut tx, &acme, stopped.user.id, &own, "broken:1").await.unwrap();
+        let critical = AlertNotification { severity: Severity::Critical, ..own };
+        notify(&mut tx, &acme, stopped.user.id, &critical, "broken:2").await.unwrap();
+        tx.commit().await.unwrap();
+        work(&t, &erp).await;
+        assert_eq!(mailer.sent().len(), before + 2, "alerts of the house come");
+        let mut tx = acme.begin().await.unwrap();
+        users::prefer(&mut tx, &acme, &address(1), "AlertCampaign", "mail", None).await.unwrap();
+        tx.commit().await.unwrap();
+        let id = start(&acme, alert()).await.id;
+        work(&t, &erp).await;
+        assert_eq!(counted(&report(&acme, id).await)["mail sent"], 2, "the choice can be taken back");
     }
 );
 

@@ -56,6 +56,20 @@ backend_test!(migrations: lines;
 );
 
 backend_test!(migrations: lines;
+    async fn a_request_that_came_too_late_or_too_early_for_the_shop_is_sent_again(t: TestDb) {
+        let desk = Desk::new(&t).await;
+        let shop = ShopServer::open(3, 0);
+        let connection = desk.connect(&shop, Dialect::Woocommerce, |_| {}).await;
+        shop.faults(|faults| {
+            faults.refusals = [(408, None), (425, None), (408, Some("0.2".to_owned())), (425, Some("0.2".into()))].into();
+        });
+        let log = desk.pull(&connection, Entity::Products).await;
+        assert_eq!((log.status.as_str(), log.counts.records, shop.hits()), ("completed", 3, 5), "{}", summary(&log));
+        assert_eq!(desk.count("select count(*) as n from fairlane_attempts").await, 2, "to be asked to wait is none");
+    }
+);
+
+backend_test!(migrations: lines;
     async fn an_item_that_changes_while_its_list_is_read_is_right_after_the_next_run(t: TestDb) {
         let desk = Desk::new(&t).await;
         for dialect in [Dialect::Generic, Dialect::Shopify, Dialect::Woocommerce] {

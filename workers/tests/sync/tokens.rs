@@ -1,5 +1,7 @@
 //! Logins: a token that ends on the way is fetched anew, once for all workers; one that is never good ends the run.
 
+use std::time::Duration;
+
 use fairlane::backend_test;
 use fairlane_workers::erp::sync::connection::{Auth, Connection, Dialect, Direction, Entity};
 
@@ -46,6 +48,29 @@ backend_test!(migrations: lines;
         assert_eq!(shop.hits_of("/token"), 1);
         assert_eq!(desk.products().await, shop.products());
         assert_eq!(desk.count("select count(*) as n from sync_logs where status = 'completed'").await, 3);
+    }
+);
+
+backend_test!(migrations: lines;
+    async fn a_server_of_tokens_that_wants_to_be_left_alone_is_left_alone_by_all_workers(t: TestDb) {
+        let desk = Desk::new(&t).await;
+        let shop = ShopServer::open(5, 5);
+        shop.stock().login = Some("nobody yet".into());
+        shop.faults(|faults| faults.token_refusals = [(429, Some("2".to_owned()))].into());
+        let connection = desk.connect(&shop, Dialect::Generic, oauth2(&shop)).await;
+        for entity in [Entity::Products, Entity::Customers] {
+            desk.ask(&connection, (entity, Direction::Pull, false)).await;
+        }
+        t.execute("update fairlane_jobs set concurrency_key = null").await;
+        Box::pin(desk.beside(desk.work())).await;
+        let seen = shop.stock().seen.clone();
+        assert_eq!((seen[0].path.as_str(), seen[0].status, shop.hits_of("/token")), ("/token", 429, 2));
+        for later in &seen[1..] {
+            let waited = later.at - seen[0].at;
+            assert!(waited >= Duration::from_millis(1900), "{waited:?} {later:?}");
+        }
+        assert_eq!(desk.count("select count(*) as n from fairlane_attempts").await, 0, "to wait is no failed attempt");
+        assert_eq!(desk.count("select count(*) as n from sync_logs where status = 'completed'").await, 2);
     }
 );
 

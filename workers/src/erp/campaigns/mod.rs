@@ -21,11 +21,13 @@ use fairlane::{Context, JobResult, Result, Transaction};
 
 use super::Erp;
 use super::notifications::{
-    AlertNotification, AnnouncementNotification, Kind, Note, Notification, ReminderNotification,
+    AlertNotification, AnnouncementNotification, Kind, Note, Notification, ReminderNotification, Severity,
 };
 use super::store::campaign_chunks;
 use super::store::campaigns::{self, Campaign, CampaignStatus};
 use super::store::deliveries::Status;
+use super::store::notifications::Message;
+use super::store::preferences::ALERT_CAMPAIGN;
 
 /// What a campaign can be.
 pub const KINDS: [&str; 3] = ["announcement", "reminder", "alert"];
@@ -38,6 +40,18 @@ pub(crate) fn kind_of(campaign: &Campaign) -> Kind {
         "alert" => named(AlertNotification::TYPE, AlertNotification::CLASS),
         _ => named(AnnouncementNotification::TYPE, AnnouncementNotification::CLASS),
     }
+}
+
+/// What a reader chooses, or stops, about what has this key. An alert to many that is not critical is something else to its
+/// readers than the alerts of the house: who has enough of the one still needs the others.
+pub(crate) fn topic<'a>(key: &str, kind: &'a str, is_critical: bool) -> &'a str {
+    let to_many = campaigns::of_key(key).is_some() && kind == AlertNotification::TYPE;
+    if to_many && !is_critical { ALERT_CAMPAIGN } else { kind }
+}
+
+/// The same of what was told.
+pub(crate) fn topic_of(message: &Message) -> &str {
+    topic(&message.key, &message.kind, message.data["severity"] == Severity::Critical.as_str())
 }
 
 /// What a campaign says.

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::SendMail;
 use crate::erp::Erp;
+use crate::erp::campaigns::topic;
 use crate::erp::notifications::many::hold_back;
 use crate::erp::notifications::timing::{Timing, digest_key};
 use crate::erp::notifications::{
@@ -154,7 +155,9 @@ impl Digest<'_> {
     /// Leaves out what the user has stopped since it was collected.
     async fn drop_unwanted(&mut self, tx: &mut Transaction, choices: &[Preference]) -> Result<()> {
         let unwanted = |item: &Due| {
-            preferences::choice(choices, &item.kind, &item.channel).is_some_and(|choice| !choice.enabled)
+            // What is critical waits for no digest.
+            let topic = topic(&item.notification_key, &item.kind, false);
+            preferences::choice(choices, topic, &item.channel).is_some_and(|choice| !choice.enabled)
         };
         let (left, wanted): (Vec<Due>, Vec<Due>) =
             std::mem::take(&mut self.items).into_iter().partition(unwanted);

@@ -11,6 +11,7 @@ use super::channels::{Asked, Channel, Plan, Reach, Reached, Recipient, UserCopy}
 use super::plan::{NOT_ASKED_FOR, plan_reaching};
 use super::timing::{Hold, Timing, digest_key};
 use super::{Kind, Severity};
+use crate::erp::campaigns::topic;
 use crate::erp::jobs::ReleaseDeferred;
 use crate::erp::store::bulk_deliveries::{self, Planned};
 use crate::erp::store::deliveries::Status;
@@ -86,11 +87,13 @@ impl Many<'_> {
         let conn = &mut tx.conn();
         let people = people::among(conn, id, users).await?;
         let addresses: Vec<String> = people.iter().filter_map(|user| user.email.clone()).collect();
-        let choices = preferences::of_users(conn, id, users, self.kind.name).await?;
+        let topic = topic(self.message, self.kind.name, self.severity == Severity::Critical);
+        let choices = preferences::of_users(conn, id, users, topic).await?;
         let refusals = preferences::suppressed(conn, id, &addresses).await?;
         let timings = timing::of_users(conn, id, users).await?;
         let unasked = if self.reaches_all { users } else { &[] };
-        let asked = Asked { kind: self.kind.name, severity: self.severity, choices: &choices, unasked };
+        let (kind, severity) = (self.kind.name, self.severity);
+        let asked = Asked { kind, topic, severity, choices: &choices, unasked };
         let reached = Reached::look_up(conn, id, &asked).await?;
         let now = now(conn).await?;
         let mut steps = Vec::with_capacity(people.len() * self.channels.len());
@@ -101,7 +104,7 @@ impl Many<'_> {
             for channel in self.channels {
                 let by_default = self.reaches_all || channel.on_by_default();
                 let plan = match user.active {
-                    true => plan_reaching(*channel, self.kind.name, own, &to, by_default),
+                    true => plan_reaching(*channel, topic, own, &to, by_default),
                     false => Plan::Leave(Status::Skipped, "inactive", "the user has left".into()),
                 };
                 if channel.is_quiet() && matches!(plan, Plan::Leave(_, NOT_ASKED_FOR, _)) {

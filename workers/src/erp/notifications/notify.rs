@@ -98,7 +98,8 @@ impl Telling<'_> {
         let addresses: Vec<String> = people.iter().filter_map(|user| user.email.clone()).collect();
         let choices = preferences::of_users(&mut tx.conn(), self.id, &ids, self.kind.name).await?;
         let refusals = preferences::suppressed(&mut tx.conn(), self.id, &addresses).await?;
-        let asked = Asked { kind: self.kind.name, severity: self.severity, choices: &choices, unasked: &[] };
+        let (kind, severity) = (self.kind.name, self.severity);
+        let asked = Asked { kind, topic: kind, severity, choices: &choices, unasked: &[] };
         let reached = Reached::look_up(&mut tx.conn(), self.id, &asked).await?;
         let (mut told, mut timings) = (Told::default(), None);
         for user in people {

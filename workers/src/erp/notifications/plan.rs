@@ -25,7 +25,7 @@ pub(crate) fn plan_reaching(
 ) -> Plan {
     match preferences::choice(choices, kind, channel.name()) {
         Some(choice) if !choice.enabled => {
-            let what = if choice.kind == ANY_TYPE { "notifications" } else { kind };
+            let what = if choice.kind == ANY_TYPE { "notifications" } else { choice.kind.as_str() };
             let why = format!("the user does not want {what} by {}", channel.name());
             Plan::Leave(Status::Skipped, "preference_off", why)
         }

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::plan::NOT_ASKED_FOR;
 use super::{Note, channels};
+use crate::erp::campaigns::topic_of;
 use crate::erp::store::deliveries::{Delivery, Status};
 use crate::erp::store::notifications::{self, Message};
 use crate::erp::store::people::{self, User};
@@ -201,7 +202,7 @@ async fn silent(
         quiet.filter(|channel| !rows.iter().any(|row| row.channel == channel.name())).map(|channel| {
             let name = channel.name();
             let wants =
-                preferences::choice(&choices, &message.kind, name).is_some_and(|choice| choice.enabled);
+                preferences::choice(&choices, topic_of(message), name).is_some_and(|choice| choice.enabled);
             let (code, why) = match wants {
                 true => (
                     "not_then",

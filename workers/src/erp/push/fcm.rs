@@ -203,7 +203,9 @@ fn understood(reply: &Reply) -> Result<Pushed, SendError> {
             let error = answered(Decision::Retry, "push_quota");
             SendError { after: error.after.or(Some(QUOTA_WAIT)), ..error }
         }
-        ("UNAVAILABLE" | "INTERNAL", _) | (_, 500..) => answered(Decision::Retry, "push_unavailable"),
+        ("UNAVAILABLE" | "INTERNAL", _) | (_, 408 | 425 | 500..) => {
+            answered(Decision::Retry, "push_unavailable")
+        }
         (_, 300..=399) => answered(Decision::Fail, "redirected"),
         _ => answered(Decision::Fail, "push_refused"),
     })

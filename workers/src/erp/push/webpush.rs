@@ -157,7 +157,7 @@ fn understood(reply: &Reply) -> Result<Pushed, SendError> {
         404 | 410 => answered(Decision::Suppress, "device_gone"),
         401 | 403 => answered(Decision::Retry, "push_settings"),
         429 => answered(Decision::Retry, "push_quota"),
-        500.. => answered(Decision::Retry, "push_unavailable"),
+        408 | 425 | 500.. => answered(Decision::Retry, "push_unavailable"),
         300..=399 => answered(Decision::Fail, "redirected"),
         _ => answered(Decision::Fail, "push_refused"),
     }
@@ -206,6 +206,8 @@ mod tests {
         );
         assert_eq!(decided(413), (Decision::Fail, "push_refused"));
         assert_eq!(decided(429), (Decision::Retry, "push_quota"));
-        assert_eq!(decided(502), (Decision::Retry, "push_unavailable"));
+        for later in [408, 425, 502] {
+            assert_eq!(decided(later), (Decision::Retry, "push_unavailable"), "{later}");
+        }
     }
 }

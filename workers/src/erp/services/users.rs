@@ -3,11 +3,12 @@
 use fairlane::{Error, Result, Tenant, Transaction};
 
 use super::one_line;
+use crate::erp::campaigns::topic;
 use crate::erp::mail::check_address;
 use crate::erp::notifications::{Kind, channels};
 use crate::erp::sms::normalise;
 use crate::erp::store::people::{self, User};
-use crate::erp::store::preferences::{self, ANY_TYPE};
+use crate::erp::store::preferences::{self, ALERT_CAMPAIGN, ANY_TYPE};
 use crate::erp::store::{delivery_lists, phones};
 
 /// Makes sure that a user with this address exists and may do these things everywhere; returns the user's number.
@@ -142,7 +143,7 @@ pub async fn prefer(
     wanted: Option<bool>,
 ) -> Result<User> {
     let id = tenant.id().await?;
-    if kind != ANY_TYPE && Kind::named(kind).is_none() {
+    if ![ANY_TYPE, ALERT_CAMPAIGN].contains(&kind) && Kind::named(kind).is_none() {
         return Err(Error::NotFound { what: "type of notification", name: kind.to_owned() });
     }
     if !channels().iter().any(|known| known.name() == channel) {
@@ -168,7 +169,8 @@ pub struct Unsubscribed {
     pub kind: String,
 }
 
-/// Stops the mails of one type to the reader that a mail's token names. Repeating it changes nothing.
+/// Stops the mails of one type to the reader that a mail's token names. Repeating it changes nothing. By a campaign's alert
+/// it stops campaigns of alerts, and no alert that concerns its reader alone.
 pub async fn unsubscribe(tx: &mut Transaction, tenant: &Tenant, token: &str) -> Result<Unsubscribed> {
     let id = tenant.id().await?;
     let conn = &mut tx.conn();
@@ -178,8 +180,10 @@ pub async fn unsubscribe(tx: &mut Transaction, tenant: &Tenant, token: &str) -> 
         Some(user) => people::find(conn, id, user).await?.ok_or_else(missing)?,
         None => return Err(missing()),
     };
-    preferences::set(conn, id, user.id, &delivery.kind, &delivery.channel, false).await?;
-    Ok(Unsubscribed { user, kind: delivery.kind })
+    // A critical campaign's mails carry no token.
+    let kind = topic(&delivery.notification_key, &delivery.kind, false).to_owned();
+    preferences::set(conn, id, user.id, &kind, &delivery.channel, false).await?;
+    Ok(Unsubscribed { user, kind })
 }
 
 /// Lets mails go to an address again that a mail server had refused for good; messages to a number alike.

@@ -82,7 +82,7 @@ fn understood(reply: &Reply) -> Result<Taken, SendError> {
         (_, Some(21211 | 21214 | 21217 | 21614)) => answered(Decision::Suppress, "sms_number_invalid"),
         (429, _) | (_, Some(20429)) => answered(Decision::Retry, "sms_rate"),
         (401 | 403, _) | (_, Some(20003)) => answered(Decision::Retry, "sms_settings"),
-        (500.., _) => answered(Decision::Retry, "sms_unavailable"),
+        (408 | 425 | 500.., _) => answered(Decision::Retry, "sms_unavailable"),
         (300..=399, _) => answered(Decision::Fail, "redirected"),
         _ => answered(Decision::Fail, "sms_refused"),
     }

@@ -10,6 +10,13 @@ use serde::Serialize;
 
 /// Stands for all types that have no preference of their own.
 pub const ANY_TYPE: &str = "*";
+/// Campaigns of alerts, as something to have enough of by itself: the alerts of the house go on.
+pub const ALERT_CAMPAIGN: &str = "AlertCampaign";
+
+/// The type whose choice counts where this one has none; what is for all types stands behind both.
+fn wider(kind: &str) -> &str {
+    if kind == ALERT_CAMPAIGN { "AlertNotification" } else { ANY_TYPE }
+}
 
 /// A user's choice.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -29,10 +36,10 @@ impl Preference {
     }
 }
 
-/// What a user says about a channel for one type: the choice for the type, else that for all.
+/// What a user says about a channel for one type: the choice for the type, else for the wider one, else that for all.
 pub fn choice<'p>(preferences: &'p [Preference], kind: &str, channel: &str) -> Option<&'p Preference> {
     let of = |kind: &str| preferences.iter().find(|p| p.kind == kind && p.channel == channel);
-    of(kind).or_else(|| of(ANY_TYPE))
+    of(kind).or_else(|| of(wider(kind))).or_else(|| of(ANY_TYPE))
 }
 
 /// The choices of a user.
@@ -57,11 +64,12 @@ pub async fn of_users(
 ) -> Result<BTreeMap<i64, Vec<Preference>>> {
     let rows = query(sql!(
         "select user_id, type, channel, enabled from notification_preferences
-         where tenant_id = $1 and user_id {in:$2} and (type = $3 or type = '*')"
+         where tenant_id = $1 and user_id {in:$2} and (type = $3 or type = $4 or type = '*')"
     ))
     .bind(tenant)
     .bind(users.to_vec())
     .bind(kind)
+    .bind(wider(kind))
     .fetch_all(conn)
     .await?;
     let mut choices: BTreeMap<i64, Vec<Preference>> = BTreeMap::new();
@@ -210,5 +218,19 @@ mod tests {
         let wants = |kind| choice(&preferences, kind, "mail").map(|p| p.enabled);
         assert_eq!((wants("AlertNotification"), wants("ReminderNotification")), (Some(false), Some(true)));
         assert_eq!(choice(&preferences, "AlertNotification", "in_app"), None);
+    }
+
+    #[test]
+    fn who_has_enough_of_campaigns_of_alerts_has_not_enough_of_alerts_and_the_other_way_round_both_stop() {
+        let of = |kind: &str, enabled| Preference { kind: kind.into(), channel: "mail".into(), enabled };
+        let wants = |own: &[Preference], kind| choice(own, kind, "mail").map(|p| p.enabled);
+        let enough = [of("*", true), of(ALERT_CAMPAIGN, false)];
+        assert_eq!(wants(&enough, ALERT_CAMPAIGN), Some(false));
+        assert_eq!(wants(&enough, "AlertNotification"), Some(true));
+        let none = [of("AlertNotification", false)];
+        assert_eq!(
+            (wants(&none, ALERT_CAMPAIGN), wants(&none, "AlertNotification")),
+            (Some(false), Some(false))
+        );
     }
 }

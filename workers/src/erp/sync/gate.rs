@@ -74,6 +74,11 @@ impl Gate {
     /// It wants to be left alone. That is an answer: the breaker does not count it.
     pub fn asked_to_wait(&mut self, now: DateTime<Utc>, wait: Duration) {
         self.breaker.succeeded();
+        self.leave_alone(now, wait);
+    }
+
+    /// Nothing goes out for so long. Whoever asked for it says nothing of whether the other system is well.
+    pub fn leave_alone(&mut self, now: DateTime<Utc>, wait: Duration) {
         let until = after(now, wait);
         self.blocked_until = Some(self.blocked_until.map_or(until, |before| before.max(until)));
     }

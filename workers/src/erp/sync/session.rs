@@ -70,7 +70,7 @@ impl<'a> Session<'a> {
                 }
                 Err(error) => return Err(self.failed(error.into()).await),
             };
-            if !matches!(answer.status, 200..=299 | 429 | 500..) {
+            if !matches!(answer.status, 200..=299 | 408 | 425 | 429 | 500..) {
                 // Whatever it says, it is there and knows what it was asked.
                 self.understood().await?;
             }
@@ -84,7 +84,7 @@ impl<'a> Session<'a> {
                     self.forget_token(generation).await?;
                 }
                 403 => return Err(Stop::GiveUp("not_permitted", self.told(&answer))),
-                429 | 503 => return Err(self.throttled(&answer).await),
+                408 | 425 | 429 | 503 => return Err(self.put_off(&answer).await),
                 status if status >= 500 => {
                     let told = self.told(&answer);
                     return Err(self.failed(Stop::Retry("remote_error", told)).await);
@@ -128,13 +128,12 @@ impl<'a> Session<'a> {
         }
     }
 
-    async fn throttled(&mut self, answer: &Answer) -> Stop {
-        let asked = asked_wait(answer);
-        if answer.status == 503 && asked.is_none() {
+    /// It wants the same again: in time, another time, not so early, not so often (RFC 9110, RFC 8470).
+    async fn put_off(&mut self, answer: &Answer) -> Stop {
+        let Some(wait) = wait_of(answer, self.runtime.wait) else {
             let told = self.told(answer);
             return self.failed(Stop::Retry("remote_error", told)).await;
-        }
-        let wait = asked.unwrap_or(self.runtime.wait);
+        };
         match self.gate(|gate, now, _| gate.asked_to_wait(now, wait)).await {
             Ok(()) => Stop::Wait(wait),
             Err(error) => error.into(),
@@ -164,6 +163,12 @@ fn unauthorized(answer: &Answer) -> Stop {
 /// How long an answer asks to wait; a date counts from the answer's own, whatever our clock says.
 fn asked_wait(answer: &Answer) -> Option<Duration> {
     answer.retry_after(answer.date().unwrap_or_else(Utc::now))
+}
+
+/// How long an answer that puts a request off wants to be left alone: as it says; where it says nothing, who is asked too often
+/// for a while, and others not at all.
+fn wait_of(answer: &Answer, otherwise: Duration) -> Option<Duration> {
+    asked_wait(answer).or((answer.status == 429).then_some(otherwise))
 }
 
 /// The status, and the beginning of what was said about it; a secret in it is a star.

@@ -43,6 +43,7 @@ pub fn understood(reply: &Reply) -> Result<(), SendError> {
     let answered = |decision, code| Err(SendError::answered(decision, code, reply));
     match reply.status {
         200..=299 => Ok(()),
+        // Whatever else it says may be another answer the next time (408, 425 and 5xx say so): only who is gone is gone.
         410 => answered(Decision::Fail, "endpoint_gone"),
         300..=399 => answered(Decision::Retry, "redirected"),
         429 | 502 | 504 => answered(Decision::Retry, "endpoint_throttled"),
@@ -73,6 +74,12 @@ mod tests {
             ("endpoint_throttled", "endpoint_throttled", "endpoint_throttled")
         );
         assert_eq!(code(410), "endpoint_gone");
+        let decided =
+            |status| understood(&Reply { status, retry_after: None, body: Vec::new() }).unwrap_err().decision;
+        for status in [302, 400, 404, 408, 425, 429, 500, 503] {
+            assert_eq!(decided(status), Decision::Retry, "{status}");
+        }
+        assert_eq!(decided(410), Decision::Fail);
     }
 
     #[test]

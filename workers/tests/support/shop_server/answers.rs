@@ -71,15 +71,22 @@ pub(super) fn respond(status: u16, headers: &[(&str, String)], body: &Value) -> 
     response.body(Body::from(body.to_string())).unwrap()
 }
 
+fn later((status, wait): (u16, Option<String>)) -> Response {
+    let headers: Vec<_> = wait.map(|wait| ("retry-after", wait)).into_iter().collect();
+    respond(status, &headers, &json!({"error": "later"}))
+}
+
 impl Stock {
     fn answer(&mut self, asked: &Asked) -> Response {
         if asked.path == "/token" {
-            return self.token(asked);
+            return match self.faults.token_refusals.pop_front() {
+                Some(refusal) => later(refusal),
+                None => self.token(asked),
+            };
         }
         let number = self.seen.len() as u64 + 1;
-        if let Some((status, wait)) = self.faults.refusals.pop_front() {
-            let headers: Vec<_> = wait.map(|wait| ("retry-after", wait)).into_iter().collect();
-            return respond(status, &headers, &json!({"error": "later"}));
+        if let Some(refusal) = self.faults.refusals.pop_front() {
+            return later(refusal);
         }
         if self.faults.down {
             return respond(502, &[], &json!({"error": "down"}));

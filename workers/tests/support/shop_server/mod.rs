@@ -90,6 +90,8 @@ pub(crate) struct Purchase {
 pub(crate) struct Faults {
     /// Each answered once, before anything else: status and `Retry-After`.
     pub(crate) refusals: VecDeque<(u16, Option<String>)>,
+    /// The same of requests for tokens.
+    pub(crate) token_refusals: VecDeque<(u16, Option<String>)>,
     /// Every so many requests fail with 500.
     pub(crate) every_500: Option<u64>,
     /// Every so many answers are cut off.

@@ -6,9 +6,9 @@ use chrono::{DateTime, Utc};
 use fairlane::{Result, Transaction};
 
 use super::Sending;
-use crate::erp::campaigns::kind_of;
+use crate::erp::campaigns::{kind_of, topic};
 use crate::erp::notifications::timing::Timing;
-use crate::erp::notifications::{Mail as MailChannel, Plan, Reach, Recipient, plan_reaching};
+use crate::erp::notifications::{Mail as MailChannel, Plan, Reach, Recipient, Severity, plan_reaching};
 use crate::erp::store::bulk_deliveries::Waiting;
 use crate::erp::store::deliveries::Status;
 use crate::erp::store::now;
@@ -33,6 +33,12 @@ pub(super) enum Verdict {
 }
 
 impl Sending<'_> {
+    /// As what its readers choose about it.
+    fn topic(&self) -> &'static str {
+        let is_critical = self.campaign.severity == Severity::Critical;
+        topic(&self.campaign.key(), kind_of(self.campaign).name, is_critical)
+    }
+
     pub(super) async fn readers(&self, tx: &mut Transaction, mails: &[&Waiting]) -> Result<Readers> {
         let (conn, tenant) = (&mut tx.conn(), self.tenant());
         let users: Vec<i64> = mails.iter().map(|mail| mail.user).collect();
@@ -43,7 +49,7 @@ impl Sending<'_> {
             .map(|email| email.trim().to_owned())
             .collect();
         Ok(Readers {
-            choices: preferences::of_users(conn, tenant, &users, kind_of(self.campaign).name).await?,
+            choices: preferences::of_users(conn, tenant, &users, self.topic()).await?,
             refusals: preferences::suppressed(conn, tenant, &addresses).await?,
             timings: timing::of_users(conn, tenant, &users).await?,
             now: now(conn).await?,
@@ -61,7 +67,7 @@ impl Sending<'_> {
         let to = Recipient { user, suppressed: readers.refusals.get(&address), reach: &by_mail };
         let choices = readers.choices.get(&user.id).map(Vec::as_slice).unwrap_or_default();
         // Whoever was told this by mail was reached then: only an explicit No since counts.
-        let address = match plan_reaching(&MailChannel, kind_of(self.campaign).name, choices, &to, true) {
+        let address = match plan_reaching(&MailChannel, self.topic(), choices, &to, true) {
             Plan::Send(address) => address,
             Plan::Leave(status, code, why) => return Verdict::Leave(status, code, why),
             Plan::Deliver => address,

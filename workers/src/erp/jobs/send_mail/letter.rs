@@ -5,6 +5,7 @@ use fairlane::{Context, Error, JobError, Transaction};
 use minijinja::{Value, context, value::Serde};
 
 use crate::erp::Erp;
+use crate::erp::campaigns::topic_of;
 use crate::erp::mail::templates::{NOTIFICATION, Template, built_in};
 use crate::erp::mail::{self, Content, Mail, MailError, Mailbox, Stop};
 use crate::erp::notifications::{Mail as MailChannel, Note, Plan, Reach, Recipient, plan};
@@ -231,7 +232,7 @@ async fn to_user(
     };
     let choices = preferences::of_user(conn, tenant, user.id).await?;
     let to = Recipient { user: &user, suppressed: None, reach: &Reach::default() };
-    let still = plan(&MailChannel, &message.kind, &choices, &to);
+    let still = plan(&MailChannel, topic_of(&message), &choices, &to);
     // Whoever was told this by mail has asked for it then: only an explicit No since counts.
     if let Plan::Leave(_, code @ ("preference_off" | "no_address"), why) = still {
         return Err(Unsent::Unwanted(code, why));

@@ -23,8 +23,8 @@ use fairlane::{Context, Error, Job, JobError, JobResult, Policy, Transaction};
 use serde::{Deserialize, Serialize};
 
 use crate::erp::Erp;
-use crate::erp::campaigns::CANCELLED;
 use crate::erp::campaigns::leaving::{self, Word};
+use crate::erp::campaigns::{CANCELLED, topic_of};
 use crate::erp::notifications::Note;
 use crate::erp::outbound::outcome::SendError;
 use crate::erp::store::deliveries::{self, Delivery, Stand, Status};
@@ -212,9 +212,9 @@ impl Sending {
         };
         let choices = preferences::of_user(conn, tenant, id).await?;
         // Whoever was told this way has asked for it then: only an explicit No since counts.
-        let refused = preferences::choice(&choices, &message.kind, &self.delivery.channel);
+        let refused = preferences::choice(&choices, topic_of(&message), &self.delivery.channel);
         if refused.is_some_and(|choice| !choice.enabled) {
-            let why = format!("the user does not want {} by {}", message.kind, self.delivery.channel);
+            let why = format!("the user does not want {} by {}", topic_of(&message), self.delivery.channel);
             return Err(Unsent::Unwanted(Status::Skipped, "preference_off", why));
         }
         Ok(Said { message, user: Some(user) })

@@ -55,6 +55,8 @@ impl Default for Reach {
 pub struct Asked<'a> {
     /// The kind of notification.
     pub kind: &'a str,
+    /// As what users choose about it: its kind, or something narrower.
+    pub topic: &'a str,
     /// How much it matters.
     pub severity: Severity,
     /// What users have chosen.
@@ -67,7 +69,7 @@ impl Asked<'_> {
     fn who(&self, channel: &str) -> Vec<i64> {
         let wants = |user: &i64, without: bool| {
             let own = self.choices.get(user).map(Vec::as_slice).unwrap_or_default();
-            preferences::choice(own, self.kind, channel).map_or(without, |choice| choice.enabled)
+            preferences::choice(own, self.topic, channel).map_or(without, |choice| choice.enabled)
         };
         let choosers = self.choices.keys().filter(|user| wants(user, false));
         let others = self.unasked.iter().filter(|user| wants(user, true));

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use fairlane::{Error, Transaction};
+use fairlane::Error;
 use secrecy::SecretString;
 
 use super::super::breaker::Breaker;
 use super::super::connection::Auth;
 use super::super::runtime::token_place;
 use super::super::token::{self, Turn};
-use super::{Session, Stop, asked_wait};
+use super::{Session, Stop, wait_of};
 use crate::erp::store::now;
 use crate::erp::store::sync::gates;
 
@@ -63,6 +63,8 @@ impl Session<'_> {
         let fetched = self.token_from_its_server().await;
         let mut tx = self.ctx.begin().await?;
         let (tenant, connection) = (self.tenant(), self.connection.id);
+        // The gate first, as whoever takes a request's place has it.
+        let mut gate = gates::lock(&mut tx.conn(), tenant, connection).await?;
         let mut token = gates::lock_token(&mut tx.conn(), tenant, connection).await?;
         let now = now(&mut tx.conn()).await?;
         let outcome = match fetched {
@@ -73,27 +75,19 @@ impl Session<'_> {
             }
             Err(stop) => {
                 token.not_fetched();
+                match &stop {
+                    // A server of tokens that is ill counts like the system behind it, and its waits are everybody's.
+                    Stop::Retry(_, why) => drop(gate.failed(now, &self.runtime.terms, why)),
+                    Stop::Wait(wait) => gate.leave_alone(now, *wait),
+                    _ => {}
+                }
                 Err(stop)
             }
         };
         gates::save_token(&mut tx.conn(), tenant, connection, &token).await?;
-        self.note_token_failure(&mut tx, now, outcome.as_ref().err()).await?;
+        gates::save(&mut tx.conn(), tenant, connection, &gate).await?;
         tx.commit().await?;
         outcome
-    }
-
-    /// A server of tokens that is ill counts like the system behind it.
-    async fn note_token_failure(
-        &self,
-        tx: &mut Transaction,
-        now: DateTime<Utc>,
-        stop: Option<&Stop>,
-    ) -> Result<(), Error> {
-        let Some(Stop::Retry(_, why)) = stop else { return Ok(()) };
-        let (tenant, connection) = (self.tenant(), self.connection.id);
-        let mut gate = gates::lock(&mut tx.conn(), tenant, connection).await?;
-        gate.failed(now, &self.runtime.terms, why);
-        gates::save(&mut tx.conn(), tenant, connection, &gate).await
     }
 
     async fn token_from_its_server(&self) -> Result<(SecretString, Option<Duration>), Stop> {
@@ -104,7 +98,10 @@ impl Session<'_> {
         match answer.status {
             200..=299 => token::read(&answer)
                 .ok_or_else(|| Stop::Retry("answer_unreadable", "the server of tokens has sent none".into())),
-            429 | 503 => Err(Stop::Wait(asked_wait(&answer).unwrap_or(self.runtime.wait))),
+            408 | 425 | 429 | 503 => Err(match wait_of(&answer, self.runtime.wait) {
+                Some(wait) => Stop::Wait(wait),
+                None => Stop::Retry("remote_error", told()),
+            }),
             status if status >= 500 => Err(Stop::Retry("remote_error", told())),
             _ => Err(Stop::GiveUp("unauthorized", told())),
         }
