@@ -9,8 +9,8 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use fairlane::db::{Db, DbOptions, query};
-use fairlane::sql;
 use fairlane::testing::TestDb;
+use fairlane::{backend_test, sql};
 use support::shop::lines;
 use tempfile::TempDir;
 
@@ -64,7 +64,18 @@ impl Demo {
     }
 
     fn demo(&self) -> String {
-        self.run(&["demo", "--once"])
+        match self.database {
+            Some(_) => self.run(&["demo", "--once", "--here"]),
+            None => self.run(&["demo", "--once"]),
+        }
+    }
+
+    /// Is refused, with these words.
+    fn refused(&self, args: &[&str], words: &str) {
+        let output = self.try_run(args);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(4), "fairlane {args:?}: {said}");
+        assert!(said.contains(words), "{said}");
     }
 
     fn mails(&self) -> Vec<String> {
@@ -107,10 +118,8 @@ impl Demo {
 
     /// Types the commands that change something, as they were printed.
     fn type_the_repair(&self, printed: &str) {
-        let commands: Vec<&str> = printed
-            .lines()
-            .filter_map(|line| line.split_once("cargo run -- ").map(|(_, typed)| typed))
-            .collect();
+        let commands: Vec<&str> =
+            printed.lines().filter_map(|line| line.split_once(&program()).map(|(_, typed)| typed)).collect();
         let repair: Vec<&str> = commands
             .into_iter()
             .filter(|typed| !typed.starts_with("failed") && !typed.starts_with("show"))
@@ -122,6 +131,11 @@ impl Demo {
             self.run(&typed.split_whitespace().collect::<Vec<_>>());
         }
     }
+}
+
+/// Not started by cargo, it is called as it was typed.
+fn program() -> String {
+    format!("{} ", env!("CARGO_BIN_EXE_fairlane"))
 }
 
 fn read(path: &Path) -> String {
@@ -160,7 +174,7 @@ async fn a_second_demo_before_the_repair_changes_nothing_and_prints_the_same_com
     let second = demo.demo();
     assert_eq!(demo.counts().await, fresh);
     let commands = |printed: &str| -> Vec<String> {
-        printed.lines().filter(|line| line.contains("cargo run -- ")).map(str::to_owned).collect()
+        printed.lines().filter(|line| line.contains(&program())).map(str::to_owned).collect()
     };
     assert_eq!(commands(&first), commands(&second));
     demo.type_the_repair(&second);
@@ -171,5 +185,35 @@ async fn a_second_demo_before_the_repair_changes_nothing_and_prints_the_same_com
 async fn the_demo_runs_on_a_migrated_postgresql_with_an_ordinary_login() {
     let name = "the_demo_runs_on_a_migrated_postgresql_with_an_ordinary_login";
     let Some(t) = TestDb::postgres(name, lines).await.unwrap() else { return };
+    t.execute("delete from fairlane_tenants").await;
     tell_the_whole_story(&Demo::on(&t)).await;
+}
+
+backend_test!(
+    migrations: lines;
+    async fn the_demo_touches_no_database_that_it_was_not_told_and_none_with_a_tenant_of_others(t: TestDb) {
+        let demo = Demo::on(&t);
+        demo.refused(&["demo", "--once"], "--here");
+        demo.refused(&["demo", "--once", "--here"], "acme");
+        t.execute("update fairlane_tenants set slug = 'northwind'").await;
+        demo.refused(&["demo", "--once", "--here"], "northwind");
+        let observer = t.observer().await.unwrap();
+        let mut tx = observer.read().await.unwrap();
+        let made = query(sql!(
+            "select (select count(*) from fairlane_tenants) + (select count(*) from fairlane_jobs)
+                + (select count(*) from customers) as n"
+        ));
+        let made: i64 = made.fetch_one(&mut tx.conn()).await.unwrap().get("n").unwrap();
+        assert_eq!(made, 1, "the tenant that was there");
+    }
+);
+
+#[tokio::test]
+async fn mails_of_the_demo_go_into_the_folder_also_where_a_server_is_configured() {
+    let demo = Demo::in_an_empty_folder();
+    let settings =
+        "[mail]\ntransport = \"smtp\"\nsmtp_host = \"127.0.0.1\"\nsmtp_port = 9\nsmtp_tls = \"none\"\n";
+    std::fs::write(demo.folder.path().join("fairlane.toml"), settings).unwrap();
+    demo.demo();
+    assert_eq!(demo.counts().await.mails, FRESH.mails);
 }

@@ -76,6 +76,33 @@ async fn every_table_with_a_tenant_is_under_forced_row_security() {
     assert!(open.is_empty(), "without forced row security: {open:?}");
 }
 
+/// The login of the tests is one of workers: a member of `fairlane_worker` and `fairlane_app`.
+#[tokio::test]
+async fn no_table_of_the_erp_is_open_to_a_login_of_workers_without_a_tenant() {
+    let Some(t) = TestDb::postgres("erp_schema", lines).await.unwrap() else { return };
+    let observer = t.observer().await.unwrap();
+    let mut tx = observer.read().await.unwrap();
+    let open = query(sql!(
+        "select c.relname::text as name from pg_class c
+         where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') and c.relname not like '\\_%'
+           and c.relname not like 'fairlane\\_%'
+           and (exists (select 1 from pg_policies p where p.schemaname = 'public' and p.tablename = c.relname
+                   and p.roles <> array['fairlane_app']::name[])
+               or has_table_privilege('fairlane_worker', c.oid, 'select, insert, update, delete, truncate')
+               or has_any_column_privilege('fairlane_worker', c.oid, 'select, insert, update'))"
+    ))
+    .fetch_all(&mut tx.conn())
+    .await
+    .unwrap();
+    let open: Vec<String> = open.iter().map(|row| row.get("name").unwrap()).collect();
+    assert!(open.is_empty(), "open to fairlane_worker: {open:?}");
+    t.execute("insert into products (tenant_id, sku, name) select id, 'A-1', 'Beans' from fairlane_tenants")
+        .await;
+    let mut tx = t.db.begin().await.unwrap();
+    let seen = query(sql!("select count(*) as n from products")).fetch_one(&mut tx.conn()).await.unwrap();
+    assert_eq!(seen.get::<i64>("n").unwrap(), 0, "seen without a tenant");
+}
+
 #[tokio::test]
 async fn every_foreign_key_between_tables_of_tenants_goes_through_the_tenant() {
     let t = TestDb::sqlite(lines).await.unwrap();

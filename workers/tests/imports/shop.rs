@@ -87,7 +87,8 @@ impl<'t> Shop<'t> {
     /// What was not undone: name and code.
     pub(crate) async fn conflicts(&self, import_id: i64) -> Vec<String> {
         let id = self.acme.id().await.unwrap();
-        let mut tx = self.t.db.read().await.unwrap();
+        let observer = self.t.observer().await.unwrap();
+        let mut tx = observer.read().await.unwrap();
         let conflicts = undo::store::conflicts(&mut tx.conn(), id, import_id, 0, 1000).await.unwrap();
         conflicts.iter().map(|it| format!("{} {}", it.label.clone().unwrap_or_default(), it.code)).collect()
     }
@@ -160,19 +161,22 @@ impl<'t> Shop<'t> {
 
     pub(crate) async fn log(&self, import_id: i64) -> ImportLog {
         let id = self.acme.id().await.unwrap();
-        let mut tx = self.t.db.read().await.unwrap();
+        let observer = self.t.observer().await.unwrap();
+        let mut tx = observer.read().await.unwrap();
         log::find(&mut tx.conn(), id, import_id).await.unwrap().expect("the import is in the log")
     }
 
     pub(crate) async fn refusals(&self, import_id: i64) -> Vec<StoredRefusal> {
         let id = self.acme.id().await.unwrap();
-        let mut tx = self.t.db.read().await.unwrap();
+        let observer = self.t.observer().await.unwrap();
+        let mut tx = observer.read().await.unwrap();
         row_errors::list(&mut tx.conn(), id, import_id, 0, 100_000).await.unwrap()
     }
 
     /// Code, name, price and version of every product, in order.
     pub(crate) async fn products(&self) -> Vec<String> {
-        let mut tx = self.t.db.read().await.unwrap();
+        let observer = self.t.observer().await.unwrap();
+        let mut tx = observer.read().await.unwrap();
         let rows = query(sql!(
             "select coalesce(sku, barcode, handle_key) as code, name, price, version from products order by 1"
         ))
@@ -191,7 +195,8 @@ impl<'t> Shop<'t> {
 
     /// Name and payload of every event, without numbers that differ from run to run, sorted.
     pub(crate) async fn events(&self) -> Vec<String> {
-        let mut tx = self.t.db.read().await.unwrap();
+        let observer = self.t.observer().await.unwrap();
+        let mut tx = observer.read().await.unwrap();
         let rows = query(sql!("select name, payload, source from fairlane_events"))
             .fetch_all(&mut tx.conn())
             .await

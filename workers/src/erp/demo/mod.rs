@@ -2,7 +2,11 @@
 //!
 //! Nothing here is made up for the show: the same services, jobs and listeners that an application calls. Repeating it
 //! changes nothing that is there already.
+//!
+//! It adds a tenant, runs whatever is queued and writes every mail into a folder: on a database that somebody works with
+//! that would be a disaster. So it runs on the default file or where it is told to (`--here`), and only beside nobody.
 
+mod place;
 mod stock;
 mod story;
 mod tour;
@@ -11,18 +15,21 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::{ArgMatches, Args, FromArgMatches};
+use fairlane::Error;
 use fairlane::cli::{CommandEnv, DomainCommand, Failure};
 use fairlane::db::Dialect;
-use fairlane::worker::{WorkerOptions, listen_to_signals};
-use fairlane::{Error, store};
+use fairlane::worker::{Worker, WorkerOptions, listen_to_signals};
 use futures::future::BoxFuture;
 
 use story::Story;
 
+use crate::erp::mail::FolderMailer;
+use crate::erp::{Erp, registry};
+
 /// The tenant of the demo.
 const TENANT: &str = "acme";
 
-/// `fairlane demo [--once]`.
+/// `fairlane demo [--once] [--here]`.
 #[derive(Debug)]
 pub struct DemoCommand;
 
@@ -31,6 +38,9 @@ struct DemoArgs {
     /// Stop when everything is done, instead of working on until Ctrl-C
     #[arg(long)]
     once: bool,
+    /// Run in the database that is configured, if no tenant but the demo's is in it
+    #[arg(long)]
+    here: bool,
 }
 
 impl DomainCommand for DemoCommand {
@@ -58,6 +68,8 @@ async fn demo(args: &DemoArgs, env: &CommandEnv) -> anyhow::Result<()> {
     if env.tenant.as_deref().is_some_and(|tenant| tenant != TENANT) {
         return Err(Failure::usage(format!("the demo's tenant is {TENANT}")).hint("leave -t away").into());
     }
+    place::check_database(&env.config, args.here)?;
+    place::check_tenants(env).await?;
     let out = env.output;
     let place = match env.fairlane.db().dialect() {
         Dialect::Sqlite => "embedded SQLite",
@@ -71,7 +83,7 @@ async fn demo(args: &DemoArgs, env: &CommandEnv) -> anyhow::Result<()> {
 
     let since = Instant::now();
     out.line(&done("schema ready", &bring_schema(env).await?, since))?;
-    add_tenant(env).await?;
+    place::add_tenant(env).await?;
     env.fairlane.announce().await?;
 
     let story = Story::begin(env.clone()).await?;
@@ -101,9 +113,10 @@ async fn demo(args: &DemoArgs, env: &CommandEnv) -> anyhow::Result<()> {
         out.line(&line)?;
     }
     if !args.once {
-        out.line(
-            "\n   Working on until Ctrl-C. Queue something from another terminal: fairlane erp order --help",
-        )?;
+        let program = place::program();
+        out.line(&format!(
+            "\n   Working on until Ctrl-C. Queue something from another terminal: {program} erp order --help"
+        ))?;
         work(env, false).await?;
     }
     Ok(())
@@ -130,21 +143,7 @@ fn done(what: &str, result: &str, since: Instant) -> String {
     format!("   ✓ {what:<22} {result}   {:.1}s", since.elapsed().as_secs_f64())
 }
 
-async fn add_tenant(env: &CommandEnv) -> anyhow::Result<()> {
-    if env.fairlane.tenant(TENANT).id().await.is_ok() {
-        return Ok(());
-    }
-    let mut tx = env.fairlane.db().begin().await?;
-    match store::tenants::add(&mut tx.conn(), TENANT, "Acme Ltd").await {
-        Ok(_) => tx.commit().await?,
-        // Another demo was quicker.
-        Err(Error::Refused { .. }) => tx.rollback().await?,
-        Err(error) => return Err(error.into()),
-    }
-    Ok(())
-}
-
-/// A worker in this process, until nothing is due or until Ctrl-C.
+/// A worker in this process, until nothing is due or until Ctrl-C. Its mails go into the folder, whatever is configured.
 async fn work(env: &CommandEnv, until_empty: bool) -> anyhow::Result<()> {
     let options = WorkerOptions {
         name: "demo".into(),
@@ -153,7 +152,8 @@ async fn work(env: &CommandEnv, until_empty: bool) -> anyhow::Result<()> {
         stop_when_empty: until_empty,
         ..WorkerOptions::default()
     };
-    let worker = env.worker().options(options);
+    let erp = Erp::from_config(&env.config)?.with_mailer(FolderMailer::new(env.config.path("mail.folder")?));
+    let worker = Worker::new(&env.fairlane).serve(registry(), erp).options(options);
     if !until_empty {
         listen_to_signals(worker.control())?;
     }

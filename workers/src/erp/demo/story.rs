@@ -10,13 +10,14 @@ use fairlane::{Tenant, sql};
 use rust_decimal::Decimal;
 use uuid::Uuid;
 
+use super::place::program;
 use super::{TENANT, done};
 use crate::erp::jobs::process_bulk_import::log;
 use crate::erp::jobs::process_bulk_import::options::{ImportOptions, Mode};
 use crate::erp::jobs::process_bulk_import::products::Products;
 use crate::erp::jobs::process_bulk_import::submit::{Submission, submit};
 use crate::erp::services::{customers, orders, users};
-use crate::erp::settings::{ImportSettings, MailSettings, MailTransport};
+use crate::erp::settings::ImportSettings;
 use crate::erp::store::customers::NewCustomer;
 
 /// A product file with the defects of real ones; written for this demo.
@@ -135,10 +136,7 @@ impl Story {
     }
 
     fn outbox(&self) -> anyhow::Result<String> {
-        Ok(match MailSettings::read(&self.env.config)?.transport {
-            MailTransport::Folder(folder) => folder.display().to_string(),
-            _ => "the SMTP server".into(),
-        })
+        Ok(self.env.config.path("mail.folder")?.display().to_string())
     }
 
     /// The job that failed for good, and the commands that repair it.
@@ -151,7 +149,7 @@ impl Story {
         .bind(self.tenant.id().await?)
         .fetch_optional(&mut tx.conn())
         .await?;
-        let on = self.database_flag()?;
+        let (run, on) = (program(), self.database_flag()?);
         let Some(failed) = failed else {
             let others = self
                 .count(sql!("select count(*) as n from fairlane_failed_jobs where tenant_id = $1"))
@@ -159,13 +157,13 @@ impl Story {
             let first = match others {
                 0 => "   ✓ nothing has failed: the demo's failed job was repaired".into(),
                 others => format!(
-                    "   ! the demo's failed job was repaired; failed beside it: {others}, see: cargo run -- failed{on}"
+                    "   ! the demo's failed job was repaired; failed beside it: {others}, see: {run} failed{on}"
                 ),
             };
             return Ok(vec![
                 first,
-                format!("\n   Look           cargo run -- jobs --state completed{on}"),
-                format!("                  cargo run -- events list -t acme{on}"),
+                format!("\n   Look           {run} jobs --state completed{on}"),
+                format!("                  {run} events list -t acme{on}"),
             ]);
         };
         let id: Uuid = failed.get("id")?;
@@ -173,13 +171,13 @@ impl Story {
         Ok(vec![
             "   ! 1 job failed for good, so that you have something to repair:".into(),
             format!("     {}\n", fairlane::cli::printable(&error)),
-            format!("   Look           cargo run -- failed{on}"),
-            format!("                  cargo run -- show {}{on}", short(id)),
+            format!("   Look           {run} failed{on}"),
+            format!("                  {run} show {}{on}", short(id)),
             format!(
-                "   Mend           cargo run -- erp customer set-email HARBOUR accounts@harbour.example -t acme{on}"
+                "   Mend           {run} erp customer set-email HARBOUR accounts@harbour.example -t acme{on}"
             ),
-            format!("   Try again      cargo run -- retry {}{on}", short(id)),
-            format!("                  cargo run -- work --stop-when-empty{on}"),
+            format!("   Try again      {run} retry {}{on}", short(id)),
+            format!("                  {run} work --stop-when-empty{on}"),
             format!("   The mail       ls {}", self.outbox()?),
         ])
     }

@@ -7,7 +7,8 @@ use uuid::Uuid;
 
 use super::{Handover, Mail, MailError, Mailer, Receipt};
 
-/// Writes each mail into a file named after its message id; the same mail again replaces its file.
+/// Writes each mail into a file named after its message id and its recipient: the same mail again replaces its file, and one
+/// to somebody else has a file of its own, whatever its message id.
 #[derive(Debug)]
 pub struct FolderMailer {
     folder: PathBuf,
@@ -19,17 +20,18 @@ impl FolderMailer {
         Self { folder }
     }
 
-    /// The file of a mail with this message id.
-    pub fn file(&self, message_id: &str) -> PathBuf {
+    /// The file of a mail with this message id to this recipient.
+    pub fn file(&self, message_id: &str, recipient: &str) -> PathBuf {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '@' | '-' | '_' | '.');
         let id = message_id.trim_start_matches('<').trim_end_matches('>');
         let name: String = id.chars().map(|c| if plain(c) { c } else { '_' }).collect();
-        self.folder.join(format!("{}.eml", name.trim_start_matches('.')))
+        let to = Uuid::new_v5(&Uuid::NAMESPACE_URL, recipient.as_bytes()).simple().to_string();
+        self.folder.join(format!("{}-{}.eml", name.trim_start_matches('.'), &to[..8]))
     }
 
     async fn write(&self, mail: &Mail) -> std::io::Result<PathBuf> {
         tokio::fs::create_dir_all(&self.folder).await?;
-        let file = self.file(&mail.message_id);
+        let file = self.file(&mail.message_id, mail.recipient());
         // A reader of the folder sees whole mails only.
         let temporary = self.folder.join(format!(".{}.tmp", Uuid::now_v7().simple()));
         tokio::fs::write(&temporary, &mail.bytes).await?;
@@ -78,8 +80,12 @@ mod tests {
     use super::*;
 
     fn mail(id: String) -> Mail {
+        mail_to(id, "ana@example.com")
+    }
+
+    fn mail_to(id: String, address: &str) -> Mail {
         let from: Mailbox = "no-reply@localhost".parse().unwrap();
-        let to = Mailbox::new(None, check_address("ana@example.com").unwrap());
+        let to = Mailbox::new(None, check_address(address).unwrap());
         let content = Content { subject: "Héllo".into(), text: "text ü".into(), html: "<p>ü</p>".into() };
         Mail::compose(id, &from, to, content, None).unwrap()
     }
@@ -93,16 +99,33 @@ mod tests {
         mailer.send(&mail).await.unwrap();
         let files: Vec<_> = std::fs::read_dir(folder.path().join("outbox")).unwrap().flatten().collect();
         assert_eq!(files.len(), 1);
-        let text = std::fs::read_to_string(mailer.file(&mail.message_id)).unwrap();
+        let text = std::fs::read_to_string(mailer.file(&mail.message_id, mail.recipient())).unwrap();
         assert!(text.contains("To: ana@example.com\r\n") && text.contains("multipart/alternative"), "{text}");
         assert!(text.contains(&format!("Message-ID: {}", mail.message_id)), "{text}");
+    }
+
+    #[tokio::test]
+    async fn a_mail_with_the_message_id_of_another_does_not_replace_it_when_it_goes_to_somebody_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let mailer = FolderMailer::new(folder.path().to_owned());
+        for address in ["ana@example.com", "ben@example.com"] {
+            mailer.send(&mail_to("<1@localhost>".into(), address)).await.unwrap();
+        }
+        for address in ["ana@example.com", "ben@example.com"] {
+            let text = std::fs::read_to_string(mailer.file("<1@localhost>", address)).unwrap();
+            assert!(text.contains(&format!("To: {address}")), "{text}");
+        }
     }
 
     #[test]
     fn a_message_id_cannot_lead_out_of_the_folder() {
         let mailer = FolderMailer::new(PathBuf::from("outbox"));
         for id in ["<../../etc/passwd>", "</etc/passwd>", "<..>", "<a\0b\\c>"] {
-            assert_eq!(mailer.file(id).parent().unwrap(), std::path::Path::new("outbox"), "{id:?}");
+            assert_eq!(
+                mailer.file(id, "../ana@b").parent().unwrap(),
+                std::path::Path::new("outbox"),
+                "{id:?}"
+            );
         }
     }
 

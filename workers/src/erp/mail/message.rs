@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use chrono::{DateTime, Utc};
 use lettre::address::{Address, Envelope};
 use lettre::message::header::{Header, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, Message, MultiPart};
@@ -140,6 +141,19 @@ pub fn message_id(key: &str, from: &Mailbox) -> String {
     format!("<{}@{}>", id.simple(), from.email.domain())
 }
 
+/// The message id of a delivery: the same for every attempt at it, also after its database was restored. When it was decided
+/// is part of it, for slug and key come again: in another installation, and in a database restored to before it. One that
+/// has an id keeps it.
+pub fn message_id_of(
+    tenant: &str,
+    dedupe_key: &str,
+    (created_at, earlier): (DateTime<Utc>, Option<&str>),
+    from: &Mailbox,
+) -> String {
+    let new = || message_id(&format!("{tenant}/{dedupe_key}/{}", created_at.timestamp_micros()), from);
+    earlier.map_or_else(new, str::to_owned)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -220,6 +234,15 @@ mod tests {
             check_address(" ana.b+c@mail.example.com ").unwrap().as_ref() as &str,
             "ana.b+c@mail.example.com"
         );
+    }
+
+    #[test]
+    fn the_same_key_in_another_database_is_another_message_and_one_that_has_an_id_keeps_it() {
+        let at = DateTime::from_timestamp_micros(1_700_000_000_000_001).unwrap();
+        let id = |at, earlier| message_id_of("acme", "inv:1:mail", (at, earlier), &from());
+        assert_eq!(id(at, None), id(at, None));
+        assert_ne!(id(at, None), id(at + chrono::Duration::microseconds(1), None));
+        assert_eq!(id(at, Some("<1@before>")), "<1@before>");
     }
 
     #[test]

@@ -20,7 +20,7 @@ pub use content::{Content, TemplateError, render};
 pub use folder::FolderMailer;
 pub use lettre::message::Mailbox;
 pub use memory::MemoryMailer;
-pub use message::{Mail, Stop, check_address, message_id, plain_text};
+pub use message::{Mail, Stop, check_address, message_id, message_id_of, plain_text};
 pub use mould::Mould;
 pub use smtp::SmtpMailer;
 

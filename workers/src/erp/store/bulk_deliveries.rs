@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use fairlane::db::{Conn, Dialect, Query, Row, Sql, query};
 use fairlane::{Result, sql};
 use serde_json::Value;
@@ -145,6 +146,10 @@ pub struct Waiting {
     pub attempts: i64,
     /// What its reader shows to stop mails.
     pub token: Option<String>,
+    /// The identity that an attempt before gave it.
+    pub message_id: Option<String>,
+    /// When it was decided that there is one.
+    pub created_at: DateTime<Utc>,
 }
 
 /// The next mails of these users that are not out, those that were tried least first; locked until the transaction ends.
@@ -160,6 +165,7 @@ pub async fn waiting_mails(
 ) -> Result<Vec<Waiting>> {
     let rows = query(sql!(
         "select id, user_id, dedupe_key, status = 'sending' as is_sending, attempts, unsubscribe_token,
+            message_id, created_at,
             (claimed_by is not null and claimed_by <> $4 and coalesce(claimed_until >= {now}, false)) as is_elsewhere
          from notification_deliveries
          where tenant_id = $1 and notification_key = $2 and channel = 'mail' and user_id {in:$3}
@@ -185,6 +191,8 @@ pub async fn waiting_mails(
             is_elsewhere: row.get("is_elsewhere")?,
             attempts: row.get("attempts")?,
             token: row.get("unsubscribe_token")?,
+            message_id: row.get("message_id")?,
+            created_at: row.get("created_at")?,
         })
     };
     rows.iter().map(read).collect()

@@ -3,6 +3,7 @@
 mod retries;
 mod signature;
 
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use super::outbound::Reply;
@@ -30,10 +31,12 @@ pub fn body(message: &Message, user: Option<&User>) -> String {
     body.to_string()
 }
 
-/// Which message it is: the same for every attempt, and a receiver's key against repeats.
-pub fn message_id(tenant: &str, dedupe_key: &str) -> String {
+/// Which message it is: the same for every attempt, and a receiver's key against repeats. When it was decided is part of it,
+/// for slug and key come again in other installations and in restored databases, which a receiver would take for repeats.
+pub fn message_id(tenant: &str, dedupe_key: &str, created_at: DateTime<Utc>) -> String {
     use sha2::{Digest, Sha256};
-    let digest = Sha256::digest(format!("{tenant}/{dedupe_key}").as_bytes());
+    let told = format!("{tenant}/{dedupe_key}/{}", created_at.timestamp_micros());
+    let digest = Sha256::digest(told.as_bytes());
     let hex: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
     format!("msg_{hex}")
 }
@@ -84,9 +87,12 @@ mod tests {
 
     #[test]
     fn a_message_has_one_id_and_another_has_another() {
-        let id = message_id("acme", "low:1:webhook:3");
-        assert_eq!(id, message_id("acme", "low:1:webhook:3"));
-        assert_ne!(id, message_id("beta", "low:1:webhook:3"));
+        let at = DateTime::from_timestamp_micros(1_700_000_000_000_001).unwrap();
+        let id = message_id("acme", "low:1:webhook:3", at);
+        assert_eq!(id, message_id("acme", "low:1:webhook:3", at));
+        let later = at + chrono::Duration::microseconds(1);
+        assert_ne!(id, message_id("acme", "low:1:webhook:3", later), "in another database");
+        assert_ne!(id, message_id("beta", "low:1:webhook:3", at));
         assert!(id.starts_with("msg_") && id.len() == 36);
     }
 }

@@ -136,8 +136,9 @@ impl Sending<'_> {
         user: &User,
         address: String,
     ) -> Result<Outgoing, MailError> {
-        let key = format!("{}/{}", self.ctx.job().tenant, waiting.dedupe_key);
-        let message_id = mail::message_id(&key, &self.ctx.state.from);
+        let (tenant, from) = (&self.ctx.job().tenant, &self.ctx.state.from);
+        let told = (waiting.created_at, waiting.message_id.as_deref());
+        let message_id = mail::message_id_of(tenant, &waiting.dedupe_key, told, from);
         let mail = letters.write(user, &address, message_id, waiting.token.as_deref())?;
         Ok(Outgoing { delivery: waiting.id, attempts: waiting.attempts + 1, address, mail })
     }

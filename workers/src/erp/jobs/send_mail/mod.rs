@@ -101,8 +101,9 @@ impl Sending {
     async fn send(&self, mut tx: Transaction) -> JobResult {
         let (mailer, job) = (&self.ctx.state.mailer, self.ctx.job());
         // The same for every attempt, and for nothing else.
-        let message_id =
-            mail::message_id(&format!("{}/{}", job.tenant, self.delivery.dedupe_key), &self.ctx.state.from);
+        let Delivery { dedupe_key, created_at, message_id, .. } = &self.delivery;
+        let told = (*created_at, message_id.as_deref());
+        let message_id = mail::message_id_of(&job.tenant, dedupe_key, told, &self.ctx.state.from);
         let id = self.delivery.id;
         deliveries::take(&mut tx.conn(), self.tenant(), id, job.id, HOLD, &message_id).await?;
         let letter = match Letter::write(&mut tx, &self.ctx, &self.delivery).await {

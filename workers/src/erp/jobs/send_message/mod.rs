@@ -144,9 +144,12 @@ impl Sending {
         self.delivery.channel != "sms" || self.ctx.state.sms.forgives_repeats()
     }
 
-    /// The same for every attempt, and for nothing else.
+    /// The same for every attempt, and for nothing else. One that an attempt before gave stays; what a gateway calls a text
+    /// message stands in its place there.
     fn message_id(&self) -> String {
-        webhooks::message_id(&self.ctx.job().tenant, &self.delivery.dedupe_key)
+        let Delivery { dedupe_key, created_at, message_id, .. } = &self.delivery;
+        let earlier = message_id.clone().filter(|id| id.starts_with("msg_"));
+        earlier.unwrap_or_else(|| webhooks::message_id(&self.ctx.job().tenant, dedupe_key, *created_at))
     }
 
     /// A message of a campaign leaves only if its campaign lets it.
