@@ -115,6 +115,24 @@ backend_test!(migrations: lines;
     }
 );
 
+backend_test!(migrations: lines;
+    async fn who_wrote_a_campaign_is_told_once_that_it_is_told(t: TestDb) {
+        let acme = crowd(&t, 3).await;
+        let mut tx = acme.begin().await.unwrap();
+        let writer = users::ensure(&mut tx, &acme, "x", &address(1), &["sales.view"]).await.unwrap();
+        tx.commit().await.unwrap();
+        let id = start(&acme, NewCampaign { created_by: Some(writer), ..news() }).await.id;
+        work(&t, &erp(MemoryMailer::default(), 2, 1)).await;
+        assert_eq!(report(&acme, id).await.campaign.status, CampaignStatus::Done);
+        assert_eq!(
+            count(&t, "select count(*) as n from notification_deliveries where notification_key like 'told:campaign:%'
+                and channel = 'in_app' and status = 'delivered'").await,
+            1
+        );
+        assert_eq!(count(&t, "select count(*) as n from notifications where type = 'AlertNotification'").await, 1);
+    }
+);
+
 async fn token(t: &TestDb, user: usize) -> String {
     let observer = t.observer().await.unwrap();
     let mut tx = observer.read().await.unwrap();

@@ -3,10 +3,10 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use fairlane::backend_test;
 use fairlane::db::Dialect;
 use fairlane::testing::TestDb;
 use fairlane::worker::StopReason;
+use fairlane::{backend_test, sql};
 use fairlane_workers::erp::jobs::process_bulk_import::counts::Checkpoint;
 use fairlane_workers::erp::jobs::process_bulk_import::dry_run;
 use fairlane_workers::erp::jobs::process_bulk_import::import_type::Scope;
@@ -15,6 +15,7 @@ use fairlane_workers::erp::jobs::process_bulk_import::options::{ImportOptions, M
 use fairlane_workers::erp::jobs::process_bulk_import::products::Products;
 use fairlane_workers::erp::jobs::process_bulk_import::run::ImportRun;
 use fairlane_workers::erp::jobs::process_bulk_import::submit::{Submission, inspect};
+use fairlane_workers::erp::services::users;
 
 use crate::shop::{Shop, lines, plain, summary};
 
@@ -33,6 +34,21 @@ fn messy(rows: usize) -> String {
     }
     text
 }
+
+backend_test!(migrations: lines;
+    async fn who_hands_a_file_in_is_told_what_came_of_it(t: TestDb) {
+        let shop = Shop::new(&t);
+        let mut tx = shop.acme.begin().await.unwrap();
+        let user = users::ensure(&mut tx, &shop.acme, "Ana", "ana@example.com", &["sales.view"]).await.unwrap();
+        tx.commit().await.unwrap();
+        let file = shop.file("products.csv", "SKU,Name,Price\nT-1,Tiles,33.50\nT-2,Glue,x\n");
+        shop.import(&Submission { user_id: Some(user), ..plain(&file) }).await;
+        assert_eq!(
+            shop.texts(sql!("select notification_key as t from notification_deliveries where channel = 'in_app'")).await,
+            ["import:1"]
+        );
+    }
+);
 
 backend_test!(migrations: lines;
     async fn upsert_creates_then_changes_only_what_differs_and_says_what_changed(t: TestDb) {

@@ -9,6 +9,7 @@ mod causes;
 mod delivery;
 mod ledger;
 mod openboxes;
+mod returns;
 mod status;
 #[path = "../support/mod.rs"]
 mod support;

@@ -2,13 +2,33 @@
 
 use chrono::Utc;
 use fairlane::{backend_test, sql};
+use fairlane_workers::erp::services::users;
 use fairlane_workers::erp::sync::connection::{Dialect, Direction, Entity};
+use fairlane_workers::erp::sync::job::request_by;
 
 use crate::desk::{CREATED, Desk, UPDATED, lines, summary};
 use crate::shop_server::ShopServer;
 
 const LEVELS: &str =
     "select coalesce(cast(sum(cast(on_hand as numeric)) as bigint), 0) as n from stock_levels";
+
+backend_test!(migrations: lines;
+    async fn who_asks_for_an_exchange_is_told_that_it_is_done_and_a_run_by_the_clock_tells_nobody(t: TestDb) {
+        let desk = Desk::new(&t).await;
+        let shop = ShopServer::open(12, 0);
+        let connection = desk.connect(&shop, Dialect::Generic, |_| {}).await;
+        let mut tx = desk.acme.begin().await.unwrap();
+        let user = users::ensure(&mut tx, &desk.acme, "Ana", "ana@example.com", &["sales.view"]).await.unwrap();
+        let wanted = (Entity::Products, Direction::Pull, false);
+        request_by(&mut tx, &desk.acme, &connection, wanted, Some(user)).await.unwrap();
+        tx.commit().await.unwrap();
+        desk.work().await;
+        desk.pull(&connection, Entity::Products).await;
+        let told = sql!("select notification_key as t from notification_messages where type = 'AlertNotification'");
+        assert_eq!(desk.texts(told).await, ["sync:1:done"]);
+        assert_eq!(desk.count("select count(*) as n from notifications").await, 1);
+    }
+);
 
 backend_test!(migrations: lines;
     async fn every_dialect_ends_with_what_the_shop_has(t: TestDb) {

@@ -156,7 +156,9 @@ impl<'t> Building<'t> {
     async fn sales(&self, side: &Side, names: &mut Names) {
         let of = &side.tenant;
         let mut tx = of.begin().await.unwrap();
-        let delivered = orders::create(&mut tx, of, &names.customer, &[line(names)]).await.unwrap().id;
+        let order = orders::create(&mut tx, of, &names.customer, &[line(names)]).await.unwrap();
+        let delivered = order.id;
+        (names.delivered_id, names.delivered) = (delivered, order.number);
         orders::approve(&mut tx, of, delivered, Some(names.user)).await.unwrap();
         orders::fulfil(&mut tx, of, delivered, Some(names.user)).await.unwrap();
         let billed = orders::create(&mut tx, of, &names.customer, &[line(names)]).await.unwrap().id;
@@ -192,7 +194,8 @@ impl<'t> Building<'t> {
             user: Some(names.user),
             ..Arrival::default()
         };
-        names.receipt_id = receipts::receive(&mut tx, of, arrival).await.unwrap().id;
+        let taken = receipts::receive(&mut tx, of, arrival).await.unwrap();
+        (names.receipt_id, names.receipt) = (taken.id, taken.number);
         tx.commit().await.unwrap();
         (names.draft_po_id, names.draft_po) = (draft.id, draft.number);
         (names.pending_po_id, names.pending_po) = (pending.id, pending.number);

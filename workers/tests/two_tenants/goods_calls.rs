@@ -110,6 +110,9 @@ pub(crate) const GOODS_CALLS: &[Call] = &[
     call!("valuation::request", "user", Missing, |tx, of, own, given| async {
         valuation::request(tx, of, &NewRun { forced_by: Some(given.user), ..NewRun::default() }).await
     }),
+    call!("valuation::request", "asker", Missing, |tx, of, own, given| async {
+        valuation::request(tx, of, &NewRun { asked_by: Some(given.user), ..NewRun::default() }).await
+    }),
 ];
 
 fn renamed() -> ProductChange {

@@ -27,6 +27,9 @@ pub(crate) struct Names {
     /// An order that is approved and not billed.
     pub(crate) approved_id: i64,
     pub(crate) approved: String,
+    /// An order that is delivered.
+    pub(crate) delivered_id: i64,
+    pub(crate) delivered: String,
     /// An open invoice.
     pub(crate) invoice_id: i64,
     pub(crate) invoice: String,
@@ -43,6 +46,7 @@ pub(crate) struct Names {
     pub(crate) approved_po_id: i64,
     pub(crate) approved_po: String,
     pub(crate) receipt_id: i64,
+    pub(crate) receipt: String,
     pub(crate) movement_id: i64,
     pub(crate) import_id: i64,
     /// A valuation of the stock.
@@ -107,6 +111,8 @@ impl Names {
             draft: "SO-2020-90016".into(),
             approved_id: id(17),
             approved: "SO-2020-90017".into(),
+            delivered_id: id(34),
+            delivered: "SO-2020-90034".into(),
             invoice_id: id(18),
             invoice: "INV-2020-90018".into(),
             payment: name(19),
@@ -120,6 +126,7 @@ impl Names {
             approved_po_id: id(24),
             approved_po: "PO-2020-90024".into(),
             receipt_id: id(27),
+            receipt: "GR-2020-90027".into(),
             movement_id: id(25),
             import_id: id(26),
             run_id: id(30),
@@ -168,6 +175,8 @@ impl Names {
             (self.draft.clone(), "draft"),
             (self.approved_id.to_string(), "approved-id"),
             (self.approved.clone(), "approved"),
+            (self.delivered_id.to_string(), "delivered-id"),
+            (self.delivered.clone(), "delivered"),
             (self.invoice_id.to_string(), "invoice-id"),
             (self.invoice.clone(), "invoice"),
             (self.payment.clone(), "payment"),
@@ -181,6 +190,7 @@ impl Names {
             (self.approved_po_id.to_string(), "approved-po-id"),
             (self.approved_po.clone(), "approved-po"),
             (self.receipt_id.to_string(), "receipt-id"),
+            (self.receipt.clone(), "receipt"),
             (self.movement_id.to_string(), "movement-id"),
             (self.import_id.to_string(), "import-id"),
             (self.run_id.to_string(), "run-id"),

@@ -106,6 +106,7 @@ pub(crate) const JOBS: &[HostileJob] = &[
     job!(RecalculateInventoryValuation, |names| RecalculateInventoryValuation {
         product: Some(names.sku.clone()),
         location: Some(names.location.clone()),
+        asked_by: Some(names.user),
         ..RecalculateInventoryValuation::default()
     }),
     job!(RecomputeCustomerStatistics, |names| RecomputeCustomerStatistics { customer_id: names.customer_id }),
@@ -128,6 +129,7 @@ pub(crate) const JOBS: &[HostileJob] = &[
         direction: Direction::Pull,
         full: false,
         run: names.sync_run,
+        asked_by: Some(names.user),
     }),
 ];
 

@@ -1,7 +1,7 @@
 //! The services of orders, returns, invoices and payments, call by call.
 
 use fairlane_workers::erp::services::payments::NewPayment;
-use fairlane_workers::erp::services::returns::Returned;
+use fairlane_workers::erp::services::returns::{Back, BackLine, Returned, SendBack};
 use fairlane_workers::erp::services::{invoices, orders, payments, returns};
 
 use super::calls::{Call, call};
@@ -33,6 +33,46 @@ pub(crate) const SALES_CALLS: &[Call] = &[
         tx,
         of,
         Returned { customer: own.customer.clone(), lines: vec![line(given)], ..Returned::default() }
+    )),
+    call!("returns::take_back", "order", Missing, |tx, of, own, given| returns::take_back(
+        tx,
+        of,
+        Back { order: given.delivered_id, ..half() }
+    )),
+    call!("returns::take_back", "location", Missing, |tx, of, own, given| returns::take_back(
+        tx,
+        of,
+        Back { order: own.delivered_id, location: Some(given.location.clone()), ..half() }
+    )),
+    call!("returns::take_back", "user", Missing, |tx, of, own, given| returns::take_back(
+        tx,
+        of,
+        Back { order: own.delivered_id, user: Some(given.user), ..half() }
+    )),
+    call!("returns::send_back", "receipt", Missing, |tx, of, own, given| returns::send_back(
+        tx,
+        of,
+        SendBack { receipt: given.receipt.clone(), lines: half().lines, ..SendBack::default() }
+    )),
+    call!("returns::send_back", "location", Missing, |tx, of, own, given| returns::send_back(
+        tx,
+        of,
+        SendBack {
+            receipt: own.receipt.clone(),
+            lines: half().lines,
+            location: Some(given.location.clone()),
+            ..SendBack::default()
+        }
+    )),
+    call!("returns::send_back", "user", Missing, |tx, of, own, given| returns::send_back(
+        tx,
+        of,
+        SendBack {
+            receipt: own.receipt.clone(),
+            lines: half().lines,
+            user: Some(given.user),
+            ..SendBack::default()
+        }
     )),
     call!("orders::create", "product", Missing, |tx, of, own, given| async {
         orders::create(tx, of, &own.customer, &[line(given)]).await
@@ -132,4 +172,9 @@ fn payment(invoice: &str, reference: &str, user: Option<i64>) -> NewPayment {
         received_at: None,
         user,
     }
+}
+
+/// Half a piece of the first line.
+fn half() -> Back {
+    Back { lines: vec![BackLine { line_no: 1, quantity: dec("0.5") }], ..Back::default() }
 }

@@ -67,6 +67,15 @@ pub(crate) const VERBS: &[Verb] = &[
     ),
     does("erp order approve", "[draft] --user [email]", &["[draft]", "{draft} --user [email]"]),
     does("erp order cancel", "[draft] --user [email]", &["[draft]", "{draft} --user [email]"]),
+    does(
+        "erp order return",
+        "[delivered] --line 1=0.5 --location [location] --user [email]",
+        &[
+            "[delivered] --line 1=0.5",
+            "{delivered} --line 1=0.5 --location [location]",
+            "{delivered} --line 1=0.5 --user [email]",
+        ],
+    ),
     does("erp order fulfil", "[approved] --user [email]", &["[approved]", "{approved} --user [email]"]),
     reads("erp order list", "", &[]),
     reads("erp order show", "[approved]", &["[approved]"]),
@@ -106,6 +115,15 @@ pub(crate) const VERBS: &[Verb] = &[
             "[approved-po] --all",
             "{approved-po} --all --location [location]",
             "{approved-po} --all --user [email]",
+        ],
+    ),
+    does(
+        "erp goods return",
+        "[receipt] --line 1=0.5 --location [location] --user [email]",
+        &[
+            "[receipt] --line 1=0.5",
+            "{receipt} --line 1=0.5 --location [location]",
+            "{receipt} --line 1=0.5 --user [email]",
         ],
     ),
     reads("erp scanners list", "", &[]),

@@ -5,7 +5,8 @@ use fairlane::db::query;
 use fairlane::sql;
 use fairlane_workers::erp::events::ValuationRecalculated;
 use fairlane_workers::erp::services::stock::{self, MovementKind, NamedLot, NewMovement};
-use fairlane_workers::erp::services::valuation::NewRun;
+use fairlane_workers::erp::services::users;
+use fairlane_workers::erp::services::valuation::{NewRun, RESTATE};
 use fairlane_workers::erp::valuation::{Method, Scope};
 use rust_decimal::Decimal;
 
@@ -55,6 +56,48 @@ backend_test!(migrations: lines;
         assert_eq!(self::told(&here).await.len(), 2);
     }
 );
+
+backend_test!(migrations: lines;
+    async fn who_asks_for_a_valuation_is_told_once_how_it_ended(t: TestDb) {
+        let here = Warehouse::new(&t).await;
+        let product = here.product("L", "fifo").await;
+        here.receive(product, "10", "10", 1).await;
+        let mut tx = here.tenant.begin().await.unwrap();
+        let asker = users::ensure(&mut tx, &here.tenant, "Ana", "ana@example.com", &["sales.view"]).await.unwrap();
+        users::ensure(&mut tx, &here.tenant, "Bo", "bo@example.com", &[RESTATE]).await.unwrap();
+        tx.commit().await.unwrap();
+        let run = here.value(&NewRun { asked_by: Some(asker), ..NewRun::default() }).await;
+        assert_eq!(copies(&here).await, ["ana@example.com success Valuation 1 is done: 100.00 EUR"]);
+        assert_eq!(run.id, 1);
+        here.receive(product, "10", "20", 2).await;
+        here.value(&of("L")).await;
+        assert_eq!(copies(&here).await[1..], ["bo@example.com success Valuation 2 is done: 300.00 EUR"]);
+        let mut tx = here.tenant.begin().await.unwrap();
+        let key = sql!("select data from notification_messages where tenant_id = $1 and notification_key = 'valuation:2'");
+        let data: serde_json::Value =
+            query(key).bind(here.id).fetch_one(&mut tx.conn()).await.unwrap().get("data").unwrap();
+        let context = &data["context"];
+        assert_eq!((&context["old_value"], &context["new_value"]), (&"100.00".into(), &"300.00".into()), "{data}");
+        assert_eq!((&context["products"], &context["refused"]), (&1.into(), &0.into()));
+    }
+);
+
+/// Who has been told what, in the order it was told.
+async fn copies(here: &Warehouse<'_>) -> Vec<String> {
+    let mut tx = here.tenant.begin().await.unwrap();
+    let statement = sql!(
+        "select u.email, n.data from notifications n
+         join users u on u.tenant_id = n.tenant_id and u.id = n.notifiable_id
+         where n.tenant_id = $1 order by n.created_at, n.id"
+    );
+    let rows = query(statement).bind(here.id).fetch_all(&mut tx.conn()).await.unwrap();
+    let line = |row: &fairlane::db::Row| {
+        let data: serde_json::Value = row.get("data").unwrap();
+        let text = |name: &str| data[name].as_str().unwrap().to_owned();
+        format!("{} {} {}", row.get::<String>("email").unwrap(), text("severity"), text("title"))
+    };
+    rows.iter().map(line).collect()
+}
 
 backend_test!(migrations: lines;
     async fn what_came_since_is_added_and_what_reaches_back_replays_everything(t: TestDb) {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use fairlane::backend_test;
 use fairlane::db::{Dialect, query};
+use fairlane_workers::erp::services::users;
 use fairlane_workers::erp::services::valuation::NewRun;
 use fairlane_workers::erp::valuation::{Method, Scope};
 
@@ -96,7 +97,10 @@ backend_test!(migrations: lines;
         assert_eq!((wanted.status.as_str(), wanted.refused), ("completed", 0));
         let uninterrupted = all_figures(&site.t, here.id).await;
         forget(&site).await;
-        let requested = here.request(&NewRun::default()).await;
+        let mut tx = here.tenant.begin().await.unwrap();
+        let asker = users::ensure(&mut tx, &here.tenant, "Ana", "ana@example.com", &["sales.view"]).await.unwrap();
+        tx.commit().await.unwrap();
+        let requested = here.request(&NewRun { asked_by: Some(asker), ..NewRun::default() }).await;
         let mut rng = seeded("valuation::kills");
         for kill in 1..=kills {
             let before = site.count(DONE).await;
@@ -122,6 +126,7 @@ backend_test!(migrations: lines;
         let told = "select count(*) as n from fairlane_events where name = 'inventory.valuation.recalculated'";
         let worth = site.count("select count(*) as n from stock_valuations").await;
         assert!(site.count(told).await <= worth, "each is told once");
+        assert_eq!(site.count("select count(*) as n from notifications").await, 1, "who asked is told once");
         for id in ids.iter().step_by(products / 8) {
             let method = if (id - ids[0]) % 2 == 0 { Method::Fifo } else { Method::Average };
             assert_as_replayed(&here, *id, method, Scope::Product).await;

@@ -11,13 +11,13 @@
 //! somebody who goes on where the rows say. A job that finds its campaign held up ends; resuming dispatches it anew. What
 //! has a job of its own, behind quiet hours and by other channels than mail, asks its campaign too before it leaves.
 
+mod ended;
 pub(crate) mod leaving;
 pub(crate) mod letters;
 pub(crate) mod sending;
 pub mod settings;
 
-use fairlane::db::Conn;
-use fairlane::{Context, JobResult, Result, Transaction};
+use fairlane::{Context, JobResult, Result, Tenant, Transaction};
 
 use super::Erp;
 use super::notifications::{
@@ -68,11 +68,14 @@ pub(crate) fn note_of(campaign: &Campaign) -> Note {
     }
 }
 
-/// Ends a campaign with its last chunk. The campaign must be locked: of two that end together one has to be second.
-pub(crate) async fn finish_if_over(conn: &mut Conn<'_>, tenant: i64, campaign: &Campaign) -> Result<()> {
+/// Ends a campaign with its last chunk, and tells who wrote it. The campaign must be locked: of two that end together one has
+/// to be second.
+pub(crate) async fn finish_if_over(tx: &mut Transaction, tenant: &Tenant, campaign: &Campaign) -> Result<()> {
+    let (id, conn) = (tenant.id().await?, &mut tx.conn());
     let is_complete = campaign.status == CampaignStatus::Sending && campaign.frozen_at.is_some();
-    if is_complete && campaign_chunks::open(conn, tenant, campaign.id).await?.is_empty() {
-        campaigns::set_status(conn, tenant, campaign.id, CampaignStatus::Done).await?;
+    if is_complete && campaign_chunks::open(conn, id, campaign.id).await?.is_empty() {
+        campaigns::set_status(conn, id, campaign.id, CampaignStatus::Done).await?;
+        ended::tell(tx, tenant, campaign).await?;
         tracing::info!(campaign = campaign.id, audience = campaign.audience, "the campaign is told");
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! `erp goods receive`.
+//! `erp goods receive|return`.
 
 use std::str::FromStr;
 
@@ -9,6 +9,7 @@ use fairlane::{Error, Tenant};
 use rust_decimal::Decimal;
 use serde_json::json;
 
+use super::back::{self, GoBack};
 use super::user_of;
 use crate::erp::services::purchase_orders;
 use crate::erp::services::receipts::{self, Arrival, ArrivedLine, TakenIn};
@@ -37,6 +38,8 @@ pub(super) enum Goods {
         #[arg(long, value_name = "TEXT")]
         reference: Option<String>,
     },
+    /// Send goods of a receipt (GR-2026-00001) back to their vendor: they leave the stock
+    Return(GoBack),
 }
 
 /// `T-1=40@LOT-7@2027-03-31`.
@@ -89,7 +92,12 @@ impl TypedLine {
 
 pub(super) async fn run(verb: &Goods, tenant: &Tenant, env: &CommandEnv) -> anyhow::Result<()> {
     let id = tenant.id().await?;
-    let Goods::Receive { order: number, lines, all, location, user, reference } = verb;
+    let (number, lines, all, location, user, reference) = match verb {
+        Goods::Receive { order, lines, all, location, user, reference } => {
+            (order, lines, all, location, user, reference)
+        }
+        Goods::Return(back) => return back::send(back, tenant, env).await,
+    };
     let mut tx = tenant.begin().await?;
     let order = purchase_orders::named(&mut tx.conn(), id, number).await?;
     let lines = if *all {

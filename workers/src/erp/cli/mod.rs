@@ -1,5 +1,6 @@
 //! The verbs a person tries the ERP with: `fairlane erp customer|order|invoice|payment|po|stock ...`.
 
+mod back;
 mod bench;
 mod callback;
 mod campaign;

@@ -1,4 +1,4 @@
-//! `erp order list|show|create|place|approve|fulfil|cancel`.
+//! `erp order list|show|create|place|approve|fulfil|cancel|return`.
 
 use std::str::FromStr;
 
@@ -7,6 +7,7 @@ use fairlane::cli::{CommandEnv, Page, Record, printable};
 use fairlane::{Error, Tenant, Transaction};
 use rust_decimal::Decimal;
 
+use super::back::{self, GoBack};
 use super::{Limit, order_show, reading, user_of};
 use crate::erp::services::orders::{self, NewLine, Taken};
 use crate::erp::store;
@@ -55,6 +56,8 @@ pub(super) enum Order {
         #[arg(long, value_name = "EMAIL")]
         user: Option<String>,
     },
+    /// Take goods of a delivered order (SO-2026-00001) back into stock, and enter the paper of their return
+    Return(GoBack),
     /// Call an order off, as long as it is neither delivered nor billed
     Cancel {
         /// The order's number: SO-2026-00001
@@ -196,6 +199,7 @@ pub(super) async fn run(verb: &Order, tenant: &Tenant, env: &CommandEnv) -> anyh
             let order = orders::fulfil(&mut tx, tenant, order.id, user).await?;
             done(tx, &order, "delivered", env).await
         }
+        Order::Return(back) => back::take(back, tenant, env).await,
         Order::Cancel { number, user } => {
             let (mut tx, order, user) = opened(tenant, id, number, user.as_deref()).await?;
             let order = orders::cancel_by(&mut tx, tenant, order.id, user).await?;

@@ -75,8 +75,9 @@ pub(super) struct Run {
     /// Let values of closed books change
     #[arg(long, requires = "user")]
     force: bool,
-    /// The address of the user who may (permission inventory.valuation.restate)
-    #[arg(long, value_name = "EMAIL", requires = "force")]
+    /// The address of the user who asks for it and is told how it ends; with --force one who may (permission
+    /// inventory.valuation.restate)
+    #[arg(long, value_name = "EMAIL")]
     user: Option<String>,
     /// Stay until it is done
     #[arg(long)]

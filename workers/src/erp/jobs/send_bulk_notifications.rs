@@ -85,7 +85,7 @@ impl SendBulkNotifications {
         if users.is_empty() {
             campaigns::set_frozen(conn, tenant, id).await?;
             if let Some(frozen) = campaigns::lock(conn, tenant, id).await? {
-                finish_if_over(conn, tenant, &frozen).await?;
+                finish_if_over(tx, &ctx.tenant(), &frozen).await?;
             }
             return Ok(true);
         }

@@ -171,7 +171,7 @@ impl SendCampaignChunk {
         let campaign = campaigns::lock(conn, tenant, self.campaign_id).await?;
         campaign_chunks::set_status(conn, tenant, self.campaign_id, self.number, "done").await?;
         if let Some(campaign) = campaign {
-            finish_if_over(conn, tenant, &campaign).await?;
+            finish_if_over(&mut tx, &ctx.tenant(), &campaign).await?;
         }
         ctx.complete_in(tx).await
     }
@@ -186,7 +186,7 @@ impl SendCampaignChunk {
             let why = ("failed", "given_up", error);
             campaign_chunks::leave_rest(conn, tenant, campaign.id, Some(&chunk.users), why).await?;
             campaign_chunks::set_status(conn, tenant, campaign.id, self.number, "failed").await?;
-            finish_if_over(conn, tenant, &campaign).await?;
+            finish_if_over(&mut tx, &ctx.tenant(), &campaign).await?;
         }
         tx.commit().await
     }

@@ -180,12 +180,11 @@ pub async fn resume(tx: &mut Transaction, tenant: &Tenant, campaign: i64) -> Res
         tenant.dispatch(chunk).in_tx(&mut *tx).await?;
     }
     tenant.dispatch(ReleaseDeferred {}).in_tx(&mut *tx).await?;
-    let conn = &mut tx.conn();
     if chunks.is_empty() {
-        let resumed = locked(conn, id, campaign).await?;
-        crate::erp::campaigns::finish_if_over(conn, id, &resumed).await?;
+        let resumed = locked(&mut tx.conn(), id, campaign).await?;
+        crate::erp::campaigns::finish_if_over(tx, tenant, &resumed).await?;
     }
-    found(conn, id, campaign).await
+    found(&mut tx.conn(), id, campaign).await
 }
 
 /// Calls a campaign off for good: what is not out stays here, and is on record as left out.

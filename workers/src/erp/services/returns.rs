@@ -1,4 +1,8 @@
-//! Goods that customers give back.
+//! Goods that customers give back, and goods that go back to vendors.
+
+mod customer;
+mod open;
+mod vendor;
 
 use chrono::{DateTime, Datelike, Utc};
 use fairlane::{Result, Tenant, Transaction};
@@ -7,6 +11,10 @@ use super::orders::{self, NewLine, amounts, checked};
 use crate::erp::money::Amounts;
 use crate::erp::store::returns::{self, NewReturn, Return};
 use crate::erp::store::{customers, now, profiles, sequences};
+
+pub use customer::{Back, TakenBack, take_back};
+pub use open::BackLine;
+pub use vendor::{SendBack, SentBack, send_back};
 
 /// What came back, as somebody enters it.
 #[derive(Debug, Clone, Default)]
@@ -25,8 +33,8 @@ pub struct Returned {
 
 /// Enters a return, in the tenant's currency: it takes away from the sales of its day.
 ///
-/// It is the paper of the return and nothing else: goods that go back on the shelf are recorded as a movement of stock
-/// (`return_in`), money that is given back as a payment below nothing.
+/// It is the paper of the return and nothing else, for what was delivered by somebody else: [`take_back`] enters it together
+/// with the movements of stock. Money that is given back is a payment below nothing.
 pub async fn enter(tx: &mut Transaction, tenant: &Tenant, new: Returned) -> Result<Return> {
     let id = tenant.id().await?;
     let conn = &mut tx.conn();

@@ -4,6 +4,7 @@ use fairlane::db::Conn;
 use fairlane::{Error, Result, Tenant, Transaction, Unique};
 use uuid::Uuid;
 
+use super::active_user;
 use crate::erp::jobs::RecalculateInventoryValuation;
 use crate::erp::store::valuation::runs;
 pub use crate::erp::store::valuation::runs::NewRun;
@@ -29,7 +30,7 @@ pub struct Requested {
 /// another is made behind it.
 ///
 /// # Errors
-/// When product or location do not exist, or the user who forces it may not.
+/// When product, location or user do not exist, or the user who forces it may not.
 pub async fn request(tx: &mut Transaction, tenant: &Tenant, new: &NewRun) -> Result<Requested> {
     let id = tenant.id().await?;
     let conn = &mut tx.conn();
@@ -44,6 +45,7 @@ pub async fn request(tx: &mut Transaction, tenant: &Tenant, new: &NewRun) -> Res
     {
         return Err(Error::NotFound { what: "user who may restate closed books", name: user.to_string() });
     }
+    active_user(conn, id, new.asked_by).await?;
     let job = RecalculateInventoryValuation::from(new);
     let key = job.key();
     let dispatch = tenant.dispatch(job);

@@ -169,6 +169,16 @@ macro_rules! orders {
     };
 }
 
+/// The country an order goes to, where that is known.
+pub async fn country(conn: &mut Conn<'_>, tenant: i64, id: i64) -> Result<Option<String>> {
+    query(sql!("select country from sales_orders where tenant_id = $1 and id = $2"))
+        .bind(tenant)
+        .bind(id)
+        .fetch_one(conn)
+        .await?
+        .get("country")
+}
+
 /// An order, locked until the transaction ends: its status cannot change under the caller.
 pub async fn lock(conn: &mut Conn<'_>, tenant: i64, id: i64) -> Result<Option<Order>> {
     // Apart from the read below: a lock would take the joined customer's row too.

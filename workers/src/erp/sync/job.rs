@@ -12,6 +12,8 @@ use super::connection::{Connection, Direction, Entity};
 use super::pull;
 use crate::erp::Erp;
 use crate::erp::notifications::{AlertNotification, Audience, notify_audience};
+use crate::erp::services::active_user;
+use crate::erp::store::sync::logs::Counts;
 use crate::erp::store::sync::{Of, connections, logs};
 
 /// Who is told when an exchange fails for good.
@@ -31,6 +33,9 @@ pub struct SyncExternalData {
     pub full: bool,
     /// The run's number in the log.
     pub run: i64,
+    /// The user who asked for it, and is told how it ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_by: Option<i64>,
 }
 
 impl Job for SyncExternalData {
@@ -73,9 +78,39 @@ async fn give_up(job: &SyncExternalData, error: &str, tenant: &Tenant) -> Result
         format!("{error}. Look at it: fairlane erp sync log show {} -t {}", job.run, tenant.slug()),
         json!({ "run": job.run, "connection": name, "entity": job.entity, "direction": job.direction }),
     );
-    let audience = Audience::holders(SYNC_ALERTS);
+    let audience = Audience::holders(SYNC_ALERTS).and(job.asked_by);
     notify_audience(&mut tx, tenant, &audience, &alert, &format!("sync:{}", job.run)).await?;
     tx.commit().await
+}
+
+/// Tells who asked for a run that it is done; part of the transaction that ends it. Runs by the clock tell nobody.
+pub(super) async fn tell_end(
+    tx: &mut Transaction,
+    tenant: &Tenant,
+    run: i64,
+    (connection, asked_by): (&str, Option<i64>),
+) -> Result<()> {
+    let Some(user) = asked_by else { return Ok(()) };
+    let log = logs::find(&mut tx.conn(), tenant.id().await?, run).await?;
+    let Counts { records, created, changed, refused, disputed, .. } = log.counts;
+    let is_whole = refused == 0 && disputed == 0;
+    let mut message = format!("{records} records: {created} new, {changed} changed.");
+    if !is_whole {
+        message.push_str(&format!(
+            " {refused} were refused and {disputed} fields are disputed. Look: fairlane erp sync log show {run} -t {}",
+            tenant.slug()
+        ));
+    }
+    let note = AlertNotification::done(
+        is_whole,
+        format!("The exchange of {} with {connection} is done", log.sync_type),
+        message,
+        json!({ "run": run, "connection": connection, "records": records, "created": created, "changed": changed,
+            "refused": refused, "disputed": disputed }),
+    );
+    let audience = Audience::user(user).about("sync", run);
+    notify_audience(tx, tenant, &audience, &note, &format!("sync:{run}:done")).await?;
+    Ok(())
 }
 
 /// A run that was asked for.
@@ -97,9 +132,24 @@ pub async fn request(
     tx: &mut Transaction,
     tenant: &Tenant,
     connection: &Connection,
+    wanted: (Entity, Direction, bool),
+) -> Result<Requested> {
+    request_by(tx, tenant, connection, wanted, None).await
+}
+
+/// As [`request`], by a user who is told how it ends.
+///
+/// # Errors
+/// Those of [`request`], and when there is no such user.
+pub async fn request_by(
+    tx: &mut Transaction,
+    tenant: &Tenant,
+    connection: &Connection,
     (entity, direction, full): (Entity, Direction, bool),
+    asked_by: Option<i64>,
 ) -> Result<Requested> {
     let id = tenant.id().await?;
+    active_user(&mut tx.conn(), id, asked_by).await?;
     connection.description()?.entity(entity)?;
     if !connection.active {
         return Err(Error::Refused {
@@ -114,7 +164,7 @@ pub async fn request(
     query(sql!("savepoint sync_request")).execute(&mut tx.conn()).await?;
     let of = Of { tenant: id, connection: connection.id, entity };
     let run = logs::insert(&mut tx.conn(), of, direction, full).await?;
-    let job = SyncExternalData { connection_id: connection.id, entity, direction, full, run };
+    let job = SyncExternalData { connection_id: connection.id, entity, direction, full, run, asked_by };
     let Dispatched { id: job_id, duplicate, .. } = tenant.dispatch(job).in_tx(&mut *tx).await?;
     if duplicate {
         query(sql!("rollback to savepoint sync_request")).execute(&mut tx.conn()).await?;

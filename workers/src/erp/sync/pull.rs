@@ -16,6 +16,7 @@ use super::connection::{Direction, Entity};
 use super::deletions;
 use super::dialects::{EntitySpec, Page, Speaker};
 use super::http::{Answer, Outgoing};
+use super::job::{SyncExternalData, tell_end};
 use super::pages::{Given, Place, Watch};
 use super::session::{Session, Stop};
 use crate::erp::Erp;
@@ -57,6 +58,8 @@ pub(super) struct Pull<'a> {
     pub(super) of: Of,
     pub(super) run: i64,
     pub(super) is_full: bool,
+    /// Who asked for it.
+    pub(super) asked_by: Option<i64>,
     /// Whether a page was taken over since the worker began.
     pub(super) progressed: bool,
 }
@@ -226,12 +229,14 @@ impl Pull<'_> {
         let requests = Counts { requests: self.session.requests, ..Counts::default() };
         logs::add(&mut tx.conn(), self.of.tenant, self.run, &requests).await?;
         logs::complete(&mut tx.conn(), self.of.tenant, self.run, position.remark.as_deref()).await?;
+        let asked = (self.session.connection.name.as_str(), self.asked_by);
+        tell_end(&mut tx, &self.ctx.tenant(), self.run, asked).await?;
         self.ctx.complete_in(tx).await
     }
 }
 
 /// Runs one entity in one direction.
-pub(super) async fn run(job: &super::job::SyncExternalData, ctx: &Context<Erp>) -> JobResult {
+pub(super) async fn run(job: &SyncExternalData, ctx: &Context<Erp>) -> JobResult {
     let tenant = ctx.job().tenant_id;
     let wait = ctx.state.sync.wait;
     let mut tx = ctx.begin().await?;
@@ -257,7 +262,8 @@ pub(super) async fn run(job: &super::job::SyncExternalData, ctx: &Context<Erp>) 
         Err(stop) => return Err(stop.decide(false, wait)),
     };
     let of = Of { tenant, connection: connection.id, entity: job.entity };
-    let mut run = Pull { ctx, session, spec: &spec, of, run: job.run, is_full: job.full, progressed: false };
+    let (is_full, asked_by) = (job.full, job.asked_by);
+    let mut run = Pull { ctx, session, spec: &spec, of, run: job.run, is_full, asked_by, progressed: false };
     let ended = match job.direction {
         Direction::Pull => run.run().await,
         Direction::Push => super::push::run(&mut run).await,

@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::apply::{customer_fields, level_link, level_name, product_fields};
 use super::connection::Entity;
 use super::dialects::{DialectError, Made};
+use super::job::tell_end;
 use super::pull::{Position, Pull};
 use super::record::{Fields, Record, canonical_value, content_hash};
 use super::session::Stop;
@@ -250,6 +251,8 @@ async fn finish(push: &mut Pull<'_>) -> JobResult {
     let requests = Counts { requests: push.session.requests, ..Counts::default() };
     logs::add(&mut tx.conn(), push.of.tenant, push.run, &requests).await?;
     logs::complete(&mut tx.conn(), push.of.tenant, push.run, None).await?;
+    let asked = (push.session.connection.name.as_str(), push.asked_by);
+    tell_end(&mut tx, &push.ctx.tenant(), push.run, asked).await?;
     push.ctx.complete_in(tx).await
 }
 

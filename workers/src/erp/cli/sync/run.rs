@@ -9,11 +9,11 @@ use fairlane::cli::{CommandEnv, Exit};
 use serde::Serialize;
 
 use super::log::{ending, settle};
-use crate::erp::cli::reading;
+use crate::erp::cli::{reading, user_of};
 use crate::erp::store::sync::connections;
 use crate::erp::store::sync::logs::{self, SyncLog};
 use crate::erp::sync::connection::{Direction, Entity};
-use crate::erp::sync::job::{Requested, request};
+use crate::erp::sync::job::{Requested, request_by};
 
 /// How often the log is read.
 const POLL: Duration = Duration::from_millis(200);
@@ -36,6 +36,9 @@ pub(in super::super) struct RunArgs {
     /// Ask for everything, and make inactive what is missing there; with --push also what was refused before
     #[arg(long)]
     full: bool,
+    /// The address of the user who asks for it and is told how it ends
+    #[arg(long, value_name = "EMAIL")]
+    user: Option<String>,
     /// Stay until it is done, and end with what became of it
     #[arg(long)]
     follow: bool,
@@ -73,6 +76,7 @@ pub(super) async fn run(args: &RunArgs, tenant: &Tenant, env: &CommandEnv) -> an
 async fn queue(args: &RunArgs, tenant: &Tenant) -> anyhow::Result<Vec<Queued>> {
     let direction = if args.push { Direction::Push } else { Direction::Pull };
     let mut tx = tenant.begin().await?;
+    let user = user_of(&mut tx, tenant.id().await?, args.user.as_deref()).await?;
     let connection = connections::by_name(&mut tx.conn(), tenant.id().await?, &args.connection).await?;
     let described = connection.description()?;
     let mut entities: Vec<Entity> = match args.entity.is_empty() {
@@ -88,7 +92,8 @@ async fn queue(args: &RunArgs, tenant: &Tenant) -> anyhow::Result<Vec<Queued>> {
     entities.dedup();
     let mut queued = Vec::new();
     for entity in entities {
-        let requested = request(&mut tx, tenant, &connection, (entity, direction, args.full)).await?;
+        let requested =
+            request_by(&mut tx, tenant, &connection, (entity, direction, args.full), user).await?;
         queued.push(Queued { entity, direction, requested });
     }
     tx.commit().await?;

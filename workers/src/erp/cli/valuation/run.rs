@@ -21,13 +21,15 @@ const SAY_EVERY: Duration = Duration::from_secs(2);
 pub(super) async fn run(args: &Args, tenant: &Tenant, env: &CommandEnv) -> anyhow::Result<()> {
     let id = tenant.id().await?;
     let mut tx = tenant.begin().await?;
+    let user = user_of(&mut tx, id, args.user.as_deref()).await?;
     let new = NewRun {
         product: args.product.clone(),
         location: args.location.clone(),
         as_of: args.as_of,
         method: args.method,
         scope: args.scope,
-        forced_by: user_of(&mut tx, id, args.user.as_deref()).await?,
+        forced_by: user.filter(|_| args.force),
+        asked_by: user,
     };
     let requested = valuation::request(&mut tx, tenant, &new).await?;
     tx.commit().await?;

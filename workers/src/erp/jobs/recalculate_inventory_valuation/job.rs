@@ -2,17 +2,14 @@
 
 use std::time::Duration;
 
-use fairlane::{Context, Error, JobError, JobResult, Transaction};
+use fairlane::{Context, Error, JobError, JobResult};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use tracing::info;
 
 use super::RecalculateInventoryValuation;
 use super::plan::Plan;
-use super::product;
-use crate::erp::notifications::{AlertNotification, Audience, notify_audience};
-use crate::erp::services::valuation::RESTATE;
+use super::{product, telling};
 use crate::erp::store::reading;
 use crate::erp::store::valuation::entries;
 use crate::erp::store::valuation::runs::{self, Tally};
@@ -28,10 +25,10 @@ pub(super) struct Progress {
     after: i64,
     pub(super) products: i64,
     pub(super) done: i64,
-    refused: i64,
+    pub(super) refused: i64,
     movements: i64,
-    old_value: Decimal,
-    new_value: Decimal,
+    pub(super) old_value: Decimal,
+    pub(super) new_value: Decimal,
 }
 
 impl Progress {
@@ -82,7 +79,7 @@ pub(super) async fn run<S>(job: &RecalculateInventoryValuation, ctx: &Context<S>
             entries::heads(&mut tx.conn(), tenant, plan.which, progress.after, HEADS).await?
         };
         if heads.is_empty() {
-            return complete(ctx, &progress).await;
+            return complete(job, ctx, &progress).await;
         }
         for head in &heads {
             product::value(&plan, head, ctx, &mut progress).await?;
@@ -119,36 +116,19 @@ async fn begin<S>(
     Ok(progress)
 }
 
-async fn complete<S>(ctx: &Context<S>, progress: &Progress) -> JobResult {
+/// The run, who is told of it, and the job are done in one commit: nobody is told twice, whoever is killed.
+async fn complete<S>(
+    job: &RecalculateInventoryValuation,
+    ctx: &Context<S>,
+    progress: &Progress,
+) -> JobResult {
     let mut tx = ctx.begin().await?;
     let tenant = ctx.job().tenant_id;
     runs::finish(&mut tx.conn(), tenant, progress.run_id, "completed", None).await?;
-    if progress.refused > 0 {
-        tell_of_refusals(ctx, &mut tx, progress).await?;
-    }
+    telling::completed(job, ctx, &mut tx, progress).await?;
     let (run_id, products, refused) = (progress.run_id, progress.done, progress.refused);
     info!(run_id, products, refused, "stock valued");
     ctx.complete_in(tx).await
-}
-
-/// Those who may have values of closed books changed are told that some were not.
-async fn tell_of_refusals<S>(
-    ctx: &Context<S>,
-    tx: &mut Transaction,
-    progress: &Progress,
-) -> Result<(), Error> {
-    let Progress { run_id, refused, .. } = progress;
-    let alert = AlertNotification::warning(
-        format!("{refused} products were not valued"),
-        format!(
-            "Valuation {run_id} left {refused} products as they were. Why: fairlane erp valuation show {run_id} --refused"
-        ),
-        json!({ "run_id": run_id, "refused": refused }),
-    );
-    let audience = Audience::holders(RESTATE).about("valuation", *run_id);
-    let key = format!("valuation:{run_id}:refused");
-    notify_audience(tx, &ctx.tenant(), &audience, &alert, &key).await?;
-    Ok(())
 }
 
 /// Between two products: the worker stops and another goes on, or somebody has cancelled the job.
@@ -167,14 +147,19 @@ async fn stop<S>(ctx: &Context<S>, progress: &Progress) -> Result<JobError, Erro
     Ok(JobError::cancel("the valuation was cancelled; what was valued before is kept"))
 }
 
-/// Notes that the job of a run has failed for good.
-pub(super) async fn mark_failed<S>(ctx: &Context<S>, error: &str) -> Result<(), Error> {
+/// Notes that the job of a run has failed for good, and tells who asked for it.
+pub(super) async fn mark_failed<S>(
+    job: &RecalculateInventoryValuation,
+    ctx: &Context<S>,
+    error: &str,
+) -> Result<(), Error> {
     let tenant = ctx.job().tenant_id;
     let of = ctx.tenant();
     let mut tx = of.begin().await?;
     let conn = &mut tx.conn();
     if let Some(run) = runs::of_job(conn, tenant, ctx.job().id).await?.filter(|run| !run.is_over()) {
         runs::finish(conn, tenant, run.id, "failed", Some(error)).await?;
+        telling::failed(job, ctx, &mut tx, (run.id, error)).await?;
     }
     tx.commit().await
 }

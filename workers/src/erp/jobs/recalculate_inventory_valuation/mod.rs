@@ -5,12 +5,14 @@
 //! product   computes without a lock, writes fenced; what moved meanwhile is valued in another round
 //! replay    reads movements in pages: those since the snapshot, or all where something reaches back before it
 //! plan      what was asked for, looked up in the tenant
+//! telling   how it ended, told to who asked for it
 //! ```
 
 mod job;
 mod plan;
 mod product;
 mod replay;
+mod telling;
 
 use std::time::Duration;
 
@@ -39,6 +41,9 @@ pub struct RecalculateInventoryValuation {
     pub scope: Scope,
     /// The user who may have values of closed books changed, and wants to.
     pub forced_by: Option<i64>,
+    /// The user who asks for it, and is told how it ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub asked_by: Option<i64>,
 }
 
 impl RecalculateInventoryValuation {
@@ -60,6 +65,7 @@ impl RecalculateInventoryValuation {
             method: self.method,
             scope: self.scope,
             forced_by: self.forced_by,
+            asked_by: self.asked_by,
         }
     }
 }
@@ -73,6 +79,7 @@ impl From<&NewRun> for RecalculateInventoryValuation {
             method: run.method,
             scope: run.scope,
             forced_by: run.forced_by,
+            asked_by: run.asked_by,
         }
     }
 }
@@ -96,7 +103,7 @@ impl Job for RecalculateInventoryValuation {
     }
 
     async fn failed(self, error: String, ctx: Context<Erp>) {
-        if let Err(why) = job::mark_failed(&ctx, &error).await {
+        if let Err(why) = job::mark_failed(&self, &ctx, &error).await {
             warn!(error = %why, "the log of this valuation could not be brought up to date");
         }
     }

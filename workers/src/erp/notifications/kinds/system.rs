@@ -94,14 +94,15 @@ impl Notification for ReminderNotification {
     }
 }
 
-/// Something is wrong, and a person can repair it.
+/// What the system says of itself: something is wrong that a person can repair, or long work that somebody has asked for is
+/// done.
 #[derive(Debug, Clone)]
 pub struct AlertNotification {
-    /// How bad it is: a warning, or critical.
+    /// How bad it is: a warning, or critical; success where work is done.
     pub severity: Severity,
-    /// What is wrong, in a few words.
+    /// What it is about, in a few words.
     pub title: String,
-    /// What is wrong and what to do about it.
+    /// What is wrong and what to do about it, or what came of the work.
     pub message: String,
     /// The facts, for programs.
     pub context: Value,
@@ -113,6 +114,12 @@ impl AlertNotification {
     /// A warning with its facts.
     pub fn warning(title: String, message: String, context: Value) -> Self {
         Self { severity: Severity::Warning, title, message, context, action: None }
+    }
+
+    /// Long work is done; a warning where a part of it could not be.
+    pub fn done(is_whole: bool, title: String, message: String, context: Value) -> Self {
+        let severity = if is_whole { Severity::Success } else { Severity::Warning };
+        Self { severity, ..Self::warning(title, message, context) }
     }
 }
 

@@ -47,7 +47,11 @@ pub(super) fn checked_channels(named: &[String]) -> Result<Vec<String>> {
     Ok(known.into_iter().filter(wanted).map(str::to_owned).collect())
 }
 
-pub(super) async fn rule(conn: &mut Conn<'_>, tenant: i64, audience: &CampaignAudience) -> Result<AudienceRule> {
+pub(super) async fn rule(
+    conn: &mut Conn<'_>,
+    tenant: i64,
+    audience: &CampaignAudience,
+) -> Result<AudienceRule> {
     let invalid = |why: &str| Error::Invalid { what: "the campaign's audience".into(), why: why.into() };
     if audience.permission.is_some() && !audience.users.is_empty() {
         return Err(invalid("it is those who may do something, or users by name, not both"));

@@ -264,6 +264,28 @@ pub async fn related_to(
     query.fetch_all(conn).await?.iter().map(Movement::read).collect()
 }
 
+/// What takes these movements back, and what came or went back of them.
+pub async fn answers_to(
+    conn: &mut Conn<'_>,
+    tenant: i64,
+    products: &[i64],
+    ids: &[i64],
+) -> Result<Vec<Movement>> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let statement = sql!(concat!(
+        "select ",
+        columns!(),
+        " from stock_movements m where m.tenant_id = $1 and m.product_id {in:$2}
+           and (m.reverses_id {in:$3} or m.related_movement_id {in:$3} and m.kind in ('return_in', 'return_out')
+                and m.reverses_id is null)
+          order by m.id"
+    ));
+    let query = query(statement).bind(tenant).bind(products.to_vec()).bind(ids.to_vec());
+    query.fetch_all(conn).await?.iter().map(Movement::read).collect()
+}
+
 /// A movement as lists show it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ShownMovement {

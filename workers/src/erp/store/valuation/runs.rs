@@ -26,6 +26,8 @@ pub struct NewRun {
     pub scope: Scope,
     /// Who may have values of closed books changed, and wants to.
     pub forced_by: Option<i64>,
+    /// Who asks for it, and is told how it ends; that is known by the job alone.
+    pub asked_by: Option<i64>,
 }
 
 /// A run as its log has it.
