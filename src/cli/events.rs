@@ -117,7 +117,9 @@ async fn list(verb: &List, session: &Session) -> anyhow::Result<Exit> {
     let listing = event_log::list(&mut tx.conn(), &filter, after, verb.paging.limit).await?;
     let next_cursor = listing.rows.last().filter(|_| listing.more).map(|row| row.id.to_string());
     let rows: Vec<_> = listing.rows.into_iter().map(EventRecord::from).collect();
-    session.out.page(&Page { rows, damaged: listing.damaged, next_cursor }, "No events found.")?;
+    session
+        .out
+        .page(&Page { rows, damaged: listing.damaged, next_cursor, more: None }, "No events found.")?;
     Ok(Exit::Done)
 }
 

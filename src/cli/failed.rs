@@ -172,7 +172,9 @@ pub(super) async fn list(verb: &Failed, session: &Session) -> anyhow::Result<Exi
     let next_cursor = last.map(|row| format!("{}/{}", rfc3339(row.failed_at), row.id));
     let rows: Vec<_> = listing.rows.into_iter().map(FailedRecord::from).collect();
     let any = !rows.is_empty();
-    session.out.page(&Page { rows, damaged: listing.damaged, next_cursor }, "No failed jobs found.")?;
+    session
+        .out
+        .page(&Page { rows, damaged: listing.damaged, next_cursor, more: None }, "No failed jobs found.")?;
     if any {
         session.out.remark(
             "look: fairlane show ID   again: fairlane retry ID   what they share: fairlane failed --by group",
@@ -188,9 +190,10 @@ async fn groups(verb: &Failed, by: By, filter: &FailedFilter, session: &Session)
         By::Tenant => GroupBy::Tenant,
     };
     let mut tx = session.fairlane().await?.db().read().await?;
-    let groups = failed::groups(&mut tx.conn(), filter, by, verb.paging.limit).await?;
+    let groups = failed::groups(&mut tx.conn(), filter, by, verb.paging.limit + 1).await?;
     let rows: Vec<_> = groups.into_iter().map(GroupRecord::from).collect();
-    session.out.page(&Page::from(rows), "No failed jobs found.")?;
+    let limit = usize::try_from(verb.paging.limit).unwrap_or(usize::MAX);
+    session.out.page(&Page::up_to(rows, limit), "No failed jobs found.")?;
     Ok(Exit::Done)
 }
 

@@ -127,7 +127,7 @@ pub(super) async fn list(verb: &Jobs, session: &Session) -> anyhow::Result<Exit>
     let listing = job_lists::list(&mut tx.conn(), &filter, after, verb.paging.limit).await?;
     let next_cursor = listing.rows.last().filter(|_| listing.more).map(|row| row.id.to_string());
     let rows = listing.rows.into_iter().map(JobRecord::from).collect();
-    session.out.page(&Page { rows, damaged: listing.damaged, next_cursor }, "No jobs found.")?;
+    session.out.page(&Page { rows, damaged: listing.damaged, next_cursor, more: None }, "No jobs found.")?;
     Ok(Exit::Done)
 }
 

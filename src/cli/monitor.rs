@@ -94,6 +94,6 @@ pub(super) async fn monitor(verb: &Monitor, session: &Session) -> anyhow::Result
         .collect();
     // What can't be read can't be said to be within its limits.
     let alert = watched.iter().any(|queue| queue.status != "OK") || !damaged.is_empty();
-    session.out.page(&Page { rows: watched, damaged, next_cursor: None }, "No queues.")?;
+    session.out.page(&Page { rows: watched, damaged, next_cursor: None, more: None }, "No queues.")?;
     Ok(if alert { Exit::Threshold } else { Exit::Done })
 }

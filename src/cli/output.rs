@@ -55,13 +55,41 @@ pub struct Page<T> {
     pub rows: Vec<T>,
     /// Rows that can't be read.
     pub damaged: Vec<DamagedRow>,
-    /// What `--cursor` takes to go on.
+    /// What `--cursor`, or `--after` where that goes on, takes to go on.
     pub next_cursor: Option<String>,
+    /// How to see more where `--cursor` is not the way: a flag with its value, or words.
+    pub more: Option<String>,
 }
 
+/// All rows there are.
 impl<T> From<Vec<T>> for Page<T> {
     fn from(rows: Vec<T>) -> Self {
-        Self { rows, damaged: Vec::new(), next_cursor: None }
+        Self { rows, damaged: Vec::new(), next_cursor: None, more: None }
+    }
+}
+
+impl<T> Page<T> {
+    /// The first `limit` of rows of which one more was asked for: by it the page knows that there is more.
+    pub fn up_to(mut rows: Vec<T>, limit: usize) -> Self {
+        let more = (rows.len() > limit).then(|| "a larger --limit".to_owned());
+        rows.truncate(limit);
+        Self { more, ..Self::from(rows) }
+    }
+
+    /// The same where `--after` with the last row's id goes on.
+    pub fn going_on_after(mut self) -> Self
+    where
+        T: Record,
+    {
+        if let (Some(_), Some(last)) = (&self.more, self.rows.last()) {
+            self.more = Some(format!("--after {}", last.id()));
+            self.next_cursor = Some(last.id());
+        }
+        self
+    }
+
+    fn how_to_go_on(&self) -> Option<String> {
+        self.more.clone().or_else(|| self.next_cursor.as_ref().map(|cursor| format!("--cursor {cursor}")))
     }
 }
 
@@ -107,8 +135,9 @@ impl Output {
         for row in &page.damaged {
             self.warn(&format!("a row can't be read and is left out: {}: {}", row.id, row.why));
         }
-        if let Some(cursor) = page.next_cursor.as_ref().filter(|_| self.is_human()) {
-            self.remark(&format!("more with --cursor {cursor}"));
+        // A JSON document says so itself.
+        if let Some(way) = page.how_to_go_on().filter(|_| self.format != Format::Json && !self.quiet) {
+            let _ = writeln!(io::stderr(), "more with {}", printable(&way));
         }
         Ok(())
     }
@@ -200,7 +229,10 @@ fn document<T: Record>(page: &Page<T>) -> Document<'_, T> {
     let damaged = page.damaged.iter().map(|row| serde_json::json!({ "id": row.id, "error": row.why }));
     Document {
         data: &page.rows,
-        page: PageDocument { next_cursor: page.next_cursor.as_deref(), has_more: page.next_cursor.is_some() },
+        page: PageDocument {
+            next_cursor: page.next_cursor.as_deref(),
+            has_more: page.how_to_go_on().is_some(),
+        },
         damaged: damaged.collect(),
     }
 }

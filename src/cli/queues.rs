@@ -182,7 +182,7 @@ pub(super) async fn all(session: &Session) -> anyhow::Result<AllQueues> {
 pub(super) async fn list(_: &Queues, session: &Session) -> anyhow::Result<Exit> {
     let AllQueues { rows, damaged, now } = all(session).await?;
     let rows: Vec<_> = rows.into_iter().map(|row| QueueRecord::new(row, now)).collect();
-    session.out.page(&Page { rows, damaged, next_cursor: None }, "No queues.")?;
+    session.out.page(&Page { rows, damaged, next_cursor: None, more: None }, "No queues.")?;
     Ok(Exit::Done)
 }
 

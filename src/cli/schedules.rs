@@ -192,7 +192,9 @@ async fn list(session: &Session) -> anyhow::Result<Exit> {
     let mut tx = session.fairlane().await?.db().read().await?;
     let listing = schedules::list(&mut tx.conn(), tenant_id).await?;
     let rows: Vec<_> = listing.rows.into_iter().map(ScheduleRecord::from).collect();
-    session.out.page(&Page { rows, damaged: listing.damaged, next_cursor: None }, "No schedules.")?;
+    session
+        .out
+        .page(&Page { rows, damaged: listing.damaged, next_cursor: None, more: None }, "No schedules.")?;
     Ok(Exit::Done)
 }
 

@@ -195,7 +195,7 @@ pub(super) async fn limits(verb: &Limits, session: &Session) -> anyhow::Result<E
             rows.extend(records(session, &verb.slug, (scope, name), &held.get(scope, name), &set));
         }
     }
-    session.out.page(&Page { rows, damaged, next_cursor: None }, "No limits.")?;
+    session.out.page(&Page { rows, damaged, next_cursor: None, more: None }, "No limits.")?;
     Ok(Exit::Done)
 }
 

@@ -70,7 +70,7 @@ pub(super) async fn usage(verb: &Usage, session: &Session) -> anyhow::Result<Exi
     let from = today - chrono::Duration::days(i64::from(verb.days) - 1);
     let listing = usage::list(&mut tx.conn(), tenant_id, from).await?;
     let rows = listing.rows.into_iter().map(UsageRecord::from).collect();
-    let page = Page { rows, damaged: listing.damaged, next_cursor: None };
+    let page = Page { rows, damaged: listing.damaged, next_cursor: None, more: None };
     session.out.page(&page, "Nothing was used.")?;
     Ok(Exit::Done)
 }

@@ -187,7 +187,7 @@ pub(super) async fn run(verb: &Tenants, session: &Session) -> anyhow::Result<Exi
 async fn list(session: &Session) -> anyhow::Result<Exit> {
     let all = tenants::list(&mut session.fairlane().await?.db().read().await?.conn()).await?;
     let rows: Vec<_> = all.rows.into_iter().map(TenantRecord::from).collect();
-    let page = Page { rows, damaged: all.damaged, next_cursor: None };
+    let page = Page { rows, damaged: all.damaged, next_cursor: None, more: None };
     session.out.page(&page, "No tenants yet. Add one: fairlane tenants add SLUG")?;
     Ok(Exit::Done)
 }

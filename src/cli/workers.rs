@@ -129,7 +129,7 @@ pub(super) async fn list(verb: &Workers, session: &Session) -> anyhow::Result<Ex
     let listing = all(session).await?;
     let shown = listing.rows.into_iter().filter(|row| verb.all || row.state != "stopped");
     let rows: Vec<_> = shown.map(WorkerRecord::from).collect();
-    let page = Page { rows, damaged: listing.damaged, next_cursor: None };
+    let page = Page { rows, damaged: listing.damaged, next_cursor: None, more: None };
     session.out.page(&page, "No workers are running. Start one: fairlane work")?;
     Ok(Exit::Done)
 }

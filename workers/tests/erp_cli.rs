@@ -75,3 +75,38 @@ backend_test!(migrations: lines;
         assert!(why.contains("IANA"), "{why}");
     }
 );
+
+/// How far a list in JSON says that it goes.
+fn page_of(site: &Site, verb: &str) -> (usize, bool, Option<String>) {
+    let args: Vec<&str> = verb.split(' ').chain(["-t", "acme", "-o", "json"]).collect();
+    let list: serde_json::Value = serde_json::from_str(&site.run(&args)).unwrap();
+    let page = &list["page"];
+    let cursor = page["next_cursor"].as_str().map(str::to_owned);
+    (list["data"].as_array().unwrap().len(), page["has_more"].as_bool().unwrap(), cursor)
+}
+
+backend_test!(
+    migrations: lines;
+    async fn a_list_that_was_cut_says_so_and_how_it_goes_on(t: TestDb) {
+        let site = Site::new(t).await;
+        for code in ["C-1", "C-2", "C-3"] {
+            site.run(&["erp", "customer", "add", code, "--name", "Ana", "-t", "acme"]);
+            site.run(&["erp", "vendor", "add", code, "--name", "Ben", "-t", "acme"]);
+            site.run(&["erp", "order", "create", "-t", "acme", "--customer", code, "--line", "Tiles=1@2"]);
+        }
+        assert_eq!(page_of(&site, "erp customer list --limit 2"), (2, true, Some("C-2".into())));
+        assert_eq!(page_of(&site, "erp customer list --limit 2 --after C-2"), (1, false, None));
+        assert_eq!(page_of(&site, "erp customer list --limit 3"), (3, false, None));
+        let (rows, more, cursor) = page_of(&site, "erp order list --limit 2");
+        assert_eq!((rows, more), (2, true));
+        let rest = format!("erp order list --limit 2 --after {}", cursor.unwrap());
+        assert_eq!(page_of(&site, &rest), (1, false, None));
+        assert_eq!(page_of(&site, "erp vendor list --limit 2"), (2, true, None));
+        for (format, said) in [("table", true), ("jsonl", true), ("id", true), ("json", false)] {
+            let list = ["erp", "vendor", "list", "--limit", "2", "-t", "acme", "-o", format];
+            let output = site.fairlane(&list).output().unwrap();
+            let words = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(words.contains("more with a larger --limit"), said, "{format}: {words}");
+        }
+    }
+);

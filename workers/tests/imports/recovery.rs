@@ -132,7 +132,7 @@ backend_test!(migrations: lines;
         t.execute("update import_logs set mapping = '[7]' where id = (select min(id) from import_logs)").await;
         let observer = t.observer().await.unwrap();
         let mut tx = observer.read().await.unwrap();
-        let listing = log::list(&mut tx.conn(), shop.acme.id().await.unwrap(), 50).await.unwrap();
+        let listing = log::list(&mut tx.conn(), shop.acme.id().await.unwrap(), None, 50).await.unwrap();
         drop(tx);
         assert_eq!(listing.rows.iter().map(|log| log.id).collect::<Vec<_>>(), [second.id]);
         assert_eq!(listing.damaged[0].id, first.id.to_string());

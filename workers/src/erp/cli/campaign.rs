@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
-use fairlane::cli::{CommandEnv, Exit, Failure, Page, Record, ago, printable};
+use fairlane::cli::{CommandEnv, Exit, Failure, Record, ago, printable};
 use fairlane::config::{parse_duration, parse_rate};
 use fairlane::{Tenant, Transaction};
 use serde_json::json;
@@ -164,9 +164,9 @@ pub(super) async fn run(verb: Campaign, tenant: &Tenant, env: &CommandEnv) -> an
         Campaign::Show { id, follow: stay } => return show(id, stay, tenant, env).await,
         Campaign::List { limit } => {
             let mut tx = reading(tenant).await?;
-            let rows = store::list(&mut tx.conn(), tenant.id().await?, limit.limit.into()).await?;
+            let rows = store::list(&mut tx.conn(), tenant.id().await?, limit.and_one()).await?;
             let empty = "no campaigns yet; fairlane notifications campaign create writes one";
-            env.output.page(&Page::from(rows), empty)?;
+            env.output.page(&limit.page(rows), empty)?;
         }
         Campaign::Pause { id } => {
             let mut tx = tenant.begin().await?;

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 use fairlane::Tenant;
-use fairlane::cli::{CommandEnv, Exit, Failure, Page, Record, ago, printable};
+use fairlane::cli::{CommandEnv, Exit, Failure, Record, ago, printable};
 use serde_json::json;
 
 use super::{Limit, reading};
@@ -107,9 +107,9 @@ pub(super) async fn run(verb: &Customer, tenant: &Tenant, env: &CommandEnv) -> a
         Customer::List { limit, after } => {
             let id = tenant.id().await?;
             let mut tx = reading(tenant).await?;
-            let rows = store::customers::list(&mut tx.conn(), id, after, limit.limit.into()).await?;
+            let rows = store::customers::list(&mut tx.conn(), id, after, limit.and_one()).await?;
             let empty = "No customers yet. Add one: fairlane erp customer add CODE --name NAME -t TENANT";
-            env.output.page(&Page::from(rows), empty)?;
+            env.output.page(&limit.page(rows).going_on_after(), empty)?;
         }
         Customer::Add { code, name, email, phone, terms } => {
             let new = NewCustomer {

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use fairlane::Tenant;
-use fairlane::cli::{CommandEnv, Exit, Failure, Page, Record};
+use fairlane::cli::{CommandEnv, Exit, Failure, Record};
 use serde_json::json;
 
 use super::import::ending;
@@ -122,16 +122,9 @@ pub(super) async fn conflicts(
     after: i64,
 ) -> anyhow::Result<()> {
     find(tenant, id).await?;
-    let wanted = usize::try_from(limit.limit).unwrap_or(usize::MAX);
     let mut tx = reading(tenant).await?;
-    let most = i64::from(limit.limit) + 1;
-    let mut rows = store::conflicts(&mut tx.conn(), tenant.id().await?, id, after, most).await?;
-    let more = rows.len() > wanted;
-    rows.truncate(wanted);
-    if let Some(last) = rows.last().filter(|_| more) {
-        env.output.remark(&format!("more with --after {}", last.entity_id));
-    }
-    env.output.page(&Page::from(rows), "nothing was left as it is")?;
+    let rows = store::conflicts(&mut tx.conn(), tenant.id().await?, id, after, limit.and_one()).await?;
+    env.output.page(&limit.page(rows).going_on_after(), "nothing was left as it is")?;
     Ok(())
 }
 

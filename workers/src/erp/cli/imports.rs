@@ -36,6 +36,9 @@ enum Imports {
     List {
         #[command(flatten)]
         limit: Limit,
+        /// Go on behind the import of this number, with older ones
+        #[arg(long, value_name = "NUMBER")]
+        after: Option<i64>,
     },
     /// Show an import: how the file is read, what became of its rows
     Show {
@@ -97,7 +100,7 @@ impl DomainCommand for ImportsCommand {
         Box::pin(async move {
             let tenant = env.fairlane.tenant(env.required_tenant()?);
             match ImportsArgs::from_arg_matches(&matches)?.verb {
-                Imports::List { limit } => list(&tenant, &env, limit).await?,
+                Imports::List { limit, after } => list(&tenant, &env, limit, after).await?,
                 Imports::Show { id } => show(&tenant, &env, id).await?,
                 Imports::Errors { id, csv: Some(path), force, .. } => {
                     write_csv(&tenant, &env, id, &path, force).await?;
@@ -188,11 +191,11 @@ impl Record for StoredRefusal {
     }
 }
 
-async fn list(tenant: &Tenant, env: &CommandEnv, limit: Limit) -> anyhow::Result<()> {
+async fn list(tenant: &Tenant, env: &CommandEnv, limit: Limit, after: Option<i64>) -> anyhow::Result<()> {
     settle(tenant).await?;
     let mut tx = reading(tenant).await?;
-    let listing = log::list(&mut tx.conn(), tenant.id().await?, i64::from(limit.limit)).await?;
-    let page = Page { rows: listing.rows, damaged: listing.damaged, next_cursor: None };
+    let listing = log::list(&mut tx.conn(), tenant.id().await?, after, limit.and_one()).await?;
+    let page = Page { damaged: listing.damaged, ..limit.page(listing.rows).going_on_after() };
     env.output.page(&page, "no imports yet; fairlane import FILE --as products starts one")?;
     Ok(())
 }
@@ -222,16 +225,9 @@ async fn show(tenant: &Tenant, env: &CommandEnv, id: i64) -> anyhow::Result<()> 
 
 async fn errors(tenant: &Tenant, env: &CommandEnv, id: i64, limit: Limit, after: u64) -> anyhow::Result<()> {
     find(tenant, id).await?;
-    let wanted = usize::try_from(limit.limit).unwrap_or(usize::MAX);
     let mut tx = reading(tenant).await?;
-    let mut rows =
-        row_errors::list(&mut tx.conn(), tenant.id().await?, id, after, i64::from(limit.limit) + 1).await?;
-    let more = rows.len() > wanted;
-    rows.truncate(wanted);
-    if let Some(last) = rows.last().filter(|_| more) {
-        env.output.remark(&format!("more with --after {}", last.record));
-    }
-    env.output.page(&Page::from(rows), "no row was refused")?;
+    let rows = row_errors::list(&mut tx.conn(), tenant.id().await?, id, after, limit.and_one()).await?;
+    env.output.page(&limit.page(rows).going_on_after(), "no row was refused")?;
     Ok(())
 }
 

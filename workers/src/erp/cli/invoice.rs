@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 use fairlane::Tenant;
-use fairlane::cli::{CommandEnv, Page, Record, ago};
+use fairlane::cli::{CommandEnv, Record, ago};
 use serde::Serialize;
 
 use super::{Limit, reading};
@@ -63,9 +63,9 @@ pub(super) async fn run(verb: &Invoice, tenant: &Tenant, env: &CommandEnv) -> an
     let conn = &mut tx.conn();
     match verb {
         Invoice::List { limit } => {
-            let rows = store::invoices::list(conn, id, limit.limit.into()).await?;
+            let rows = store::invoices::list(conn, id, limit.and_one()).await?;
             let empty = "No invoices yet. They follow an order's approval: fairlane erp order approve NUMBER -t TENANT";
-            env.output.page(&Page::from(rows), empty)?;
+            env.output.page(&limit.page(rows), empty)?;
         }
         Invoice::Show { number } => {
             let invoice = invoices::named(conn, id, number).await?;

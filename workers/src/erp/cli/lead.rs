@@ -2,7 +2,7 @@
 
 use clap::{Subcommand, ValueEnum};
 use fairlane::Tenant;
-use fairlane::cli::{CommandEnv, Page, Record, ago, printable};
+use fairlane::cli::{CommandEnv, Record, ago, printable};
 
 use super::{Limit, reading, user_of};
 use crate::erp::services::leads;
@@ -109,9 +109,9 @@ pub(super) async fn run(verb: &Lead, tenant: &Tenant, env: &CommandEnv) -> anyho
         Lead::List { status, limit } => {
             let mut tx = reading(tenant).await?;
             let status = status.map(Status::as_str);
-            let rows = store::leads::list(&mut tx.conn(), id, status, limit.limit.into()).await?;
+            let rows = store::leads::list(&mut tx.conn(), id, status, limit.and_one()).await?;
             let empty = "No such leads. Add one: fairlane erp lead create NAME --email ADDRESS -t TENANT";
-            Ok(env.output.page(&Page::from(rows), empty)?)
+            Ok(env.output.page(&limit.page(rows), empty)?)
         }
     }
 }

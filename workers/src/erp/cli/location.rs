@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 use fairlane::Tenant;
-use fairlane::cli::{CommandEnv, Page, Record};
+use fairlane::cli::{CommandEnv, Record};
 
 use super::{Limit, reading};
 use crate::erp::services::locations::{self, KINDS};
@@ -61,9 +61,9 @@ pub(super) async fn run(verb: &Location, tenant: &Tenant, env: &CommandEnv) -> a
         Location::List { limit, after } => {
             let id = tenant.id().await?;
             let mut tx = reading(tenant).await?;
-            let rows = store::locations::list(&mut tx.conn(), id, after, limit.limit.into()).await?;
+            let rows = store::locations::list(&mut tx.conn(), id, after, limit.and_one()).await?;
             let empty = "No locations yet. Add one: fairlane erp location add CODE --name NAME -t TENANT";
-            env.output.page(&Page::from(rows), empty)?;
+            env.output.page(&limit.page(rows).going_on_after(), empty)?;
         }
         Location::Add { code, name, kind, parent } => {
             let mut tx = tenant.begin().await?;

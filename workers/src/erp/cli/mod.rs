@@ -41,7 +41,7 @@ mod webhook;
 use std::process::ExitCode;
 
 use clap::{ArgMatches, Args, FromArgMatches, Subcommand};
-use fairlane::cli::{CommandEnv, DomainCommand};
+use fairlane::cli::{CommandEnv, DomainCommand, Page};
 use fairlane::{Error, Transaction};
 use futures::future::BoxFuture;
 
@@ -180,6 +180,18 @@ struct Limit {
     /// Most rows
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     limit: u32,
+}
+
+impl Limit {
+    /// One more than is shown: by it a list knows that there is more.
+    fn and_one(self) -> i64 {
+        i64::from(self.limit) + 1
+    }
+
+    /// As many rows as are shown, of those that [`Limit::and_one`] has brought.
+    fn page<T>(self, rows: Vec<T>) -> Page<T> {
+        Page::up_to(rows, usize::try_from(self.limit).unwrap_or(usize::MAX))
+    }
 }
 
 /// The user with this address, where one is named.

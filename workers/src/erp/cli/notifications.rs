@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use chrono::Utc;
 use clap::{ArgMatches, Args, FromArgMatches, Subcommand, ValueEnum};
 use fairlane::Tenant;
-use fairlane::cli::{CommandEnv, DomainCommand, Failure, Page, Record, ago, printable, short};
+use fairlane::cli::{CommandEnv, DomainCommand, Failure, Record, ago, printable, short};
 use futures::future::BoxFuture;
 use serde_json::json;
 
@@ -189,9 +189,9 @@ async fn list(
     let mut tx = reading(tenant).await?;
     let conn = &mut tx.conn();
     let user = user_id(conn, id, user).await?;
-    let rows = notifications::list(conn, id, user, unread, limit.limit.into()).await?;
+    let rows = notifications::list(conn, id, user, unread, limit.and_one()).await?;
     let empty = if unread { "nothing is unread" } else { "nobody was told anything yet" };
-    Ok(env.output.page(&Page::from(rows), empty)?)
+    Ok(env.output.page(&limit.page(rows), empty)?)
 }
 
 async fn list_deliveries(
@@ -210,9 +210,9 @@ async fn list_deliveries(
     let mut tx = reading(tenant).await?;
     let conn = &mut tx.conn();
     let user = user_id(conn, id, user).await?;
-    let rows = delivery_lists::list(conn, id, Some(status), user, limit.limit.into()).await?;
+    let rows = delivery_lists::list(conn, id, Some(status), user, limit.and_one()).await?;
     let uncertain = status == Status::Uncertain && !rows.is_empty();
-    env.output.page(&Page::from(rows), &format!("no delivery is {}", status.as_str()))?;
+    env.output.page(&limit.page(rows), &format!("no delivery is {}", status.as_str()))?;
     if uncertain {
         let slug = tenant.slug();
         env.output.remark(&format!(

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use clap::{Args, Subcommand};
-use fairlane::cli::{CommandEnv, Page, Record, printable};
+use fairlane::cli::{CommandEnv, Record, printable};
 use fairlane::{Error, Tenant, Transaction};
 use rust_decimal::Decimal;
 
@@ -19,6 +19,9 @@ pub(super) enum Order {
     List {
         #[command(flatten)]
         limit: Limit,
+        /// Go on behind the order of this number, with older ones
+        #[arg(long, value_name = "NUMBER")]
+        after: Option<String>,
     },
     /// Show an order with its lines, where they come from and where it stands
     Show {
@@ -176,11 +179,16 @@ impl Record for Row {
 pub(super) async fn run(verb: &Order, tenant: &Tenant, env: &CommandEnv) -> anyhow::Result<()> {
     let id = tenant.id().await?;
     match verb {
-        Order::List { limit } => {
+        Order::List { limit, after } => {
             let mut tx = reading(tenant).await?;
-            let rows = store::orders::list(&mut tx.conn(), id, limit.limit.into()).await?;
+            let conn = &mut tx.conn();
+            let behind = match after {
+                Some(number) => Some(orders::named(conn, id, number).await?.id),
+                None => None,
+            };
+            let rows = store::orders::list(conn, id, behind, limit.and_one()).await?;
             let empty = "No orders yet. Enter one: fairlane erp order create --customer CODE --line ITEM=1@9.90 -t TENANT";
-            Ok(env.output.page(&Page::from(rows), empty)?)
+            Ok(env.output.page(&limit.page(rows).going_on_after(), empty)?)
         }
         Order::Show { number } => order_show::show(number, tenant, env).await,
         Order::Create(new) => create(new, tenant, env).await,

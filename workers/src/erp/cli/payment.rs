@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use clap::Subcommand;
 use fairlane::Tenant;
-use fairlane::cli::{CommandEnv, Page, Record, ago};
+use fairlane::cli::{CommandEnv, Record, ago};
 use rust_decimal::Decimal;
 use serde_json::json;
 
@@ -89,9 +89,9 @@ pub(super) async fn run(verb: &Payment, tenant: &Tenant, env: &CommandEnv) -> an
                 Some(number) => Some(invoices::named(conn, id, number).await?.id),
                 None => None,
             };
-            let rows = store::payments::list(conn, id, invoice, limit.limit.into()).await?;
+            let rows = store::payments::list(conn, id, invoice, limit.and_one()).await?;
             let empty = "No payments yet. Book one: fairlane erp payment receive INVOICE AMOUNT --reference TEXT -t TENANT";
-            Ok(env.output.page(&Page::from(rows), empty)?)
+            Ok(env.output.page(&limit.page(rows), empty)?)
         }
     }
 }

@@ -3,7 +3,7 @@
 use chrono::NaiveDate;
 use clap::Subcommand;
 use fairlane::Tenant;
-use fairlane::cli::{CommandEnv, Page, Record, printable};
+use fairlane::cli::{CommandEnv, Record, printable};
 use rust_decimal::Decimal;
 use serde_json::json;
 
@@ -174,9 +174,9 @@ pub(super) async fn run_user(verb: &User, tenant: &Tenant, env: &CommandEnv) -> 
         User::List { limit, after } => {
             let id = tenant.id().await?;
             let mut tx = reading(tenant).await?;
-            let rows = people::list(&mut tx.conn(), id, *after, limit.limit.into()).await?;
+            let rows = people::list(&mut tx.conn(), id, *after, limit.and_one()).await?;
             let empty = "No users yet. Add one: fairlane erp user add ADDRESS --name NAME -t TENANT";
-            Ok(env.output.page(&Page::from(rows), empty)?)
+            Ok(env.output.page(&limit.page(rows).going_on_after(), empty)?)
         }
         User::Permissions => {
             let mut tx = reading(tenant).await?;

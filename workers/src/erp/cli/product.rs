@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 use fairlane::Tenant;
-use fairlane::cli::{CommandEnv, Page, Record, printable};
+use fairlane::cli::{CommandEnv, Record, printable};
 use rust_decimal::Decimal;
 
 use super::{Limit, reading, user_of};
@@ -168,14 +168,14 @@ pub(super) async fn run(verb: &Product, tenant: &Tenant, env: &CommandEnv) -> an
     match verb {
         Product::List { limit, after } => {
             let mut tx = reading(tenant).await?;
-            let rows = store::products::list(&mut tx.conn(), id, after, limit.limit.into()).await?;
+            let rows = store::products::list(&mut tx.conn(), id, after, limit.and_one()).await?;
             let empty = match after.as_str() {
                 "" => {
                     "No products yet. Add one: fairlane erp product create CODE --name NAME -t TENANT".into()
                 }
                 after => format!("No products behind {after}."),
             };
-            env.output.page(&Page::from(rows), &empty)?;
+            env.output.page(&limit.page(rows).going_on_after(), &empty)?;
         }
         Product::Show { sku } => {
             let mut tx = reading(tenant).await?;

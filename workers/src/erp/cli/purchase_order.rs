@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use chrono::NaiveDate;
 use clap::{Args, Subcommand, ValueEnum};
-use fairlane::cli::{CommandEnv, Page, Record, printable};
+use fairlane::cli::{CommandEnv, Record, printable};
 use fairlane::{Tenant, Transaction};
 use rust_decimal::Decimal;
 use serde::Serialize;
@@ -170,9 +170,9 @@ pub(super) async fn run(verb: &PurchaseOrder, tenant: &Tenant, env: &CommandEnv)
         PurchaseOrder::List { status, limit } => {
             let mut tx = reading(tenant).await?;
             let status = status.map(Status::as_str);
-            let rows = store::purchase_orders::list(&mut tx.conn(), id, status, limit.limit.into()).await?;
+            let rows = store::purchase_orders::list(&mut tx.conn(), id, status, limit.and_one()).await?;
             let empty = "No such purchase orders. Enter one: fairlane erp po create --vendor CODE --line SKU=1@9.90 -t TENANT";
-            Ok(env.output.page(&Page::from(rows), empty)?)
+            Ok(env.output.page(&limit.page(rows), empty)?)
         }
         PurchaseOrder::Show { number } => {
             let shown = Shown::read(tenant, id, number).await?;

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use chrono::NaiveDate;
 use clap::{Args, Subcommand};
 use fairlane::Tenant;
-use fairlane::cli::{CommandEnv, Exit, Failure, Page, Record, printable, rfc3339};
+use fairlane::cli::{CommandEnv, Exit, Failure, Record, printable, rfc3339};
 
 use super::{Limit, reading, user_of};
 use crate::erp::reports::{FileFormat, Grouping, Period, Relative, ReportRequest, ReportType};
@@ -215,9 +215,9 @@ async fn list(limit: Limit, tenant: &Tenant, env: &CommandEnv) -> anyhow::Result
     follow::settle(tenant).await?;
     let id = tenant.id().await?;
     let mut tx = reading(tenant).await?;
-    let rows = store::list(&mut tx.conn(), id, limit.limit.into()).await?;
+    let rows = store::list(&mut tx.conn(), id, limit.and_one()).await?;
     let empty = "No reports yet. Make one: fairlane erp report run sales --period yesterday -t TENANT";
-    Ok(env.output.page(&Page::from(rows), empty)?)
+    Ok(env.output.page(&limit.page(rows), empty)?)
 }
 
 /// A report for a person.

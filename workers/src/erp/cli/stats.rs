@@ -123,8 +123,8 @@ async fn print(figure: &Figure, env: &CommandEnv) -> anyhow::Result<()> {
         }
         Figure::Failed { limit } => {
             let (mut tx, tenant) = of_one_or_all(env).await?;
-            let rows = figures::failed(&mut tx.conn(), tenant, limit.limit.into()).await?;
-            out.page(&Page::from(rows), "No job has failed.")?;
+            let rows = figures::failed(&mut tx.conn(), tenant, limit.and_one()).await?;
+            out.page(&limit.page(rows), "No job has failed.")?;
         }
         Figure::Unread => {
             let (mut tx, tenant) = of_one(env).await?;

@@ -137,8 +137,8 @@ pub(super) async fn suppressions(
         Suppressions::List { limit } => {
             let id = tenant.id().await?;
             let mut tx = reading(tenant).await?;
-            let rows = preferences::list_suppressed(&mut tx.conn(), id, limit.limit.into()).await?;
-            env.output.page(&Page::from(rows), "every address takes mail, as far as anybody knows")?;
+            let rows = preferences::list_suppressed(&mut tx.conn(), id, limit.and_one()).await?;
+            env.output.page(&limit.page(rows), "every address takes mail, as far as anybody knows")?;
         }
         Suppressions::Lift { address } => {
             let mut tx = tenant.begin().await?;

@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 use fairlane::Tenant;
-use fairlane::cli::{CommandEnv, Page, Record, printable};
+use fairlane::cli::{CommandEnv, Record, printable};
 
 use super::{Limit, reading};
 use crate::erp::services::vendors::{self, NewVendor, VendorChange};
@@ -108,9 +108,9 @@ pub(super) async fn run(verb: &Vendor, tenant: &Tenant, env: &CommandEnv) -> any
         Vendor::List { limit } => {
             let id = tenant.id().await?;
             let mut tx = reading(tenant).await?;
-            let rows = store::vendors::list(&mut tx.conn(), id, limit.limit.into()).await?;
+            let rows = store::vendors::list(&mut tx.conn(), id, limit.and_one()).await?;
             let empty = "No vendors yet. Add one: fairlane erp vendor add CODE --name NAME -t TENANT";
-            Ok(env.output.page(&Page::from(rows), empty)?)
+            Ok(env.output.page(&limit.page(rows), empty)?)
         }
     }
 }

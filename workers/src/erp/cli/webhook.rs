@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::Utc;
 use clap::Subcommand;
 use fairlane::Tenant;
-use fairlane::cli::{CommandEnv, Page, Record, ago, printable};
+use fairlane::cli::{CommandEnv, Record, ago, printable};
 use secrecy::ExposeSecret;
 use serde_json::json;
 
@@ -141,9 +141,9 @@ pub(super) async fn run(verb: &Webhook, tenant: &Tenant, env: &CommandEnv) -> an
         Webhook::List { limit } => {
             let id = tenant.id().await?;
             let mut tx = reading(tenant).await?;
-            let rows = store::list(&mut tx.conn(), id, limit.limit.into()).await?;
+            let rows = store::list(&mut tx.conn(), id, limit.and_one()).await?;
             let empty = "No webhook endpoints. Add one: fairlane erp webhook add URL -t TENANT";
-            Ok(env.output.page(&Page::from(rows), empty)?)
+            Ok(env.output.page(&limit.page(rows), empty)?)
         }
         Webhook::Show { endpoint } => {
             let found = find(tenant, *endpoint).await?;
@@ -152,8 +152,8 @@ pub(super) async fn run(verb: &Webhook, tenant: &Tenant, env: &CommandEnv) -> an
         Webhook::Attempts { endpoint, limit } => {
             let (id, found) = (tenant.id().await?, find(tenant, *endpoint).await?);
             let mut tx = reading(tenant).await?;
-            let rows = attempts::of_endpoint(&mut tx.conn(), id, found.id, limit.limit.into()).await?;
-            Ok(env.output.page(&Page::from(rows), "nothing was sent there yet")?)
+            let rows = attempts::of_endpoint(&mut tx.conn(), id, found.id, limit.and_one()).await?;
+            Ok(env.output.page(&limit.page(rows), "nothing was sent there yet")?)
         }
         Webhook::Rotate { endpoint, overlap } => {
             let sealer = settings::sealer(&env.config)?;

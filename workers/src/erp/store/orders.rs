@@ -210,9 +210,10 @@ pub async fn id_of(conn: &mut Conn<'_>, tenant: i64, number: &str) -> Result<Opt
 }
 
 /// The newest orders.
-pub async fn list(conn: &mut Conn<'_>, tenant: i64, limit: i64) -> Result<Vec<Order>> {
-    let rows =
-        query(sql!(orders!("order by o.id desc limit $2"))).bind(tenant).bind(limit).fetch_all(conn).await?;
+pub async fn list(conn: &mut Conn<'_>, tenant: i64, behind: Option<i64>, limit: i64) -> Result<Vec<Order>> {
+    let statement =
+        sql!(orders!("and (cast($3 as bigint) is null or o.id < $3) order by o.id desc limit $2"));
+    let rows = query(statement).bind(tenant).bind(limit).bind(behind).fetch_all(conn).await?;
     rows.iter().map(Order::read).collect()
 }
 

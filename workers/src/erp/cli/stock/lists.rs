@@ -1,7 +1,7 @@
 //! What is there, what happened, what was told.
 
 use fairlane::Tenant;
-use fairlane::cli::{CommandEnv, Page, Record, ago};
+use fairlane::cli::{CommandEnv, Record, ago};
 use fairlane::db::Conn;
 
 use super::{Limit, Of, reading};
@@ -33,10 +33,10 @@ pub(super) async fn levels(of: &Of, limit: Limit, tenant: &Tenant, env: &Command
     let mut tx = reading(tenant).await?;
     let conn = &mut tx.conn();
     let (product, location) = of.resolve(conn, id).await?;
-    let rows = levels::list(conn, id, product, location, limit.limit.into()).await?;
+    let rows = levels::list(conn, id, product, location, limit.and_one()).await?;
     let empty =
         "Nothing is there. Record what is: fairlane erp stock count SKU QUANTITY --at LOCATION -t TENANT";
-    Ok(env.output.page(&Page::from(rows), empty)?)
+    Ok(env.output.page(&limit.page(rows), empty)?)
 }
 
 pub(super) async fn movements(
@@ -49,18 +49,18 @@ pub(super) async fn movements(
     let mut tx = reading(tenant).await?;
     let conn = &mut tx.conn();
     let (product, location) = of.resolve(conn, id).await?;
-    let rows = movements::list(conn, id, product, location, limit.limit.into()).await?;
+    let rows = movements::list(conn, id, product, location, limit.and_one()).await?;
     let empty = "Nothing has moved. Record a receipt: fairlane erp stock move receipt SKU QUANTITY --at LOCATION -t TENANT";
-    Ok(env.output.page(&Page::from(rows), empty)?)
+    Ok(env.output.page(&limit.page(rows), empty)?)
 }
 
 pub(super) async fn alerts(all: bool, limit: Limit, tenant: &Tenant, env: &CommandEnv) -> anyhow::Result<()> {
     let id = tenant.id().await?;
     let mut tx = reading(tenant).await?;
-    let rows = alerts::list(&mut tx.conn(), id, all, limit.limit.into()).await?;
+    let rows = alerts::list(&mut tx.conn(), id, all, limit.and_one()).await?;
     let empty =
         if all { "There was never an alert." } else { "No alert is open; those that are over: --all" };
-    Ok(env.output.page(&Page::from(rows), empty)?)
+    Ok(env.output.page(&limit.page(rows), empty)?)
 }
 
 fn or_dash<T: ToString>(value: Option<T>) -> String {

@@ -2,7 +2,7 @@
 
 use clap::{Subcommand, ValueEnum};
 use fairlane::Tenant;
-use fairlane::cli::{CommandEnv, Page, Record, printable, rfc3339};
+use fairlane::cli::{CommandEnv, Record, printable, rfc3339};
 use serde_json::Value;
 
 use crate::erp::cli::{Limit, reading};
@@ -66,8 +66,8 @@ pub(super) async fn run(verb: &ConflictVerb, tenant: &Tenant, env: &CommandEnv) 
     match verb {
         ConflictVerb::List { limit, all } => {
             let mut tx = reading(tenant).await?;
-            let rows = conflicts::list(&mut tx.conn(), tenant.id().await?, *all, limit.limit.into()).await?;
-            env.output.page(&Page::from(rows), "nothing is in dispute")?;
+            let rows = conflicts::list(&mut tx.conn(), tenant.id().await?, *all, limit.and_one()).await?;
+            env.output.page(&limit.page(rows), "nothing is in dispute")?;
         }
         ConflictVerb::Resolve { id, whose } => {
             let whose = match whose {

@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 use fairlane::Tenant;
-use fairlane::cli::{CommandEnv, Page, Record, printable, rfc3339};
+use fairlane::cli::{CommandEnv, Record, printable, rfc3339};
 use serde::Serialize;
 
 use crate::erp::cli::{Limit, reading};
@@ -78,15 +78,20 @@ pub(super) async fn run(verb: &LogVerb, tenant: &Tenant, env: &CommandEnv) -> an
     let mut tx = reading(tenant).await?;
     match verb {
         LogVerb::List { limit } => {
-            let rows = logs::list(&mut tx.conn(), id, limit.limit.into()).await?;
+            let rows = logs::list(&mut tx.conn(), id, limit.and_one()).await?;
             env.output.page(
-                &Page::from(rows),
+                &limit.page(rows),
                 "nothing was exchanged yet; fairlane erp sync run CONNECTION starts it",
             )?;
         }
         LogVerb::Show { id: run, limit } => {
             let log = logs::find(&mut tx.conn(), id, *run).await?;
-            let failures = logs::failures(&mut tx.conn(), id, *run, limit.limit.into()).await?;
+            let failures = logs::failures(&mut tx.conn(), id, *run, limit.and_one()).await?;
+            let page = limit.page(failures);
+            if let Some(way) = &page.more {
+                env.output.remark(&format!("more with {way}"));
+            }
+            let failures = page.rows;
             let mut lines = ending(&log, tenant);
             lines.extend(
                 failures

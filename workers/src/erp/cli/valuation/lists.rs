@@ -68,8 +68,8 @@ pub(super) async fn list(limit: Limit, tenant: &Tenant, env: &CommandEnv) -> any
     settle(tenant).await?;
     let id = tenant.id().await?;
     let mut tx = reading(tenant).await?;
-    let listing = runs::list(&mut tx.conn(), id, limit.limit.into()).await?;
-    let page = Page { rows: listing.rows, damaged: listing.damaged, next_cursor: None };
+    let listing = runs::list(&mut tx.conn(), id, limit.and_one()).await?;
+    let page = Page { damaged: listing.damaged, ..limit.page(listing.rows) };
     let empty = "Nothing was valued. Do it: fairlane erp valuation run -t TENANT";
     Ok(env.output.page(&page, empty)?)
 }
@@ -234,7 +234,7 @@ pub(super) async fn age(
             let product = products::find(conn, id, sku).await?;
             vec![(product.id, product.code)]
         }
-        None => lists::valued(conn, id, scope, 0, limit.limit.into()).await?,
+        None => lists::valued(conn, id, scope, 0, limit.and_one()).await?,
     };
     let mut rows = Vec::new();
     for (product, sku) in valued {
@@ -262,5 +262,5 @@ pub(super) async fn age(
         rows.push(aged);
     }
     let empty = "Nothing was valued by this scope. Do it: fairlane erp valuation run -t TENANT";
-    Ok(env.output.page(&Page::from(rows), empty)?)
+    Ok(env.output.page(&limit.page(rows), empty)?)
 }

@@ -175,6 +175,7 @@ const COLUMNS: Sql = sql!(
         started_at, completed_at, failed_at, undo_status, undone_rows, conflict_rows, undo_failure, undone_at
      from import_logs
      where tenant_id = $1 and (cast($2 as bigint) = 0 or id = $2) and ($3 = '' or sha256 = $3)
+        and (cast($5 as bigint) is null or id < $5)
      order by id desc limit $4"
 );
 
@@ -183,14 +184,26 @@ pub async fn find(conn: &mut Conn<'_>, tenant_id: i64, import_id: i64) -> Result
     if import_id <= 0 {
         return Ok(None);
     }
-    let row =
-        query(COLUMNS).bind(tenant_id).bind(import_id).bind("").bind(1_i64).fetch_optional(conn).await?;
+    let row = query(COLUMNS)
+        .bind(tenant_id)
+        .bind(import_id)
+        .bind("")
+        .bind(1_i64)
+        .bind(None::<i64>)
+        .fetch_optional(conn)
+        .await?;
     row.as_ref().map(read).transpose()
 }
 
-/// A tenant's imports, the latest first.
-pub async fn list(conn: &mut Conn<'_>, tenant_id: i64, limit: i64) -> Result<Listing<ImportLog>> {
-    let rows = query(COLUMNS).bind(tenant_id).bind(0_i64).bind("").bind(limit).fetch_all(conn).await?;
+/// A tenant's imports, the latest first; those behind the one of a number, where one is named.
+pub async fn list(
+    conn: &mut Conn<'_>,
+    tenant_id: i64,
+    behind: Option<i64>,
+    limit: i64,
+) -> Result<Listing<ImportLog>> {
+    let rows =
+        query(COLUMNS).bind(tenant_id).bind(0_i64).bind("").bind(limit).bind(behind).fetch_all(conn).await?;
     read_all(&rows, limit, read)
 }
 
@@ -200,7 +213,14 @@ pub(super) async fn with_contents(
     tenant_id: i64,
     sha256: &str,
 ) -> Result<Vec<ImportLog>> {
-    let rows = query(COLUMNS).bind(tenant_id).bind(0_i64).bind(sha256).bind(100_i64).fetch_all(conn).await?;
+    let rows = query(COLUMNS)
+        .bind(tenant_id)
+        .bind(0_i64)
+        .bind(sha256)
+        .bind(100_i64)
+        .bind(None::<i64>)
+        .fetch_all(conn)
+        .await?;
     Ok(read_all(&rows, 100, read)?.rows)
 }
 
