@@ -26,6 +26,7 @@ pub(super) enum Customer {
         after: String,
     },
     /// Add a customer
+    #[command(alias = "create")]
     Add {
         /// The code people know it by
         code: String,

@@ -12,6 +12,7 @@ use crate::erp::store::leads::Lead as Row;
 #[derive(Debug, Subcommand)]
 pub(super) enum Lead {
     /// Add somebody who may become a customer
+    #[command(alias = "add")]
     Create {
         /// The lead's name
         name: String,

@@ -20,6 +20,7 @@ pub(super) enum Location {
         after: String,
     },
     /// Add a location
+    #[command(alias = "create")]
     Add {
         /// The code people know it by
         code: String,

@@ -54,7 +54,7 @@ enum Notifications {
         /// All that were not read yet
         #[arg(long)]
         all: bool,
-        /// Of this user alone: an address, or a number
+        /// With --all: those of this user alone, an address or a number
         #[arg(long, value_name = "USER", requires = "all")]
         user: Option<String>,
     },

@@ -29,6 +29,7 @@ pub(super) enum Order {
         number: String,
     },
     /// Enter an order as a draft
+    #[command(alias = "add")]
     Create(Create),
     /// Say where a line of a draft is delivered from, and of which batch
     Place {

@@ -23,6 +23,7 @@ use crate::erp::store::profiles::Profile as Stored;
 #[derive(Debug, Subcommand)]
 pub(super) enum User {
     /// Add a user, or give one more permissions
+    #[command(alias = "create")]
     Add {
         /// The user's address
         email: String,

@@ -25,6 +25,7 @@ pub(super) enum Product {
         sku: String,
     },
     /// Add a product
+    #[command(alias = "add")]
     Create {
         /// Its code
         sku: String,

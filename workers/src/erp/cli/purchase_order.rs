@@ -18,6 +18,7 @@ use crate::erp::store::receipts::Receipt;
 #[derive(Debug, Subcommand)]
 pub(super) enum PurchaseOrder {
     /// Enter a purchase order as a draft
+    #[command(alias = "add")]
     Create(Create),
     /// Submit a draft: somebody has to approve it
     Submit {

@@ -12,6 +12,7 @@ use crate::erp::store::vendors::Vendor as Row;
 #[derive(Debug, Subcommand)]
 pub(super) enum Vendor {
     /// Add a vendor
+    #[command(alias = "create")]
     Add {
         /// The code people know it by
         code: String,

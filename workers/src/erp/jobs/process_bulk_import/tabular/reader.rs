@@ -185,13 +185,9 @@ impl<R: Read + Seek> RowReader<R> {
         // Without a header the first row says how many fields a row has.
         let expected = *self.columns.get_or_insert(found);
         if row.problem.is_none() && found != expected {
-            let kind = if found > expected { "more" } else { "fewer" };
             row.problem = Some(RowProblem {
                 code: ProblemCode::FieldCount,
-                message: format!(
-                    "{found} fields where the header has {expected}: {kind} than expected; look for a \
-                     delimiter that should be quoted, or a quote that is not closed"
-                ),
+                message: unsplit::other_width(self.sheet, found, expected),
                 byte_offset: row.byte_offset,
             });
         }

@@ -67,3 +67,30 @@ mod tests {
         assert!(text.len() <= KEPT_BYTES + 3 && text.ends_with("é…"), "no half sign");
     }
 }
+
+/// Why a row of `found` fields does not fit. A sheet has no delimiters: there a cell stands right of the last column.
+pub(super) fn other_width(is_sheet: bool, found: usize, expected: usize) -> String {
+    if is_sheet {
+        return format!(
+            "{found} cells where the header has {expected}: more than expected; look for a cell to the right of the \
+             last column, or give that column a name"
+        );
+    }
+    let kind = if found > expected { "more" } else { "fewer" };
+    format!(
+        "{found} fields where the header has {expected}: {kind} than expected; look for a delimiter that should be \
+         quoted, or a quote that is not closed"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::other_width;
+
+    #[test]
+    fn a_sheet_is_not_told_of_delimiters() {
+        let told = other_width(true, 3, 2);
+        assert!(told.starts_with("3 cells where the header has 2") && !told.contains("delimiter"), "{told}");
+        assert!(other_width(false, 3, 2).contains("delimiter"));
+    }
+}
