@@ -186,30 +186,6 @@ pub async fn named(conn: &mut Conn<'_>, tenant: i64, number: &str) -> Result<Opt
     row.map(|row| row.get("id")).transpose()
 }
 
-/// The lines of a receipt, in their order.
-pub async fn lines(conn: &mut Conn<'_>, tenant: i64, receipt: i64) -> Result<Vec<ReceiptLine>> {
-    let rows = query(sql!(
-        "select line_no, order_line_no, product_id, quantity, unit_cost, lot, expires_on from goods_receipt_lines
-         where tenant_id = $1 and receipt_id = $2 order by line_no"
-    ))
-    .bind(tenant)
-    .bind(receipt)
-    .fetch_all(conn)
-    .await?;
-    let read = |row: &Row| {
-        Ok(ReceiptLine {
-            line_no: row.get("line_no")?,
-            order_line_no: row.get("order_line_no")?,
-            product_id: row.get("product_id")?,
-            quantity: row.get("quantity")?,
-            unit_cost: row.get("unit_cost")?,
-            lot: row.get("lot")?,
-            expires_on: row.get("expires_on")?,
-        })
-    };
-    rows.iter().map(read).collect()
-}
-
 /// A place of one's own that goods can be put in: the one with this code, or without one the first there is.
 pub async fn place(conn: &mut Conn<'_>, tenant: i64, code: Option<&str>) -> Result<Option<i64>> {
     let row = query(sql!(

@@ -52,22 +52,6 @@ impl<R: Read + Seek> RowReader<R> {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::super::tests::{open, read_all};
-    use super::*;
-
-    #[test]
-    fn of_a_row_that_cannot_be_split_its_text_is_kept_up_to_the_line_that_is_read_next() {
-        let rows = read_all(&mut open("a,b\r\n1,\"é\r\n2,y\r\n3,\"z".as_bytes(), "utf-8"));
-        assert_eq!(rows[0].0.4, ["1,\"é"]);
-        assert_eq!(rows[2].0.4, ["3,\"z"]);
-        let long = format!("a,b\n1,\"{}\n2,y\n", "é".repeat(40_000));
-        let text = read_all(&mut open(long.as_bytes(), "utf-8"))[0].0.4[0].clone();
-        assert!(text.len() <= KEPT_BYTES + 3 && text.ends_with("é…"), "no half sign");
-    }
-}
-
 /// Why a row of `found` fields does not fit. A sheet has no delimiters: there a cell stands right of the last column.
 pub(super) fn other_width(is_sheet: bool, found: usize, expected: usize) -> String {
     if is_sheet {
@@ -85,7 +69,18 @@ pub(super) fn other_width(is_sheet: bool, found: usize, expected: usize) -> Stri
 
 #[cfg(test)]
 mod tests {
-    use super::other_width;
+    use super::super::tests::{open, read_all};
+    use super::*;
+
+    #[test]
+    fn of_a_row_that_cannot_be_split_its_text_is_kept_up_to_the_line_that_is_read_next() {
+        let rows = read_all(&mut open("a,b\r\n1,\"é\r\n2,y\r\n3,\"z".as_bytes(), "utf-8"));
+        assert_eq!(rows[0].0.4, ["1,\"é"]);
+        assert_eq!(rows[2].0.4, ["3,\"z"]);
+        let long = format!("a,b\n1,\"{}\n2,y\n", "é".repeat(40_000));
+        let text = read_all(&mut open(long.as_bytes(), "utf-8"))[0].0.4[0].clone();
+        assert!(text.len() <= KEPT_BYTES + 3 && text.ends_with("é…"), "no half sign");
+    }
 
     #[test]
     fn a_sheet_is_not_told_of_delimiters() {
