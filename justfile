@@ -18,6 +18,14 @@ lint:
 test:
     cargo test
 
+# Reports in a bucket: the build with the feature `s3`, its one TLS provider, and its tests against a bucket on this machine.
+test-s3:
+    ! cargo tree -p fairlane-workers --features s3 --locked -e normal | grep -E 'aws-lc-rs|openssl-sys'
+    cargo clippy -p fairlane-workers --all-targets --features s3 -- -D warnings
+    cargo test -p fairlane-workers --features s3 --lib elsewhere
+    cargo test -p fairlane-workers --features s3 --lib bucket
+    cargo test -p fairlane-workers --features s3 --test reports
+
 # The guided demo on an embedded SQLite file.
 demo:
     cargo run -- demo --once

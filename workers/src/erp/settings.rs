@@ -6,7 +6,7 @@ mod mail;
 
 use fairlane::config::{Config, ConfigError, Kind, Problem, Setting, Settings, Sources, load};
 
-use super::reports::REPORT_SETTINGS;
+use super::reports::{BUCKET_SETTINGS, REPORT_SETTINGS};
 use super::sync::SyncRuntime;
 pub use channels::{
     GatewaySettings, PushSettings, SmsSettings, SmsTransport, TwilioSettings, outbound, sealer,
@@ -46,8 +46,10 @@ pub fn settings() -> Settings {
         .with(channels::SETTINGS)
         .with(super::campaigns::settings::SETTINGS)
         .with(REPORT_SETTINGS)
+        .with(BUCKET_SETTINGS)
         .check(mail::check)
         .check(check_sync)
+        .check(super::reports::check)
         .check(channels::check)
 }
 

@@ -111,10 +111,15 @@ impl Desk {
 
     /// Runs a worker of the queues until nothing is due.
     pub(crate) async fn work(&self, queues: &[&str]) {
+        self.work_with(queues, self.state()).await;
+    }
+
+    /// The same, with what handlers have.
+    pub(crate) async fn work_with(&self, queues: &[&str], state: Erp) {
         let tenant = self.acme.id().await.unwrap();
         let names: Vec<String> = queues.iter().map(|queue| (*queue).to_owned()).collect();
         for _ in 0..200 {
-            self.work_once(queues).await;
+            self.work_once(queues, state.clone()).await;
             let mut tx = self.acme.begin().await.unwrap();
             let left =
                 query(sql!("select count(*) as n from fairlane_jobs where tenant_id = $1 and queue {in:$2}"))
@@ -128,7 +133,7 @@ impl Desk {
         panic!("there are always jobs left");
     }
 
-    async fn work_once(&self, queues: &[&str]) {
+    async fn work_once(&self, queues: &[&str], state: Erp) {
         let options = WorkerOptions {
             queues: queues.iter().map(|queue| (*queue).to_owned()).collect(),
             stop_when_empty: true,
@@ -136,7 +141,7 @@ impl Desk {
             backoff: Backoff::List(vec![Duration::from_millis(10)]),
             ..WorkerOptions::default()
         };
-        let worker = Worker::new(&self.t.fairlane).serve(registry(), self.state()).options(options);
+        let worker = Worker::new(&self.t.fairlane).serve(registry(), state).options(options);
         worker.run_until(std::future::pending()).await.unwrap();
     }
 

@@ -213,7 +213,7 @@ backend_test!(migrations: lines;
         let key = young.file_key.unwrap();
         let stored = Stored { key, sha256: young.sha256.unwrap(), bytes: young.bytes.unwrap() as u64 };
         let mut out = Vec::new();
-        ReportFiles::open(&settings.folder).unwrap().copy("acme", &stored, &mut out).await.unwrap();
+        ReportFiles::open(&settings).unwrap().copy("acme", &stored, &mut out).await.unwrap();
         assert!(!out.is_empty());
     }
 );

@@ -7,6 +7,10 @@
 mod support;
 
 mod books;
+#[cfg(feature = "s3")]
+mod bucket;
+#[cfg(feature = "s3")]
+mod bucket_server;
 mod classes;
 mod days;
 mod desk;

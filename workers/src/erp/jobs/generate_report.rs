@@ -107,7 +107,7 @@ fn parameters(report: &Report) -> Result<Parameters, ReportError> {
 
 /// Reads, writes and keeps the file.
 async fn produce(report: &Report, ctx: &Context<Erp>) -> Result<(Stored, Made), ReportError> {
-    let files = ReportFiles::open(&ctx.state.reports.folder)?;
+    let files = ReportFiles::open(&ctx.state.reports)?;
     let bench = files.workbench()?;
     let parameters = parameters(report)?;
     let watch = Watch::of(ctx, report.id);
@@ -128,7 +128,7 @@ async fn finish(report: &Report, (stored, made): (Stored, Made), ctx: &Context<E
     let done = match settle(report, &stored, &made, ctx).await {
         Ok(Some(tx)) => ctx.complete_in(tx).await,
         Ok(None) => {
-            let files = ReportFiles::open(&ctx.state.reports.folder)?;
+            let files = ReportFiles::open(&ctx.state.reports)?;
             drop_file(&files, &stored, ctx).await;
             return give_up(report, ReportError::Cancelled, ctx).await;
         }

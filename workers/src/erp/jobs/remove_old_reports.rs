@@ -21,7 +21,7 @@ impl Job for RemoveOldReports {
     type State = Erp;
 
     async fn run(self, ctx: Context<Erp>) -> JobResult {
-        let files = ReportFiles::open(&ctx.state.reports.folder)?;
+        let files = ReportFiles::open(&ctx.state.reports)?;
         let (tenant, slug) = (ctx.job().tenant_id, ctx.job().tenant.clone());
         let mut removed = 0;
         loop {
@@ -45,7 +45,7 @@ impl Job for RemoveOldReports {
             }
         }
         let orphans = sweep(&files, &ctx).await?;
-        let parts = files.sweep_parts()?;
+        let parts = files.sweep_parts(&slug).await?;
         info!(removed, orphans, parts, "old reports removed");
         let tx = ctx.begin().await?;
         ctx.complete_in(tx).await

@@ -6,13 +6,14 @@
 //!   sales ...    a report each: its columns, its rows into the spool (table), its summary
 //!   table        the spool: a file of rows; totals are the sums of the cells that passed by
 //! format/      the spool as JSON, CSV, workbook, page (with charts drawn by hand as SVG)
-//! storage      the file: written under another name, then moved; a name nobody guesses, in the tenant's folder
+//! storage      the file: whole or not there; a name nobody guesses, in the tenant's folder or (elsewhere) in a bucket
 //! links        signed links that expire
 //! ```
 //! `jobs/generate_report.rs` makes them, `jobs/remove_old_reports.rs` removes their files, `services/reports.rs` is what
 //! applications call.
 
 mod customer;
+mod elsewhere;
 mod error;
 mod exact;
 mod financial;
@@ -35,9 +36,11 @@ use chrono::{DateTime, Utc};
 use fairlane::Tenant;
 use fairlane::db::Conn;
 
+pub use elsewhere::{BUCKET_SETTINGS, Elsewhere};
 pub use error::{ReportError, Result};
 pub use range::{DayRange, Relative};
 pub use request::{FileFormat, Grouping, Parameters, Period, ReportRequest, ReportType};
+pub(crate) use settings::check;
 pub use settings::{REPORT_SETTINGS, ReportSettings};
 pub use summary::{Chart, ChartKind, Fact, Section, Summary};
 pub use table::{Cell, Column, Kind, Spool, Spooled, Total};

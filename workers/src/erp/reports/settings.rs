@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
-use fairlane::config::{Config, ConfigError, Kind, Setting};
+use fairlane::config::{Config, ConfigError, Kind, Problem, Setting};
 use secrecy::SecretString;
+
+use super::elsewhere::Elsewhere;
 
 /// The settings of reports.
 pub const REPORT_SETTINGS: &[Setting] = &[
@@ -11,7 +13,7 @@ pub const REPORT_SETTINGS: &[Setting] = &[
         "reports.folder",
         Kind::Path,
         ".fairlane/reports",
-        "Where reports are kept, on a disk that every worker and whoever opens them reach.",
+        "Where reports are kept, on a disk that every worker and whoever opens them reach; where they are made, if they are kept elsewhere.",
     ),
     Setting::new(
         "reports.keep_days",
@@ -38,6 +40,8 @@ pub const REPORT_SETTINGS: &[Setting] = &[
 pub struct ReportSettings {
     /// Where reports are kept.
     pub folder: PathBuf,
+    /// The bucket in which they are kept instead.
+    pub elsewhere: Option<Elsewhere>,
     /// For how many days a file is kept.
     pub keep_days: i64,
     /// For how many days a link opens it.
@@ -51,6 +55,7 @@ impl ReportSettings {
     pub fn read(config: &Config) -> Result<Self, ConfigError> {
         Ok(Self {
             folder: config.path("reports.folder")?,
+            elsewhere: Elsewhere::read(config)?,
             keep_days: config.number("reports.keep_days")?,
             link_days: config.number("reports.link_days")?,
             link_secret: config.secret("reports.link_secret")?,
@@ -59,6 +64,17 @@ impl ReportSettings {
 
     /// Settings for tests: a folder, and the rest as it is by default.
     pub fn in_folder(folder: impl Into<PathBuf>) -> Self {
-        Self { folder: folder.into(), keep_days: 30, link_days: 7, link_secret: SecretString::default() }
+        Self {
+            folder: folder.into(),
+            elsewhere: None,
+            keep_days: 30,
+            link_days: 7,
+            link_secret: SecretString::default(),
+        }
     }
+}
+
+/// What is wrong with where reports are to be kept.
+pub(crate) fn check(config: &Config) -> Vec<Problem> {
+    ReportSettings::read(config).err().map(|error| error.problems().to_vec()).unwrap_or_default()
 }

@@ -2,6 +2,10 @@
 //!
 //! A file is written under another name first (`parts/`), and moved when it is complete: what is found under a report's name
 //! is whole. What a killed worker leaves in `parts/`, or a finished file whose report was never noted, goes with the clean-up.
+//! A bucket in the folder's place ([`bucket`]) has files that are whole or not there by itself.
+
+#[cfg(feature = "s3")]
+mod bucket;
 
 use std::io::Write;
 use std::path::{Path as FsPath, PathBuf};
@@ -19,6 +23,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use uuid::Uuid;
 
 use super::error::{ReportError, Result};
+use super::settings::ReportSettings;
 
 /// How long something may lie around before it is left over: longer than any report is written.
 const LEFT_OVER: Duration = Duration::from_secs(24 * 3600);
@@ -36,23 +41,57 @@ pub struct Stored {
     pub bytes: u64,
 }
 
+/// What was read or written.
+#[derive(Debug, Clone, Default)]
+struct Sum {
+    hash: Sha256,
+    bytes: u64,
+}
+
+impl Sum {
+    fn add(&mut self, part: &[u8]) {
+        self.hash.update(part);
+        self.bytes += part.len() as u64;
+    }
+
+    fn sha256(self) -> String {
+        self.hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// How a file comes to its place.
+#[derive(Debug, Clone)]
+enum Place {
+    /// Written beside it and moved.
+    Folder,
+    /// As one object.
+    #[cfg(feature = "s3")]
+    Bucket(bucket::Bucket),
+}
+
 /// The files of reports.
 #[derive(Debug, Clone)]
 pub struct ReportFiles {
     store: Arc<dyn ObjectStore>,
     folder: PathBuf,
+    place: Place,
 }
 
 impl ReportFiles {
-    /// The files in a folder, which is made when it is missing.
-    pub fn open(folder: &FsPath) -> Result<Self> {
-        std::fs::create_dir_all(folder)?;
-        let folder = folder.canonicalize()?;
+    /// The files in the folder, which is made when it is missing, or in the bucket.
+    pub fn open(settings: &ReportSettings) -> Result<Self> {
+        std::fs::create_dir_all(&settings.folder)?;
+        let folder = settings.folder.canonicalize()?;
+        #[cfg(feature = "s3")]
+        if let Some(elsewhere) = &settings.elsewhere {
+            let bucket = bucket::Bucket::open(elsewhere)?;
+            return Ok(Self { store: bucket.store(), folder, place: Place::Bucket(bucket) });
+        }
         let store = LocalFileSystem::new_with_prefix(&folder)?.with_fsync(true);
-        Ok(Self { store: Arc::new(store), folder })
+        Ok(Self { store: Arc::new(store), folder, place: Place::Folder })
     }
 
-    /// A folder to write in, on the same disk; what is in it goes with it.
+    /// A folder to write in, on the disk of the folder; what is in it goes with it.
     pub fn workbench(&self) -> Result<tempfile::TempDir> {
         let parts = self.folder.join("parts");
         std::fs::create_dir_all(&parts)?;
@@ -62,22 +101,30 @@ impl ReportFiles {
     /// Keeps a file of a tenant, with this ending, under a new name.
     pub async fn keep(&self, tenant: &str, file: &FsPath, ending: &str) -> Result<Stored> {
         let name = format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
-        let part = Path::from_iter(["parts", name.as_str()]);
         let file_name = format!("{name}.{ending}");
         let whole = Path::from_iter([tenant, "reports", file_name.as_str()]);
         let mut source = tokio::fs::File::open(file).await?;
-        let mut target = BufWriter::new(self.store.clone(), part.clone());
-        let (mut hash, mut bytes, mut chunk) = (Sha256::new(), 0, vec![0; CHUNK]);
+        let sum = match &self.place {
+            Place::Folder => self.write_beside(&mut source, &name, &whole).await?,
+            #[cfg(feature = "s3")]
+            Place::Bucket(bucket) => bucket.write(&mut source, &whole).await?,
+        };
+        Ok(Stored { key: whole.to_string(), bytes: sum.bytes, sha256: sum.sha256() })
+    }
+
+    async fn write_beside(&self, source: &mut tokio::fs::File, name: &str, whole: &Path) -> Result<Sum> {
+        let beside = Path::from_iter(["parts", name]);
+        let mut target = BufWriter::new(self.store.clone(), beside.clone());
+        let (mut sum, mut chunk) = (Sum::default(), vec![0; CHUNK]);
         loop {
             let read = source.read(&mut chunk).await?;
             let Some(part) = chunk.get(..read).filter(|part| !part.is_empty()) else { break };
-            hash.update(part);
-            bytes += part.len() as u64;
+            sum.add(part);
             target.write_all(part).await?;
         }
         target.shutdown().await?;
-        self.store.rename(&part, &whole).await?;
-        Ok(Stored { key: whole.to_string(), sha256: hex(&hash.finalize()), bytes })
+        self.store.rename(&beside, whole).await?;
+        Ok(sum)
     }
 
     /// Copies a file of a tenant; what does not have the size and the sum that were noted is refused.
@@ -85,14 +132,13 @@ impl ReportFiles {
         let path = self.own(tenant, &stored.key)?;
         let found = self.store.get(&path).await.map_err(|error| missing(error, &stored.key))?;
         let mut stream = found.into_stream();
-        let (mut hash, mut bytes) = (Sha256::new(), 0);
+        let mut sum = Sum::default();
         while let Some(chunk) = stream.try_next().await? {
-            hash.update(&chunk);
-            bytes += chunk.len() as u64;
+            sum.add(&chunk);
             out.write_all(&chunk)?;
         }
         out.flush()?;
-        if bytes != stored.bytes || hex(&hash.finalize()) != stored.sha256 {
+        if sum.bytes != stored.bytes || sum.sha256() != stored.sha256 {
             return Err(ReportError::refused(
                 "file_changed",
                 "the report's file is not the one that was made: somebody changed it; make the report again",
@@ -111,8 +157,7 @@ impl ReportFiles {
 
     /// Files of a tenant that have lain here for a day, or since `before` for tests.
     pub async fn old(&self, tenant: &str, before: Option<DateTime<Utc>>) -> Result<Vec<String>> {
-        let left_over = chrono::Duration::from_std(LEFT_OVER).unwrap_or_default();
-        let before = before.unwrap_or_else(|| Utc::now() - left_over);
+        let before = before.unwrap_or_else(left_over);
         let folder = Path::from_iter([tenant, "reports"]);
         let mut found = self.store.list(Some(&folder));
         let mut old = Vec::new();
@@ -124,8 +169,17 @@ impl ReportFiles {
         Ok(old)
     }
 
-    /// Removes what killed workers have left in `parts/`; returns how many.
-    pub fn sweep_parts(&self) -> Result<u64> {
+    /// Removes what killed workers have left half-written; returns how many.
+    pub async fn sweep_parts(&self, tenant: &str) -> Result<u64> {
+        let here = self.sweep_folder()?;
+        match (&self.place, Path::from_iter([tenant, "reports"])) {
+            (Place::Folder, _) => Ok(here),
+            #[cfg(feature = "s3")]
+            (Place::Bucket(bucket), below) => Ok(here + bucket.sweep(&below, left_over()).await?),
+        }
+    }
+
+    fn sweep_folder(&self) -> Result<u64> {
         let Ok(parts) = std::fs::read_dir(self.folder.join("parts")) else { return Ok(0) };
         let mut removed = 0;
         for part in parts {
@@ -156,12 +210,20 @@ impl ReportFiles {
         if !path.prefix_matches(&folder) || path == folder {
             return Err(outside());
         }
+        if !matches!(self.place, Place::Folder) {
+            return Ok(path);
+        }
         let place = self.folder.join(path.as_ref());
         match (place.canonicalize(), self.folder.join(folder.as_ref()).canonicalize()) {
             (Ok(place), Ok(folder)) if !place.starts_with(&folder) => Err(outside()),
             _ => Ok(path),
         }
     }
+}
+
+/// What is older is left over.
+fn left_over() -> DateTime<Utc> {
+    Utc::now() - chrono::Duration::from_std(LEFT_OVER).unwrap_or_default()
 }
 
 fn missing(error: object_store::Error, key: &str) -> ReportError {
@@ -172,10 +234,6 @@ fn missing(error: object_store::Error, key: &str) -> ReportError {
         ),
         error => error.into(),
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
@@ -192,7 +250,7 @@ mod tests {
     #[tokio::test]
     async fn a_file_is_kept_whole_under_a_name_of_its_own_and_nothing_is_left_beside_it() {
         let folder = tempfile::tempdir().unwrap();
-        let files = ReportFiles::open(folder.path()).unwrap();
+        let files = ReportFiles::open(&ReportSettings::in_folder(folder.path())).unwrap();
         let (one, two) = (kept(&files, "acme", "abc").await, kept(&files, "acme", "abc").await);
         assert_ne!(one.key, two.key);
         assert!(one.key.starts_with("acme/reports/") && one.key.len() > 64, "{}", one.key);
@@ -211,7 +269,7 @@ mod tests {
     #[tokio::test]
     async fn a_changed_file_and_one_of_another_tenant_are_refused() {
         let folder = tempfile::tempdir().unwrap();
-        let files = ReportFiles::open(folder.path()).unwrap();
+        let files = ReportFiles::open(&ReportSettings::in_folder(folder.path())).unwrap();
         let stored = kept(&files, "beta", "secret").await;
         let mut out = Vec::new();
         for key in [

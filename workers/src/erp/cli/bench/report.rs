@@ -96,8 +96,11 @@ async fn measure(args: &BenchArgs, env: &CommandEnv) -> anyhow::Result<Measured>
     lay(&tenant, args.lines.div_ceil(LINES)).await?;
     let folder = tempfile::tempdir().context("a folder for the report")?;
     let report = requested(args, &tenant).await?;
-    let settings =
-        Arc::new(ReportSettings { folder: folder.path().to_owned(), ..ReportSettings::read(&env.config)? });
+    let settings = Arc::new(ReportSettings {
+        elsewhere: None,
+        folder: folder.path().to_owned(),
+        ..ReportSettings::read(&env.config)?
+    });
     let state = Erp { reports: settings, ..Erp::from_config(&env.config)? };
     let drained = drain(&client, state, "bench", 1).await?;
     let report = service::named(&mut reading(&tenant).await?.conn(), tenant.id().await?, report).await?;

@@ -91,7 +91,7 @@ pub(super) async fn copy(report: &Row, out: &Path, tenant: &Tenant, env: &Comman
     let unwritable = |why: std::io::Error| Failure::new(Exit::Failed, format!("{}: {why}", out.display()));
     let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut part = tempfile::NamedTempFile::new_in(folder).map_err(unwritable)?;
-    let files = ReportFiles::open(&settings.folder).map_err(failure)?;
+    let files = ReportFiles::open(&settings).map_err(failure)?;
     files.copy(tenant.slug(), &file, part.as_file_mut()).await.map_err(failure)?;
     part.persist(out).map_err(|why| unwritable(why.error))?;
     Ok(())
@@ -110,7 +110,7 @@ pub(super) async fn delete(id: i64, tenant: &Tenant, env: &CommandEnv) -> anyhow
     let report = service::delete(&mut tx, tenant, id).await?;
     tx.commit().await?;
     if let Some(key) = &report.file_key {
-        let files = ReportFiles::open(&settings.folder).map_err(failure)?;
+        let files = ReportFiles::open(&settings).map_err(failure)?;
         files.remove(tenant.slug(), key).await.map_err(failure)?;
     }
     Ok(env.output.result(&report, Some(&id.to_string()), &[format!("Report {id} is deleted.")])?)
