@@ -87,7 +87,7 @@ backend_test!(migrations: lines;
     async fn returns_of_a_line_in_parts_come_to_what_the_line_was_sold_for(t: TestDb) {
         let here = warehouse(&t).await;
         let tiles = here.product("T-1", &[]).await;
-        here.record(here.moving(stock::MovementKind::Receipt, tiles, "10")).await;
+        here.record(here.moving(stock::MovementKind::Receipt, tiles, "10")).await.unwrap();
         let sold = NewLine {
             sku: Some("T-1".into()),
             description: "Tiles".into(),
