@@ -64,7 +64,7 @@ async fn work_under_kills(site: &Site, kills: usize, statement: &'static str, al
 
 backend_test!(migrations: lines;
     async fn however_often_its_worker_is_killed_a_run_ends_with_what_the_shop_has(t: TestDb) {
-        let (size, kills) = campaign((700, 10), (5000, 50));
+        let (size, kills) = campaign((420, 6), (5000, 50));
         let site = Site::new(t).await;
         let shop = ShopServer::open(size, 0);
         shop.faults(|faults| faults.slow = 20);
@@ -84,7 +84,7 @@ backend_test!(migrations: lines;
 
 /// Makes products that are only here in a shop, under kills; each is there once.
 async fn push_under_kills(site: &Site, dialect: &str) {
-    let (size, kills) = campaign((150, 10), (500, 50));
+    let (size, kills) = campaign((75, 5), (500, 50));
     let shop = ShopServer::open(0, 0);
     shop.faults(|faults| faults.slow = 15);
     connect(site, &shop, dialect);
