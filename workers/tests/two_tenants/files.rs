@@ -105,14 +105,6 @@ each_wall!(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn imports_and_their_failed_rows_need_no_role_that_sees_all_tenants() {
     let Some(world) = World::postgres().await else { return };
-    for table in ["products", "import_logs", "import_errors", "import_changes"] {
-        let mut tx = world.observer.begin().await.unwrap();
-        fairlane::db::query(text(format!("drop policy worker on {table}")))
-            .execute(&mut tx.conn())
-            .await
-            .unwrap();
-        tx.commit().await.unwrap();
-    }
     let acme = &world.acme.tenant;
     let own = only_file(&world, "acme");
     let log = point(&world, &format!("acme/imports/{}", own.file_name().unwrap().to_str().unwrap())).await;
