@@ -2,7 +2,7 @@
 //!
 //! A file is written under another name first (`parts/`), and moved when it is complete: what is found under a report's name
 //! is whole. What a killed worker leaves in `parts/`, or a finished file whose report was never noted, goes with the clean-up.
-//! A bucket in the folder's place ([`bucket`]) has files that are whole or not there by itself.
+//! A bucket in the folder's place (the feature `s3`) has files that are whole or not there by itself.
 
 #[cfg(feature = "s3")]
 mod bucket;
