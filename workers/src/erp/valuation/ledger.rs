@@ -182,17 +182,19 @@ impl Ledger {
         let resumed = self.resumed;
         // A snapshot's movement may be provisional no more, though its value stays.
         for part in settled.into_iter().filter(|part| part.difference != 0 || resumed) {
+            // What goods cost that left for another place before they came is found in passes, and how much each pass
+            // adds depends on all that comes later: one that settles now may have made an earlier pass end elsewhere.
+            self.incomplete |= resumed && part.transfer;
             let Some(record) = self.records.get_mut(part.movement) else {
                 self.incomplete = true;
                 continue;
             };
             record.value -= part.difference;
             record.changed = true;
-            if part.transfer && part.difference != 0 {
+            if part.transfer {
                 // What arrived there was valued before: the next pass does it right.
                 record.expensed += part.difference;
                 *self.late.entry(part.movement).or_default() += part.difference;
-                self.incomplete |= resumed;
             }
         }
     }
