@@ -243,19 +243,21 @@ pub async fn with_jobs_aside(
         .collect()
 }
 
-/// Whether a job of these queues and kinds waits for its key, and its tenant and queue are not paused. Whoever stops when
-/// nothing is left to do waits for it: it is let in as soon as a job of its key is settled.
-pub async fn any_aside(conn: &mut Conn<'_>, queues: &[String], kinds: &[String]) -> Result<bool> {
+/// Whether a job with a key waits in these queues: for its turn, or set aside until a job of its key is settled. Of kinds that
+/// are served, in queues and of tenants that are not paused. Whoever stops when nothing is left to do asks this after its
+/// last look: in one statement, since between two a claim may have set aside what the first saw as available.
+pub async fn any_waits(conn: &mut Conn<'_>, queues: &[String], kinds: &[String]) -> Result<bool> {
     let row = query(sql!(concat!(
         "select exists (
             select 1 from fairlane_jobs j
-            where j.state = 'suspended' and j.concurrency_key is not null and j.queue {in:$1} and j.kind {in:$2} and ",
+            where j.concurrency_key is not null and j.state in ('available', 'suspended')
+                and j.queue {in:$1} and j.kind {in:$2} and ",
         open_lane!("j.queue", "j.tenant_id"),
-        ") as aside"
+        ") as waits"
     )))
     .bind(queues)
     .bind(kinds)
     .fetch_one(conn)
     .await?;
-    row.get("aside")
+    row.get("waits")
 }

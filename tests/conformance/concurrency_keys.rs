@@ -266,14 +266,14 @@ backend_test!(
 );
 
 backend_test!(
-    async fn a_worker_waits_for_jobs_set_aside_in_open_lanes_of_its_own_and_for_no_others(t: TestDb) {
+    async fn a_worker_waits_for_jobs_with_keys_in_open_lanes_of_its_own_and_for_no_others(t: TestDb) {
         dispatch_keyed(&acme(&t), "a-1", 2).await;
         let waits = async |queue: &str, kinds: &[String]| {
-            write(&t, async |conn| keys::any_aside(conn, &[queue.to_owned()], kinds).await).await
+            write(&t, async |conn| keys::any_waits(conn, &[queue.to_owned()], kinds).await).await
         };
-        assert!(!waits(QUEUE, &kinds()).await, "nobody is aside yet");
+        assert!(waits(QUEUE, &kinds()).await, "both are available");
         claim_keyed(&t, 10).await;
-        assert!(waits(QUEUE, &kinds()).await);
+        assert!(waits(QUEUE, &kinds()).await, "one runs, the other is aside");
         assert!(!waits("low", &kinds()).await && !waits(QUEUE, &work_kinds()).await);
         t.execute("update fairlane_tenants set paused_at = created_at").await;
         assert!(!waits(QUEUE, &kinds()).await, "paused");

@@ -16,10 +16,6 @@ impl ClaimLoop {
         if !(process.options.once || process.options.stop_when_empty) || process.running() > 0 {
             return false;
         }
-        // Before the look: one that is let in meanwhile is found by it.
-        if !matches!(self.waits_for_a_key().await, Ok(false)) {
-            return false;
-        }
         // Jobs of workers that died are taken back by this process, if by no other.
         let Some(elsewhere) = self.executing_elsewhere().await else { return false };
         let now = Instant::now();
@@ -33,6 +29,10 @@ impl ClaimLoop {
         };
         let empty = rotation.is_some_and(|rotation| rotation.empty);
         if !empty || process.scheduler().has_work() || process.running() > 0 {
+            return false;
+        }
+        // After the look, which does not see what was set aside just before it.
+        if !matches!(self.waits_for_a_key().await, Ok(false)) {
             return false;
         }
         if !matches!(self.suspects.none_waits(&process).await, Ok(true)) {
@@ -55,10 +55,10 @@ impl ClaimLoop {
         (held.lost == 0).then_some(held.executing)
     }
 
-    /// Whether a job was set aside that this worker could run as soon as its key is free.
+    /// Whether a job waits that this worker could run, now or as soon as its key is free.
     async fn waits_for_a_key(&self) -> Result<bool> {
         let options = &self.process.options;
         let mut tx = self.process.db.read().await?;
-        keys::any_aside(&mut tx.conn(), &options.queues, &self.process.kinds).await
+        keys::any_waits(&mut tx.conn(), &options.queues, &self.process.kinds).await
     }
 }
