@@ -37,6 +37,8 @@ backend_test!(migrations: lines;
         site.run(&["work", "--stop-when-empty"]);
         let stats = json(&site, &["erp", "customer", "stats", "C-1"]);
         assert_eq!((&stats["total_orders"], &stats["total_spent"], &stats["outstanding_balance"]), (&1.into(), &"89.99".into(), &"29.02".into()));
+        let shown = json(&site, &["erp", "customer", "show", "C-1"]);
+        assert_eq!((&shown["code"], &shown["stats"]), (&"C-1".into(), &stats));
         assert_eq!(json(&site, &["erp", "customer", "update", "C-1", "--terms", "7", "--if-version", "1"])["version"], 2);
         let (code, why) = refused(&site, &["erp", "customer", "update", "C-1", "--active", "false", "--if-version", "1"]);
         assert!(code == 4 && why.contains("it has version 2, not 1"), "{code} {why}");

@@ -45,6 +45,7 @@ pub(crate) const VERBS: &[Verb] = &[
     does("erp customer set-email", "[customer] eve@example.com", &["[customer] eve@example.com"]),
     does("erp customer update", "[customer] --phone 123", &["[customer] --name Eve"]),
     reads("erp customer list", "", &[]),
+    reads("erp customer show", "[customer]", &["[customer]"]),
     reads("erp customer stats", "[customer]", &["[customer]", "[customer] --recompute"]),
     does(
         "erp order create",

@@ -1,19 +1,13 @@
-//! `erp customer list|add|update|set-email|stats`.
+//! `erp customer list|add|update|set-email`; `show` and `stats` have a file of their own.
 
-use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 use fairlane::Tenant;
-use fairlane::cli::{CommandEnv, Exit, Failure, Record, ago, printable};
-use serde_json::json;
+use fairlane::cli::{CommandEnv, Record};
 
-use super::{Limit, reading};
-use crate::erp::mail::check_address;
-use crate::erp::money::exact;
+use super::{Limit, customer_show, reading};
 use crate::erp::services::customers::{self, CustomerChange, NewCustomer};
-use crate::erp::services::statistics;
 use crate::erp::store;
 use crate::erp::store::customers::Customer as Row;
-use crate::erp::store::profiles::Profile;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Customer {
@@ -49,6 +43,11 @@ pub(super) enum Customer {
         code: String,
         #[command(flatten)]
         change: Change,
+    },
+    /// Show a customer: where it is reached, its terms, and what was computed of it last
+    Show {
+        /// The customer's code
+        code: String,
     },
     /// Show what a customer has ordered and paid
     Stats {
@@ -138,7 +137,8 @@ pub(super) async fn run(verb: &Customer, tenant: &Tenant, env: &CommandEnv) -> a
             tx.commit().await?;
             show(&changed, "changed", env)?;
         }
-        Customer::Stats { code, recompute } => stats(code, *recompute, tenant, env).await?,
+        Customer::Show { code } => customer_show::show(code, tenant, env).await?,
+        Customer::Stats { code, recompute } => customer_show::stats(code, *recompute, tenant, env).await?,
         Customer::SetEmail { code, address } => {
             let mut tx = tenant.begin().await?;
             let changed = customers::set_email(&mut tx, tenant, code, address).await?;
@@ -149,51 +149,7 @@ pub(super) async fn run(verb: &Customer, tenant: &Tenant, env: &CommandEnv) -> a
     Ok(())
 }
 
-async fn stats(code: &str, recompute: bool, tenant: &Tenant, env: &CommandEnv) -> anyhow::Result<()> {
-    let id = tenant.id().await?;
-    if recompute {
-        let mut tx = tenant.begin().await?;
-        let customer = store::customers::by_code(&mut tx.conn(), id, code).await?;
-        statistics::recompute(&mut tx.conn(), id, customer.id).await?;
-        tx.commit().await?;
-    }
-    let mut tx = reading(tenant).await?;
-    let conn = &mut tx.conn();
-    let customer = store::customers::by_code(conn, id, code).await?;
-    let Profile { currency, decimals, .. } = store::profiles::find(conn, id).await?;
-    let money = |amount| format!("{} {currency}", exact(amount, decimals));
-    let Some((figures, computed_at)) = store::statistics::find(conn, id, customer.id).await? else {
-        let why = format!("customer {code} has no statistics yet");
-        let hint =
-            format!("compute them: fairlane erp customer stats {code} --recompute -t {}", tenant.slug());
-        return Err(Failure::new(Exit::NotFound, why).hint(hint).into());
-    };
-    let day = |at: Option<DateTime<Utc>>| at.map_or("never".to_owned(), |at| ago(at, Utc::now()));
-    let lines = [
-        format!("Customer {} ({}), computed {}", customer.code, customer.name, ago(computed_at, Utc::now())),
-        format!("Orders       {}, the last {}", figures.total_orders, day(figures.last_order_at)),
-        format!(
-            "Spent        {}, the last payment {}",
-            money(figures.total_spent),
-            day(figures.last_payment_at)
-        ),
-        format!("Outstanding  {}", money(figures.outstanding_balance)),
-    ];
-    let result = json!({
-        "customer": customer.code, "currency": currency, "total_orders": figures.total_orders,
-        "total_spent": figures.total_spent, "outstanding_balance": figures.outstanding_balance,
-        "last_order_at": figures.last_order_at, "last_payment_at": figures.last_payment_at,
-        "computed_at": computed_at,
-    });
-    Ok(env.output.result(&result, Some(code), &lines.map(|line| printable(&line)))?)
-}
-
 fn show(customer: &Row, what: &str, env: &CommandEnv) -> anyhow::Result<()> {
-    let goes = match customer.email.as_deref().map(check_address) {
-        None => "it has no mail address".to_owned(),
-        Some(Ok(address)) => format!("mails go to {address}"),
-        Some(Err(why)) => format!("no mail will reach it: {why}"),
-    };
-    let line = format!("Customer {} {what}; {goes}.", customer.code);
+    let line = format!("Customer {} {what}; {}.", customer.code, customer_show::reached(customer));
     Ok(env.output.result(customer, Some(&customer.code), &[line])?)
 }

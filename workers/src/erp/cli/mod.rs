@@ -6,6 +6,7 @@ mod callback;
 mod campaign;
 mod campaign_follow;
 mod customer;
+mod customer_show;
 mod events;
 mod goods;
 mod import;
