@@ -157,9 +157,10 @@ pub async fn given_back<E: From<Error>>(
 
 fn amount(row: &Row) -> Result<Decimal> {
     let (quantity, price): (Decimal, Decimal) = (row.get("quantity")?, row.get("unit_price")?);
+    let discount: Decimal = row.get("discount")?;
     quantity
         .checked_mul(price)
-        .and_then(|gross| gross.checked_sub(row.get("discount").ok()?))
+        .and_then(|gross| gross.checked_sub(discount))
         .ok_or_else(|| Error::Damaged("a line comes to more than can be computed".into()))
 }
 
