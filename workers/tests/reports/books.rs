@@ -8,13 +8,14 @@ use fairlane_workers::erp::services::payments::{self, NewPayment};
 use fairlane_workers::erp::services::products::{self, ProductChange};
 use fairlane_workers::erp::services::purchase_orders::{self, NewOrder, NewPurchaseLine};
 use fairlane_workers::erp::services::receipts::{self, Arrival, ArrivedLine};
-use fairlane_workers::erp::services::stock::{MovementKind, NewMovement, Source, record_all};
+use fairlane_workers::erp::services::stock::{MovementKind, NewMovement, Source, record_all, reverse};
 use fairlane_workers::erp::services::vendors::{self, NewVendor};
 use fairlane_workers::erp::services::{locations, orders};
 use rust_decimal::Decimal;
 use serde_json::Value;
 
 use crate::desk::{Desk, day, dec, line, sales, time};
+use crate::shelves::valued;
 use crate::support::shop::lines;
 
 async fn bill(desk: &Desk, order: i64) -> String {
@@ -189,6 +190,32 @@ backend_test!(migrations: lines;
         assert_eq!(stock["summary"]["below_reorder_level"], 1);
         desk.give_back("C-1", "2026-02-07T10:00:00Z", vec![line(Some("T-1"), "1", "10")]).await;
         assert_eq!(desk.json(&request).await["totals"]["cost"], Value::Null, "what came back may be worth nothing");
+    }
+);
+
+backend_test!(migrations: lines;
+    async fn a_delivery_that_was_taken_back_has_no_cost_though_nothing_is_valued_since(t: TestDb) {
+        let desk = Desk::new(t, "UTC").await;
+        desk.customer("C-1", "Ana").await;
+        goods(&desk).await;
+        let order = desk.sell("C-1", "2026-02-05T10:00:00Z", None, &[line(Some("T-1"), "2", "10")]).await;
+        desk.t.fairlane.clone().with(&fairlane_workers::erp::registry()).announce().await.unwrap();
+        let mut tx = desk.acme.begin().await.unwrap();
+        orders::fulfil(&mut tx, &desk.acme, order, None).await.unwrap();
+        tx.commit().await.unwrap();
+        desk.work(&["high", "default"]).await;
+        valued(&desk).await;
+        let request = sales("2026-02-01", "2026-02-28", Grouping::Product);
+        assert_eq!(desk.json(&request).await["totals"]["cost"], "8.00");
+        let sale = desk.count("select max(id) as n from stock_movements where kind = 'sale'").await;
+        let mut tx = desk.acme.begin().await.unwrap();
+        reverse(&mut tx, &desk.acme, sale, None, None).await.unwrap();
+        tx.commit().await.unwrap();
+        let report = desk.json(&request).await;
+        assert_eq!((&report["totals"]["cost"], &report["totals"]["margin"]), (&Value::Null, &Value::Null), "{report}");
+        let until = Utc::now().date_naive() + Days::new(1);
+        let books = desk.json(&ReportRequest::new(ReportType::Financial, day("2026-02-01"), until)).await;
+        assert_eq!(books["totals"]["cost_of_goods"], "0.00", "both reports say that nothing has left");
     }
 );
 

@@ -82,6 +82,28 @@ backend_test!(migrations: lines;
     }
 );
 
+backend_test!(migrations: lines;
+    async fn two_who_ask_for_the_same_valuation_are_both_told(t: TestDb) {
+        let here = Warehouse::new(&t).await;
+        let product = here.product("L", "fifo").await;
+        here.receive(product, "10", "10", 1).await;
+        let mut tx = here.tenant.begin().await.unwrap();
+        let ana = users::ensure(&mut tx, &here.tenant, "Ana", "ana@example.com", &["sales.view"]).await.unwrap();
+        let bo = users::ensure(&mut tx, &here.tenant, "Bo", "bo@example.com", &["sales.view"]).await.unwrap();
+        tx.commit().await.unwrap();
+        let asked = |user| NewRun { asked_by: Some(user), ..of("L") };
+        assert!(!here.request(&asked(ana)).await.duplicate);
+        assert!(here.request(&asked(ana)).await.duplicate, "once for each");
+        assert!(!here.request(&asked(bo)).await.duplicate, "or nobody would tell Bo");
+        here.work().await;
+        let told = copies(&here).await;
+        assert_eq!(told.len(), 2, "{told:?}");
+        for name in ["ana", "bo"] {
+            assert!(told.iter().any(|line| line.starts_with(&format!("{name}@example.com success"))), "{told:?}");
+        }
+    }
+);
+
 /// Who has been told what, in the order it was told.
 async fn copies(here: &Warehouse<'_>) -> Vec<String> {
     let mut tx = here.tenant.begin().await.unwrap();

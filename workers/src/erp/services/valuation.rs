@@ -26,8 +26,8 @@ pub struct Requested {
 
 /// Has the stock valued by a job: enters the run into the log and dispatches it.
 ///
-/// While one for the same product waits, another adds nothing; one that has begun may have read what changed since, so
-/// another is made behind it.
+/// While one for the same product and asker waits, another adds nothing; one that has begun may have read what changed
+/// since, so another is made behind it.
 ///
 /// # Errors
 /// When product, location or user do not exist, or the user who forces it may not.

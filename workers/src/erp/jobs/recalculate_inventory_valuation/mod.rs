@@ -47,14 +47,14 @@ pub struct RecalculateInventoryValuation {
 }
 
 impl RecalculateInventoryValuation {
-    /// What one product is waited for with: two that ask for the same are one.
+    /// What one product is waited for with: the same asked for twice is one, but for who is told how it ends.
     pub(in crate::erp) fn key(&self) -> Option<String> {
         let product = self.product.as_ref()?;
         let day = self.as_of.map(|day| day.to_string()).unwrap_or_default();
         let method = self.method.map_or("", Method::as_str);
-        let (place, forced) =
-            (self.location.as_deref().unwrap_or_default(), self.forced_by.unwrap_or_default());
-        Some(format!("{product}|{}|{method}|{day}|{place}|{forced}", self.scope))
+        let place = self.location.as_deref().unwrap_or_default();
+        let (forced, asked) = (self.forced_by.unwrap_or_default(), self.asked_by.unwrap_or_default());
+        Some(format!("{product}|{}|{method}|{day}|{place}|{forced}|{asked}", self.scope))
     }
 
     fn as_run(&self) -> NewRun {

@@ -14,7 +14,7 @@ use super::exact::add;
 use super::summary::{Chart, ChartKind, Section, Summary, top};
 use super::table::{Cell, Column, Kind, Spool, percent, quotient};
 use crate::erp::store::report_rows::billing;
-use crate::erp::store::report_rows::customers::{self, Bought, Buyer, Times};
+use crate::erp::store::report_rows::customers::{self, Bought, Buyer, Paid, Times};
 
 /// Customers of a page.
 const PAGE: i64 = 200;
@@ -68,6 +68,17 @@ impl Figures {
             }
             None => add(&mut self.returned, bought.amount),
         }
+    }
+
+    /// What was paid since the period began is spent in it.
+    fn pay(&mut self, paid: &Paid, start: DateTime<Utc>) -> Result<()> {
+        if paid.amount.is_sign_positive() {
+            self.last_payment = self.last_payment.max(Some(paid.at));
+        }
+        if paid.at < start {
+            return Ok(());
+        }
+        add(&mut self.spent, paid.amount)
     }
 
     /// What was ordered, less what came back.
@@ -188,18 +199,12 @@ async fn bought(source: &mut Source<'_>, ids: &[i64]) -> Result<(HashMap<i64, Fi
 
 async fn figures(source: &mut Source<'_>, ids: &[i64]) -> Result<(HashMap<i64, Figures>, usize)> {
     let (mut figures, mut read) = bought(source, ids).await?;
-    for (customer, at, amount) in
-        customers::paid(&mut source.conn, source.tenant, ids, &source.window).await?
-    {
-        let figures = figures.entry(customer).or_default();
-        if at >= source.window.start {
-            add(&mut figures.spent, amount)?;
-        }
-        if amount.is_sign_positive() {
-            figures.last_payment = figures.last_payment.max(Some(at));
-        }
+    let start = source.window.start;
+    let each = &mut |paid: Paid| {
         read += 1;
-    }
+        figures.entry(paid.customer_id).or_default().pay(&paid, start)
+    };
+    customers::paid(&mut source.conn, source.tenant, ids, &source.window, each).await?;
     read += owed(source, ids, &mut figures).await?;
     Ok((figures, read))
 }

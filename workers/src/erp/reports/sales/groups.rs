@@ -34,7 +34,7 @@ pub(super) struct Group {
 pub(super) struct Sums {
     pub(super) by: Grouping,
     pub(super) range: DayRange,
-    /// The day of the line before: lines come in the order of their time.
+    /// The day of the line before: the next one is mostly of the same, as pages come in the order of their time.
     today: Option<DayRange>,
     pub(super) step: Step,
     pub(super) groups: HashMap<Key, Group>,

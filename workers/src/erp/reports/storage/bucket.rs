@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey};
+use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey, AwsCredential};
 use object_store::multipart::MultipartStore;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 use object_store::signer::{Method, SignedUrlOptions, Signer};
-use object_store::{ObjectStore, ObjectStoreExt, RetryConfig};
+use object_store::{ObjectStore, ObjectStoreExt, RetryConfig, StaticCredentialProvider};
 use tokio::fs::File;
 use tokio::io::AsyncReadExt;
 
@@ -56,7 +56,13 @@ impl Bucket {
         }
         if let Some((name, secret)) = &place.login {
             use secrecy::ExposeSecret;
-            builder = builder.with_access_key_id(name).with_secret_access_key(secret.expose_secret());
+            // All of it: the token of a session among the variables is that of another login.
+            let login = AwsCredential {
+                key_id: name.clone(),
+                secret_key: secret.expose_secret().to_owned(),
+                token: None,
+            };
+            builder = builder.with_credentials(Arc::new(StaticCredentialProvider::new(login)));
         }
         // Somebody has written it so.
         let plain = [AmazonS3ConfigKey::S3Endpoint, AmazonS3ConfigKey::Endpoint]

@@ -157,32 +157,47 @@ pub async fn given_back<E: From<Error>>(
 
 fn amount(row: &Row) -> Result<Decimal> {
     let (quantity, price): (Decimal, Decimal) = (row.get("quantity")?, row.get("unit_price")?);
+    let discount: Decimal = row.get("discount")?;
     quantity
         .checked_mul(price)
-        .and_then(|gross| gross.checked_sub(row.get("discount").ok()?))
+        .and_then(|gross| gross.checked_sub(discount))
         .ok_or_else(|| Error::Damaged("a line comes to more than can be computed".into()))
 }
 
-/// What these customers have paid: when, and how much; a refund is negative.
-pub async fn paid(
+/// Money a customer has paid.
+#[derive(Debug, Clone, Copy)]
+pub struct Paid {
+    /// Who.
+    pub customer_id: i64,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// How much; a refund is negative.
+    pub amount: Decimal,
+}
+
+/// What these customers have paid before a window's end, since the beginning: handed on one by one.
+pub async fn paid<E: From<Error>>(
     conn: &mut Conn<'_>,
     tenant: i64,
     customers: &[i64],
     window: &Window,
-) -> Result<Vec<(i64, DateTime<Utc>, Decimal)>> {
-    let rows = query(sql!(
+    each: Each<'_, Paid, E>,
+) -> Result<(), E> {
+    let statement = sql!(
         "select p.customer_id, p.received_at, p.amount from payments p
          join invoices i on i.tenant_id = p.tenant_id and i.id = p.invoice_id
          where p.tenant_id = $1 and p.customer_id {in:$2} and p.received_at < $3 and i.currency = $4"
-    ))
-    .bind(tenant)
-    .bind(customers.to_vec())
-    .bind(window.end)
-    .bind(window.currency.as_str())
-    .planned_anew()
-    .fetch_all(conn)
-    .await?;
-    rows.iter()
-        .map(|row| Ok((row.get("customer_id")?, row.get("received_at")?, row.get("amount")?)))
-        .collect()
+    );
+    let mut rows = query(statement)
+        .bind(tenant)
+        .bind(customers.to_vec())
+        .bind(window.end)
+        .bind(window.currency.as_str())
+        .planned_anew()
+        .fetch(conn)?;
+    while let Some(row) = rows.try_next().await? {
+        let customer_id = row.get("customer_id")?;
+        each(Paid { customer_id, at: row.get("received_at")?, amount: row.get("amount")? })?;
+    }
+    Ok(())
 }

@@ -185,7 +185,7 @@ pub async fn return_lines<E: From<Error>>(
 }
 
 /// How many were delivered of the lines of these orders, and what they had cost, by order and line: as far as their
-/// movements are valued.
+/// movements are valued. One that was taken back has its value until the next valuation, and is no delivery.
 pub async fn costs(
     conn: &mut Conn<'_>,
     tenant: i64,
@@ -196,7 +196,9 @@ pub async fn costs(
     let rows = query(sql!(
         "select m.source_id, m.source_line, m.quantity, v.value from stock_movements m
          join movement_valuations v on v.tenant_id = m.tenant_id and v.scope = $2 and v.movement_id = m.id
-         where m.tenant_id = $1 and m.source_type = 'order' and m.source_id {in:$3} and m.kind = 'sale'"
+         where m.tenant_id = $1 and m.source_type = 'order' and m.source_id {in:$3} and m.kind = 'sale'
+             and not exists (select 1 from stock_movements r
+                 where r.tenant_id = m.tenant_id and r.product_id = m.product_id and r.reverses_id = m.id)"
     ))
     .bind(tenant)
     .bind(scope)
