@@ -36,7 +36,7 @@ fn messy(rows: usize) -> String {
 }
 
 backend_test!(migrations: lines;
-    async fn who_hands_a_file_in_is_told_what_came_of_it(t: TestDb) {
+    async fn who_hands_a_file_in_is_told_what_came_of_it_and_when_it_failed(t: TestDb) {
         let shop = Shop::new(&t);
         let mut tx = shop.acme.begin().await.unwrap();
         let user = users::ensure(&mut tx, &shop.acme, "Ana", "ana@example.com", &["sales.view"]).await.unwrap();
@@ -47,6 +47,14 @@ backend_test!(migrations: lines;
             shop.texts(sql!("select notification_key as t from notification_deliveries where channel = 'in_app'")).await,
             ["import:1"]
         );
+        let options = ImportOptions { max_failed: Some(MaxFailed::Rows(1)), ..ImportOptions::default() };
+        let file = shop.file("broken.csv", "SKU,Name,Price\nT-3,Grout,x\nT-4,Saw,y\n");
+        let log = shop.import(&Submission { user_id: Some(user), options, ..plain(&file) }).await;
+        assert_eq!(log.result.as_deref(), Some("failed"));
+        let told = sql!(
+            "select notification_key as t from notification_deliveries where channel = 'in_app' order by notification_key"
+        );
+        assert_eq!(shop.texts(told).await, ["import:1", "import:2:failed"]);
     }
 );
 

@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use fairlane::db::query;
 use fairlane::{Context, Error, JobError, JobResult, Tenant, Transaction, sql};
-use serde_json::json;
 use tracing::{info, warn};
 
-use super::counts::{Checkpoint, Counts};
+use super::counts::Checkpoint;
 use super::files::{FileError, ImportFiles};
 use super::import_type::{ImportType, Scope};
 use super::log::{self, ImportLog, ImportResult};
@@ -16,8 +15,7 @@ use super::run::{Chunk, ImportPlan, ImportRun, RunError, Written, is_refusal};
 use super::submit::table_limits;
 use super::tabular::TabularError;
 use super::types::with_import_type;
-use super::{row_errors, undo};
-use crate::erp::notifications::{AlertNotification, Audience, notify_audience};
+use super::{row_errors, telling, undo};
 use crate::erp::settings::ImportSettings;
 use crate::erp::store::reading;
 
@@ -250,33 +248,9 @@ async fn complete<T: ImportType, S>(
     let mut tx = ctx.begin().await?;
     log::progress(&mut tx.conn(), scope, counts, run.read_bytes()).await?;
     log::finish(&mut tx.conn(), scope, result, None).await?;
-    tell_end(ctx, &mut tx, scope, *counts).await?;
+    telling::completed(&mut tx, &ctx.tenant(), scope, *counts).await?;
     info!(import_id = scope.import_id, total = counts.total, failed = counts.failed, "import completed");
     ctx.complete_in(tx).await
-}
-
-/// Who handed the file in is told what came of it, in the commit that ends the import.
-async fn tell_end<S>(
-    ctx: &Context<S>,
-    tx: &mut Transaction,
-    scope: Scope,
-    counts: Counts,
-) -> Result<(), Error> {
-    let Scope { import_id, user_id: Some(user), .. } = scope else { return Ok(()) };
-    let Counts { total, created, updated, failed, .. } = counts;
-    let mut message = format!("{total} rows: {created} new, {updated} changed.");
-    if failed > 0 {
-        message.push_str(&format!(" {failed} were refused. Which: fairlane imports errors {import_id}"));
-    }
-    let note = AlertNotification::done(
-        failed == 0,
-        format!("Import {import_id} is done"),
-        message,
-        json!({ "import_id": import_id, "total": total, "created": created, "updated": updated, "failed": failed }),
-    );
-    let audience = Audience::user(user).about("import", import_id);
-    notify_audience(tx, &ctx.tenant(), &audience, &note, &format!("import:{import_id}")).await?;
-    Ok(())
 }
 
 async fn finish<S>(
@@ -287,13 +261,20 @@ async fn finish<S>(
 ) -> Result<(), Error> {
     let mut tx = ctx.begin().await?;
     log::finish(&mut tx.conn(), scope, result, failure).await?;
+    if let Some((_, message)) = failure {
+        telling::failed(&mut tx, &ctx.tenant(), scope, message).await?;
+    }
     tx.commit().await
 }
 
-/// Marks the import of a job that has failed for good.
+/// Marks the import of a job that has failed for good, and tells it.
 pub(super) async fn mark_failed(tenant: &Tenant, import_id: i64, error: &str) -> Result<(), Error> {
-    let scope = Scope { tenant_id: tenant.id().await?, import_id, user_id: None };
+    let tenant_id = tenant.id().await?;
     let mut tx: Transaction = tenant.begin().await?;
-    log::mark_failed(&mut tx.conn(), scope, "job_failed", error).await?;
+    let scope = Scope { tenant_id, import_id, user_id: None };
+    if log::mark_failed(&mut tx.conn(), scope, "job_failed", error).await? {
+        let user_id = log::find(&mut tx.conn(), tenant_id, import_id).await?.and_then(|log| log.user_id);
+        telling::failed(&mut tx, tenant, Scope { user_id, ..scope }, error).await?;
+    }
     tx.commit().await
 }

@@ -35,6 +35,7 @@ pub mod row_errors;
 pub mod run;
 pub mod submit;
 pub mod tabular;
+mod telling;
 pub mod types;
 pub mod undo;
 pub mod vendors;

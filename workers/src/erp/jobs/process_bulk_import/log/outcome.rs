@@ -82,14 +82,15 @@ pub async fn request_cancel(conn: &mut Conn<'_>, tenant_id: i64, import_id: i64)
     Ok(touched == 1)
 }
 
-/// Marks an import whose job has failed for good; one whose job was retried meanwhile goes on.
+/// Marks an import whose job has failed for good; one whose job was retried meanwhile goes on. `false` when it had ended
+/// already, or goes on.
 pub(in super::super) async fn mark_failed(
     conn: &mut Conn<'_>,
     scope: Scope,
     code: &str,
     message: &str,
-) -> Result<()> {
-    query(sql!(
+) -> Result<bool> {
+    let marked = query(sql!(
         "update import_logs set status = 'failed', result = 'failed', failure_code = $3, failure = $4,
             failed_at = {now}, updated_at = {now}
          where tenant_id = $1 and id = $2 and status in ('pending', 'processing')
@@ -101,7 +102,7 @@ pub(in super::super) async fn mark_failed(
     .bind(message)
     .execute(conn)
     .await?;
-    Ok(())
+    Ok(marked == 1)
 }
 
 /// Whether an import of the tenant waits for a job that is no longer live: see [`settle_orphans`].
