@@ -11,11 +11,12 @@ use fairlane_workers::erp::services::receipts::{self, Arrival, ArrivedLine};
 use fairlane_workers::erp::services::stock::{MovementKind, NewMovement, Source, record_all, reverse};
 use fairlane_workers::erp::services::vendors::{self, NewVendor};
 use fairlane_workers::erp::services::{locations, orders};
+use fairlane_workers::erp::valuation::Scope;
 use rust_decimal::Decimal;
 use serde_json::Value;
 
 use crate::desk::{Desk, day, dec, line, sales, time};
-use crate::shelves::valued;
+use crate::shelves::{valued, valued_by};
 use crate::support::shop::lines;
 
 async fn bill(desk: &Desk, order: i64) -> String {
@@ -163,9 +164,7 @@ backend_test!(migrations: lines;
         orders::fulfil(&mut tx, &desk.acme, order, None).await.unwrap();
         tx.commit().await.unwrap();
         desk.work(&["high", "default"]).await;
-        desk.t.execute("insert into movement_valuations (tenant_id, scope, movement_id, product_id, quantity, value)
-            select tenant_id, 'product', id, product_id, quantity, cast(case kind when 'sale' then '-8' else '160' end as numeric)
-            from stock_movements").await;
+        valued(&desk).await;
         let after = desk.json(&request).await;
         let tiles = &after["rows"][0];
         assert_eq!((&tiles["cost"], &tiles["margin"], &tiles["margin_percent"]), (&"8.00".into(), &"12.00".into(), &"60.00".into()));
@@ -216,6 +215,26 @@ backend_test!(migrations: lines;
         let until = Utc::now().date_naive() + Days::new(1);
         let books = desk.json(&ReportRequest::new(ReportType::Financial, day("2026-02-01"), until)).await;
         assert_eq!(books["totals"]["cost_of_goods"], "0.00", "both reports say that nothing has left");
+    }
+);
+
+backend_test!(migrations: lines;
+    async fn costs_come_from_the_scope_that_is_valued_up_to_now(t: TestDb) {
+        let desk = Desk::new(t, "UTC").await;
+        desk.customer("C-1", "Ana").await;
+        goods(&desk).await;
+        desk.t.fairlane.clone().with(&fairlane_workers::erp::registry()).announce().await.unwrap();
+        let request = sales("2026-02-01", "2026-02-28", Grouping::Product);
+        for (scope, cost) in [(Scope::Product, "8.00"), (Scope::Location, "16.00"), (Scope::Product, "24.00")] {
+            let order = desk.sell("C-1", "2026-02-05T10:00:00Z", None, &[line(Some("T-1"), "2", "10")]).await;
+            let mut tx = desk.acme.begin().await.unwrap();
+            orders::fulfil(&mut tx, &desk.acme, order, None).await.unwrap();
+            tx.commit().await.unwrap();
+            desk.work(&["high", "default"]).await;
+            assert_eq!(desk.json(&request).await["totals"]["cost"], Value::Null, "not valued yet");
+            valued_by(&desk, scope).await;
+            assert_eq!(desk.json(&request).await["totals"]["cost"], cost, "{scope}");
+        }
     }
 );
 

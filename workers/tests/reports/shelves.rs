@@ -11,6 +11,7 @@ use fairlane_workers::erp::services::stock::{
 };
 use fairlane_workers::erp::services::valuation::{NewRun, request};
 use fairlane_workers::erp::services::vendors::{self, NewVendor};
+use fairlane_workers::erp::valuation::Scope;
 use serde_json::Value;
 
 use crate::desk::{Desk, day, dec, time};
@@ -57,8 +58,12 @@ pub(crate) fn movement(
 }
 
 pub(crate) async fn valued(desk: &Desk) {
+    valued_by(desk, Scope::Product).await;
+}
+
+pub(crate) async fn valued_by(desk: &Desk, scope: Scope) {
     let mut tx = desk.acme.begin().await.unwrap();
-    request(&mut tx, &desk.acme, &NewRun::default()).await.unwrap();
+    request(&mut tx, &desk.acme, &NewRun { scope, ..NewRun::default() }).await.unwrap();
     tx.commit().await.unwrap();
     desk.work(&["low"]).await;
 }

@@ -3,18 +3,18 @@
 use fairlane::db::{Conn, query};
 use fairlane::{Result, sql};
 
-/// By what scope the tenant's movements are valued, the widest first; none where nothing is.
+/// By what scope the tenant's stock is valued furthest, the widest of those that are alike; none where nothing is valued.
+///
+/// One that was valued by another scope before keeps those values: they say nothing of what has moved since.
 pub async fn valued_scope(conn: &mut Conn<'_>, tenant: i64) -> Result<Option<String>> {
-    for scope in ["product", "location", "batch", "location_batch"] {
-        let row =
-            query(sql!("select scope from movement_valuations where tenant_id = $1 and scope = $2 limit 1"))
-                .bind(tenant)
-                .bind(scope)
-                .fetch_optional(conn)
-                .await?;
-        if row.is_some() {
-            return Ok(Some(scope.to_owned()));
-        }
-    }
-    Ok(None)
+    let row = query(sql!(
+        "select scope from valuation_states where tenant_id = $1 group by scope
+         order by sum(as_of_seq) desc,
+            case scope when 'product' then 1 when 'location' then 2 when 'batch' then 3 else 4 end
+         limit 1"
+    ))
+    .bind(tenant)
+    .fetch_optional(conn)
+    .await?;
+    row.map(|row| row.get("scope")).transpose()
 }
