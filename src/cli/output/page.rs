@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::Record;
-use crate::store::listing::DamagedRow;
+use crate::store::listing::{DamagedRow, Listing};
 
 /// A list with what a reader needs to go on.
 #[derive(Debug)]
@@ -27,10 +27,16 @@ impl<T> From<Vec<T>> for Page<T> {
 
 impl<T> Page<T> {
     /// The first `limit` of rows of which one more was asked for: by it the page knows that there is more.
-    pub fn up_to(mut rows: Vec<T>, limit: usize) -> Self {
-        let more = (rows.len() > limit).then(|| "a larger --limit".to_owned());
-        rows.truncate(limit);
-        Self { more, ..Self::from(rows) }
+    pub fn up_to(rows: Vec<T>, limit: usize) -> Self {
+        Self::of_listing(Listing { rows, damaged: Vec::new(), more: false }, limit)
+    }
+
+    /// The same of rows some of which can't be read: they were asked for too.
+    pub fn of_listing(mut listing: Listing<T>, limit: usize) -> Self {
+        let asked_for = listing.rows.len() + listing.damaged.len();
+        let more = (asked_for > limit).then(|| "a larger --limit".to_owned());
+        listing.rows.truncate(limit);
+        Self { damaged: listing.damaged, more, ..Self::from(listing.rows) }
     }
 
     /// The same where `--after` with the last row's id goes on.
@@ -85,4 +91,25 @@ struct Document<'a, T> {
     data: &'a [T],
     page: PageEnd,
     damaged: Vec<serde_json::Value>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listing(rows: &[i64], damaged: usize) -> Listing<i64> {
+        let row = DamagedRow { id: "7".into(), why: "no number".into() };
+        Listing { rows: rows.to_vec(), damaged: vec![row; damaged], more: false }
+    }
+
+    #[test]
+    fn a_row_that_cannot_be_read_does_not_hide_that_there_is_more() {
+        let has_more = |page: Page<i64>| page.end().has_more;
+        assert!(!has_more(Page::up_to(vec![3, 2], 2)));
+        assert!(has_more(Page::up_to(vec![3, 2, 1], 2)));
+        assert!(!has_more(Page::of_listing(listing(&[3], 1), 2)));
+        assert!(has_more(Page::of_listing(listing(&[3, 2], 1), 2)));
+        let end = Page::of_listing(listing(&[3, 2], 1), 2).going_on_after_the(i64::to_string).end();
+        assert_eq!(end, PageEnd { next_cursor: Some("2".into()), has_more: true });
+    }
 }

@@ -1,7 +1,7 @@
 //! What was valued, and what it came to.
 
 use fairlane::Tenant;
-use fairlane::cli::{CommandEnv, Page, Record, ago, printable};
+use fairlane::cli::{CommandEnv, Record, ago, printable};
 use rust_decimal::Decimal;
 use serde::Serialize;
 use serde_json::json;
@@ -69,9 +69,8 @@ pub(super) async fn list(limit: Limit, tenant: &Tenant, env: &CommandEnv) -> any
     let id = tenant.id().await?;
     let mut tx = reading(tenant).await?;
     let listing = runs::list(&mut tx.conn(), id, limit.and_one()).await?;
-    let page = Page { damaged: listing.damaged, ..limit.page(listing.rows) };
     let empty = "Nothing was valued. Do it: fairlane erp valuation run -t TENANT";
-    Ok(env.output.page(&page, empty)?)
+    Ok(env.output.page(&limit.page_of(listing), empty)?)
 }
 
 pub(super) async fn show(
