@@ -80,7 +80,7 @@ pub(super) async fn take(args: &GoBack, tenant: &Tenant, env: &CommandEnv) -> an
     let lines = [
         format!("Return {number} of order {}: {total}; its goods are in stock again.", order.number),
         format!(
-            "Its money, where it was paid: fairlane erp payment receive INVOICE --amount=-{} --reference {number} -t {}",
+            "Its money, where it was paid: fairlane erp payment receive INVOICE -{} --reference {number} -t {}",
             taken.paper.total,
             tenant.slug()
         ),
