@@ -49,7 +49,7 @@ use futures::future::BoxFuture;
 
 pub use domain::{CommandEnv, DomainCommand};
 pub use exit::{Exit, Failure};
-pub use output::{Color, Format, Output, Page, Record, ago, json, printable, rfc3339, short};
+pub use output::{Color, Format, Output, Page, PageEnd, Record, ago, json, printable, rfc3339, short};
 
 use crate::client::Fairlane;
 use crate::config::{Config, LogFormat, Origin, Settings, Sources, load};

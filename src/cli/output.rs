@@ -1,5 +1,7 @@
 //! What commands print: tables for people, tab-separated text for pipes, JSON for programs.
 
+mod page;
+
 use std::io::{self, IsTerminal, Write};
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -7,7 +9,7 @@ use clap::ValueEnum;
 use comfy_table::{Attribute, Cell, ContentArrangement, Table};
 use serde::Serialize;
 
-use crate::store::listing::DamagedRow;
+pub use page::{Page, PageEnd};
 
 /// The narrowest terminal whose width tables are fitted into.
 const NARROWEST: u16 = 60;
@@ -48,51 +50,6 @@ pub trait Record: Serialize {
     fn id(&self) -> String;
 }
 
-/// A list with what a reader needs to go on.
-#[derive(Debug)]
-pub struct Page<T> {
-    /// The rows.
-    pub rows: Vec<T>,
-    /// Rows that can't be read.
-    pub damaged: Vec<DamagedRow>,
-    /// What `--cursor`, or `--after` where that goes on, takes to go on.
-    pub next_cursor: Option<String>,
-    /// How to see more where `--cursor` is not the way: a flag with its value, or words.
-    pub more: Option<String>,
-}
-
-/// All rows there are.
-impl<T> From<Vec<T>> for Page<T> {
-    fn from(rows: Vec<T>) -> Self {
-        Self { rows, damaged: Vec::new(), next_cursor: None, more: None }
-    }
-}
-
-impl<T> Page<T> {
-    /// The first `limit` of rows of which one more was asked for: by it the page knows that there is more.
-    pub fn up_to(mut rows: Vec<T>, limit: usize) -> Self {
-        let more = (rows.len() > limit).then(|| "a larger --limit".to_owned());
-        rows.truncate(limit);
-        Self { more, ..Self::from(rows) }
-    }
-
-    /// The same where `--after` with the last row's id goes on.
-    pub fn going_on_after(mut self) -> Self
-    where
-        T: Record,
-    {
-        if let (Some(_), Some(last)) = (&self.more, self.rows.last()) {
-            self.more = Some(format!("--after {}", last.id()));
-            self.next_cursor = Some(last.id());
-        }
-        self
-    }
-
-    fn how_to_go_on(&self) -> Option<String> {
-        self.more.clone().or_else(|| self.next_cursor.as_ref().map(|cursor| format!("--cursor {cursor}")))
-    }
-}
-
 /// Where a command prints, and how.
 #[derive(Debug, Clone, Copy)]
 pub struct Output {
@@ -126,7 +83,7 @@ impl Output {
     /// Prints a list; `empty` is what people read when there is nothing in it.
     pub fn page<T: Record>(&self, page: &Page<T>, empty: &str) -> io::Result<()> {
         match self.format {
-            Format::Json => self.document(&document(page))?,
+            Format::Json => self.document(&page.document())?,
             Format::Jsonl => page.rows.iter().try_for_each(|row| self.line_of_json(row))?,
             Format::Id => page.rows.iter().try_for_each(|row| self.line(&printable(&row.id())))?,
             Format::Table if page.rows.is_empty() => self.remark(empty),
@@ -208,32 +165,6 @@ impl Output {
     /// Says that something is not right, on standard error, quiet or not.
     pub fn warn(&self, text: &str) {
         let _ = writeln!(io::stderr(), "warning: {}", printable(text));
-    }
-}
-
-/// The JSON of a list.
-#[derive(Serialize)]
-struct Document<'a, T> {
-    data: &'a [T],
-    page: PageDocument<'a>,
-    damaged: Vec<serde_json::Value>,
-}
-
-#[derive(Serialize)]
-struct PageDocument<'a> {
-    next_cursor: Option<&'a str>,
-    has_more: bool,
-}
-
-fn document<T: Record>(page: &Page<T>) -> Document<'_, T> {
-    let damaged = page.damaged.iter().map(|row| serde_json::json!({ "id": row.id, "error": row.why }));
-    Document {
-        data: &page.rows,
-        page: PageDocument {
-            next_cursor: page.next_cursor.as_deref(),
-            has_more: page.how_to_go_on().is_some(),
-        },
-        damaged: damaged.collect(),
     }
 }
 

@@ -19,7 +19,7 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use mechanisms::{Mechanism, parse};
-use switches::copy_with_switches;
+use switches::{copy_with_switches, with_switches};
 
 /// A test that has not ended by then has failed.
 const LIMIT: Duration = Duration::from_secs(150);
@@ -54,6 +54,11 @@ fn run() -> Res<bool> {
     let place = PathBuf::from(arguments.next().ok_or("say where to work")?);
     let wanted: Vec<String> = arguments.collect();
     let all = parse(&read(Path::new("tests/break-it/mechanisms.txt"))?)?;
+    if wanted.iter().any(|word| word == "--check") {
+        with_switches(&all)?;
+        println!("{} mechanisms stand where they are said to", all.len());
+        return Ok(true);
+    }
     let copy = fs::canonicalize(&place).map_err(|why| why.to_string())?.join("checkout");
     copy_with_switches(&copy, &all)?;
     link_shared(&place)?;

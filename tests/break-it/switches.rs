@@ -19,7 +19,8 @@ fn write_if_new(path: &Path, contents: &[u8]) -> Res<()> {
     fs::write(path, contents).map_err(io)
 }
 
-pub(crate) fn copy_with_switches(copy: &Path, all: &[Mechanism]) -> Res<()> {
+/// The checkout's files, each mechanism of the source with its switch. One that is not where it is said to be is an error.
+pub(crate) fn with_switches(all: &[Mechanism]) -> Res<BTreeMap<String, Vec<u8>>> {
     let listed = Command::new("git")
         .args(["ls-files", "-co", "--exclude-standard"])
         .output()
@@ -51,6 +52,11 @@ pub(crate) fn copy_with_switches(copy: &Path, all: &[Mechanism]) -> Res<()> {
             }
         }
     }
+    Ok(files)
+}
+
+pub(crate) fn copy_with_switches(copy: &Path, all: &[Mechanism]) -> Res<()> {
+    let mut files = with_switches(all)?;
     let mut hook = |file: &str, on: &str, hooked: &str| -> Res<()> {
         let contents = files.get(file).ok_or_else(|| format!("{file} is not there"))?;
         let text = String::from_utf8_lossy(contents).into_owned();

@@ -116,7 +116,7 @@ pub(crate) async fn tell(tenant: &Tenant, key: &str, severity: Severity) {
 pub(crate) async fn why(tenant: &Tenant, key: &str) -> Explanation {
     let id = tenant.id().await.unwrap();
     let mut tx = tenant.begin().await.unwrap();
-    explain(&mut tx.conn(), id, key, None, 100).await.unwrap()
+    explain(&mut tx.conn(), id, key, None, (0, 100)).await.unwrap()
 }
 
 /// Who stands how by this channel: `ana sent -`.

@@ -248,7 +248,7 @@ backend_test!(migrations: lines;
         let id = acme.id().await.unwrap();
         let mut tx = acme.begin().await.unwrap();
         let ana = people::named(&mut tx.conn(), id, "ana@example.com").await.unwrap();
-        let explained = explain(&mut tx.conn(), id, "a:2", Some(&ana), 10).await.unwrap();
+        let explained = explain(&mut tx.conn(), id, "a:2", Some(&ana), (0, 10)).await.unwrap();
         let code = |channel: &str| {
             let line = explained.people.iter().find(|line| line.channel.as_deref() == Some(channel));
             line.and_then(|line| line.code.clone()).unwrap_or_default()

@@ -76,7 +76,7 @@ async fn twice<E: Event + Clone>(t: &TestDb, tenant: &Tenant, event: E, port: u1
 async fn why(tenant: &Tenant, key: &str) -> Explanation {
     let id = tenant.id().await.unwrap();
     let mut tx = tenant.begin().await.unwrap();
-    explain(&mut tx.conn(), id, key, None, 100).await.unwrap()
+    explain(&mut tx.conn(), id, key, None, (0, 100)).await.unwrap()
 }
 
 /// Who, by which channel, with which code: `ana@example.com in_app delivered -`.
@@ -128,7 +128,7 @@ backend_test!(migrations: lines;
         t.execute("insert into fairlane_tenants (slug, name) values ('beta', 'Beta')").await;
         let beta = t.fairlane.tenant("beta");
         let mut tx = beta.begin().await.unwrap();
-        assert!(explain(&mut tx.conn(), beta.id().await.unwrap(), "low:17", None, 10).await.is_err());
+        assert!(explain(&mut tx.conn(), beta.id().await.unwrap(), "low:17", None, (0, 10)).await.is_err());
         assert!(server.received().is_empty());
     }
 );

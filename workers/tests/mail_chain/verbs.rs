@@ -47,6 +47,14 @@ backend_test!(migrations: lines;
         let line = &bob["notifications"][0]["people"][0];
         assert_eq!((&line["code"], &line["basis"]), (&"no_permission".into(), &"present".into()), "{bob}");
 
+        let cut = json(&site, &["notifications", "why", "inv:1", "--limit", "1"]);
+        assert!(!cut.to_string().contains("bob@example.com"), "{cut}");
+        let next = cut["notifications"].as_array().unwrap().iter().find_map(|one| one["page"]["next_cursor"].as_str());
+        let rest = json(&site, &["notifications", "why", "inv:1", "--limit", "1", "--after", next.unwrap()]);
+        let explained = rest["notifications"].as_array().unwrap();
+        let behind: Vec<_> = explained.iter().flat_map(|one| one["people"].as_array().unwrap()).collect();
+        assert!(behind.len() == 1 && behind[0]["who"] == "bob@example.com", "{rest}");
+        assert!(explained.iter().all(|one| one["page"]["has_more"] == false), "{rest}");
         let (code, said) = refused(&site, &["notifications", "why", "low:9", "-t", "acme"]);
         assert!(code == 3 && said.contains("notification \"low:9\" does not exist"), "{code} {said}");
         let (code, said) = refused(&site, &["notifications", "resolve", "1", "sent", "-t", "acme"]);

@@ -84,6 +84,28 @@ backend_test!(migrations: lines;
 );
 
 backend_test!(migrations: lines;
+    async fn a_delivery_that_was_a_mistake_after_a_part_of_it_came_back_has_nothing_left_to_come(t: TestDb) {
+        let here = warehouse(&t).await;
+        let tiles = here.product("T-1", &[]).await;
+        here.record(here.moving(stock::MovementKind::Receipt, tiles, "10")).await.unwrap();
+        let order = here.order(&[("T-1", "5")]).await;
+        approve(&here.tenant, order.id).await.unwrap();
+        here.fulfil(order.id).await.unwrap();
+        work(&t).await;
+        take_back(&here, order.id, one(1, "3")).await.unwrap();
+        let sale = count(&t, "select id as n from stock_movements where kind = 'sale'").await;
+        let mut tx = here.tenant.begin().await.unwrap();
+        stock::reverse(&mut tx, &here.tenant, sale, None, None).await.unwrap();
+        tx.commit().await.unwrap();
+        let before = here.level(tiles, here.main).await.0;
+        assert!(why(take_back(&here, order.id, one(1, "3")).await).contains("only 0 can go back"));
+        assert_eq!(here.level(tiles, here.main).await.0, before);
+        assert_eq!(count(&t, "select count(*) as n from sales_returns").await, 1);
+        assert_ledger_is_right(&t).await;
+    }
+);
+
+backend_test!(migrations: lines;
     async fn returns_of_a_line_in_parts_come_to_what_the_line_was_sold_for(t: TestDb) {
         let here = warehouse(&t).await;
         let tiles = here.product("T-1", &[]).await;

@@ -64,3 +64,26 @@ backend_test!(migrations: lines;
         assert!(code == 4 && error.contains("--active false"), "{code}: {error}");
     }
 );
+
+backend_test!(migrations: lines;
+    async fn what_a_return_says_to_type_gives_the_money_back(t: TestDb) {
+        let site = Site::new(t).await;
+        let erp = |args: &[&str]| site.run(&[&["erp"], args, &["-t", "acme"]].concat());
+        erp(&["location", "add", "MAIN", "--name", "Warehouse"]);
+        erp(&["product", "create", "T-1", "--name", "Tiles", "--price", "10"]);
+        erp(&["customer", "add", "C-1", "--name", "Ana", "--email", "ana@example.com"]);
+        erp(&["stock", "move", "receipt", "T-1", "10", "--at", "MAIN", "--cost", "4", "--reference", "D-1"]);
+        let order = erp(&["order", "create", "--customer", "C-1", "--line", "T-1=3", "--approve", "-o", "id"]);
+        erp(&["order", "fulfil", order.trim()]);
+        site.run(&["work", "--stop-when-empty"]);
+        let invoices = json(&site, &["erp", "invoice", "list"]);
+        let invoice = invoices["data"][0]["number"].as_str().unwrap();
+        erp(&["payment", "receive", invoice, "30", "--reference", "B-1"]);
+        let said = erp(&["order", "return", order.trim(), "--line", "1=1"]);
+        let refund = said.split_once("fairlane ").unwrap().1.trim().replace("INVOICE", invoice);
+        let refunded = site.run(&refund.split(' ').collect::<Vec<_>>());
+        assert!(refunded.contains("Refund"), "{refunded}");
+        let payments = json(&site, &["erp", "payment", "list"]);
+        assert!(payments["data"][0]["amount"].as_str().unwrap().starts_with("-10"), "{payments}");
+    }
+);

@@ -1,7 +1,7 @@
 //! The verbs a person types, with the shipped binary.
 
 use fairlane::backend_test;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::desk::{DESCRIPTION, KEY, lines};
 use crate::shop_server::ShopServer;
@@ -46,6 +46,24 @@ backend_test!(migrations: lines;
         site.t.execute("update sync_logs set status = 'failed', error_message = 'gone \u{1b}[2J'").await;
         let (_, out, _) = fairlane(&site, "erp sync log show 1 -t acme");
         assert!(out.contains("gone \\u{1b}[2J"), "what the other system says commands no terminal: {out}");
+        site.t
+            .execute(
+                "insert into sync_failures (tenant_id, connection_id, entity, external_id, run, code, message)
+                 select tenant_id, connection_id, 'products', 'X-' || n, id, 'refused', 'no price' from sync_logs
+                 cross join (select 1 as n union all select 2 union all select 3) x where id = 1",
+            )
+            .await;
+        let show = |more: &str| -> Value {
+            let (_, out, _) = fairlane(&site, &format!("erp sync log show 1 --limit 2{more} -t acme -o json"));
+            serde_json::from_str(&out).unwrap()
+        };
+        let (first, last) = (show(""), show(" --after X-2"));
+        assert_eq!(first["failures"][1]["external_id"], "X-2", "{first}");
+        assert_eq!(first["page"], json!({ "next_cursor": "X-2", "has_more": true }));
+        assert_eq!(last["failures"][0]["external_id"], "X-3", "{last}");
+        assert_eq!(last["page"], json!({ "next_cursor": null, "has_more": false }));
+        let (_, _, err) = fairlane(&site, "erp sync log show 1 --limit 2 -t acme");
+        assert!(err.contains("more with --after X-2"), "{err}");
         assert_eq!(fairlane(&site, "erp sync conflicts list -t acme").0, 0);
         let (code, _, err) = fairlane(&site, "erp sync conflicts resolve 7 local -t acme");
         assert!(code == 3 && err.contains("conflict"), "{err}");

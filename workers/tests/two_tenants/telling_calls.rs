@@ -158,7 +158,7 @@ pub(crate) const TELLING_CALLS: &[Call] = &[
     )),
     call!("why::explain", "key", Missing, |tx, of, own, given| async {
         let id = of.id().await?;
-        why::explain(&mut tx.conn(), id, &given.notice, None, 50).await
+        why::explain(&mut tx.conn(), id, &given.notice, None, (0, 50)).await
     }),
     call!("why::keys_of", "key", Missing, |tx, of, own, given| async {
         let id = of.id().await?;

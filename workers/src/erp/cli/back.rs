@@ -3,12 +3,12 @@
 use std::str::FromStr;
 
 use clap::Args;
-use fairlane::Tenant;
 use fairlane::cli::{CommandEnv, printable};
+use fairlane::{Tenant, Transaction};
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
-use super::{reading, user_of};
+use super::user_of;
 use crate::erp::services::orders;
 use crate::erp::services::returns::{self, Back, BackLine, SendBack};
 use crate::erp::services::stock::Recorded;
@@ -75,19 +75,20 @@ pub(super) async fn take(args: &GoBack, tenant: &Tenant, env: &CommandEnv) -> an
         user,
     };
     let taken = returns::take_back(&mut tx, tenant, back).await?;
+    let movements = shown(&mut tx, id, &taken.movements).await?;
     tx.commit().await?;
     let (number, total) = (&taken.paper.number, format!("{} {}", taken.paper.total, order.currency));
     let lines = [
         format!("Return {number} of order {}: {total}; its goods are in stock again.", order.number),
         format!(
-            "Its money, where it was paid: fairlane erp payment receive INVOICE --amount=-{} --reference {number} -t {}",
+            "Its money, where it was paid: fairlane erp payment receive INVOICE -{} --reference {number} -t {}",
             taken.paper.total,
             tenant.slug()
         ),
     ];
     let result = json!({
         "number": number, "order": order.number, "total": taken.paper.total.to_string(), "currency": order.currency,
-        "movements": shown(tenant, &taken.movements).await?,
+        "movements": movements,
     });
     Ok(env.output.result(&result, Some(number), &lines.map(|line| printable(&line)))?)
 }
@@ -104,20 +105,19 @@ pub(super) async fn send(args: &GoBack, tenant: &Tenant, env: &CommandEnv) -> an
         user: user_of(&mut tx, id, args.user.as_deref()).await?,
     };
     let sent = returns::send_back(&mut tx, tenant, back).await?;
+    let movements = shown(&mut tx, id, &sent.movements).await?;
     tx.commit().await?;
     let line =
         printable(&format!("Return {} of goods receipt {}: its goods have left.", sent.number, args.number));
-    let result = json!({
-        "number": sent.number, "receipt": args.number, "movements": shown(tenant, &sent.movements).await?,
-    });
+    let result = json!({ "number": sent.number, "receipt": args.number, "movements": movements });
     Ok(env.output.result(&result, Some(&sent.number), &[line])?)
 }
 
-/// The movements as they were recorded.
-async fn shown(tenant: &Tenant, recorded: &[Recorded]) -> anyhow::Result<Vec<Value>> {
+/// The movements as they were recorded. Read before the commit: who is told of an error behind it would send the goods back
+/// once more.
+async fn shown(tx: &mut Transaction, tenant: i64, recorded: &[Recorded]) -> anyhow::Result<Vec<Value>> {
     let ids: Vec<i64> = recorded.iter().map(|one| one.movement_id()).collect();
-    let mut tx = reading(tenant).await?;
-    let mut found = movements::find(&mut tx.conn(), tenant.id().await?, &ids).await?;
+    let mut found = movements::find(&mut tx.conn(), tenant, &ids).await?;
     found.sort_by_key(|movement| movement.id);
     Ok(found.iter().map(serde_json::to_value).collect::<Result<_, _>>()?)
 }

@@ -7,7 +7,6 @@ use clap::{ArgMatches, Args, FromArgMatches};
 use fairlane::Tenant;
 use fairlane::cli::{CommandEnv, DomainCommand, Exit, Failure};
 use futures::future::BoxFuture;
-use serde::Serialize;
 use serde_json::json;
 
 use super::import_args::ImportArgs;
@@ -122,17 +121,19 @@ async fn try_out(
         },
         else return Err(explain(unknown_type(name), args, tenant))
     );
-    let DryRun { counts, refusals, gives_up } = &dry;
-    #[derive(Serialize)]
-    struct Shown<'a, R, F, M> {
-        counts: &'a crate::erp::jobs::process_bulk_import::counts::Counts,
-        refusals: &'a R,
-        gives_up: bool,
-        file: &'a F,
-        mapping: &'a M,
-        not_read: &'a [String],
+    show_trial(&inspected, &dry, env)?;
+    Ok(match (dry.gives_up, dry.counts.failed) {
+        (true, _) => Exit::Failed,
+        (false, 0) => Exit::Done,
+        (false, _) => Exit::Partly,
     }
-    let mut lines = describe(&inspected);
+    .into())
+}
+
+/// What an import would do: what is refused, line by line, and the counts.
+fn show_trial(inspected: &Inspected, dry: &DryRun, env: &CommandEnv) -> std::io::Result<()> {
+    let DryRun { counts, refusals, gives_up } = dry;
+    let mut lines = describe(inspected);
     lines.extend(refusals.iter().map(|refusal| {
         let column = refusal.column.as_deref().map(|column| format!(", {column}")).unwrap_or_default();
         format!("  line {}{column}: {} ({})", refusal.line, refusal.message, refusal.code)
@@ -144,21 +145,11 @@ async fn try_out(
     if *gives_up {
         lines.push("the import would give up here: --max-failed is passed".to_owned());
     }
-    let shown = Shown {
-        counts,
-        refusals,
-        gives_up: *gives_up,
-        file: &inspected.sniffed,
-        mapping: &inspected.mapping,
-        not_read: &inspected.not_read,
-    };
-    env.output.result(&shown, None, &lines)?;
-    Ok(match (gives_up, counts.failed) {
-        (true, _) => Exit::Failed,
-        (false, 0) => Exit::Done,
-        (false, _) => Exit::Partly,
-    }
-    .into())
+    let shown = json!({
+        "counts": counts, "refusals": refusals, "gives_up": gives_up,
+        "file": inspected.sniffed, "mapping": inspected.mapping, "not_read": inspected.not_read,
+    });
+    env.output.result(&shown, None, &lines)
 }
 
 /// How the file is read: encoding, dialect, and which column goes where.

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::{ArgMatches, Args, FromArgMatches, Subcommand};
 use fairlane::Tenant;
-use fairlane::cli::{CommandEnv, DomainCommand, Exit, Failure, Page, Record, ago};
+use fairlane::cli::{CommandEnv, DomainCommand, Exit, Failure, Record, ago};
 use futures::future::BoxFuture;
 use serde_json::json;
 
@@ -195,7 +195,7 @@ async fn list(tenant: &Tenant, env: &CommandEnv, limit: Limit, after: Option<i64
     settle(tenant).await?;
     let mut tx = reading(tenant).await?;
     let listing = log::list(&mut tx.conn(), tenant.id().await?, after, limit.and_one()).await?;
-    let page = Page { damaged: listing.damaged, ..limit.page(listing.rows).going_on_after() };
+    let page = limit.page_of(listing).going_on_after();
     env.output.page(&page, "no imports yet; fairlane import FILE --as products starts one")?;
     Ok(())
 }

@@ -43,6 +43,7 @@ use std::process::ExitCode;
 
 use clap::{ArgMatches, Args, FromArgMatches, Subcommand};
 use fairlane::cli::{CommandEnv, DomainCommand, Page};
+use fairlane::store::listing::Listing;
 use fairlane::{Error, Transaction};
 use futures::future::BoxFuture;
 
@@ -191,7 +192,16 @@ impl Limit {
 
     /// As many rows as are shown, of those that [`Limit::and_one`] has brought.
     fn page<T>(self, rows: Vec<T>) -> Page<T> {
-        Page::up_to(rows, usize::try_from(self.limit).unwrap_or(usize::MAX))
+        Page::up_to(rows, self.most())
+    }
+
+    /// The same where some of them can't be read.
+    fn page_of<T>(self, listing: Listing<T>) -> Page<T> {
+        Page::of_listing(listing, self.most())
+    }
+
+    fn most(self) -> usize {
+        usize::try_from(self.limit).unwrap_or(usize::MAX)
     }
 }
 

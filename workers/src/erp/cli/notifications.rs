@@ -67,6 +67,9 @@ enum Notifications {
         user: Option<String>,
         #[command(flatten)]
         limit: Limit,
+        /// Go on behind the user of this number
+        #[arg(long, default_value_t = 0, value_name = "NUMBER", conflicts_with = "user")]
+        after: i64,
     },
     /// Settle a mail of which nobody knows whether it is out
     Resolve {
@@ -110,8 +113,8 @@ impl DomainCommand for NotificationsCommand {
                 Notifications::Read { id, user, .. } => {
                     read(&tenant, &env, id.as_deref(), user.as_deref()).await?;
                 }
-                Notifications::Why { key, user, limit } => {
-                    explain(&tenant, &env, &key, user.as_deref(), limit).await?;
+                Notifications::Why { key, user, limit, after } => {
+                    explain(&tenant, &env, &key, user.as_deref(), (after, limit)).await?;
                 }
                 Notifications::Resolve { id, decision } => settle(&tenant, &env, id, decision).await?,
                 Notifications::Campaign(verb) => return campaign::run(verb, &tenant, &env).await,
@@ -250,7 +253,7 @@ async fn explain(
     env: &CommandEnv,
     key: &str,
     user: Option<&str>,
-    limit: Limit,
+    (after, limit): (i64, Limit),
 ) -> anyhow::Result<()> {
     let id = tenant.id().await?;
     let mut tx = reading(tenant).await?;
@@ -261,7 +264,11 @@ async fn explain(
     };
     let mut explained = Vec::new();
     for key in why::keys_of(conn, id, key).await? {
-        explained.push(why::explain(conn, id, &key, user.as_ref(), limit.limit.into()).await?);
+        explained.push(why::explain(conn, id, &key, user.as_ref(), (after, limit.limit)).await?);
+    }
+    // The users behind are the same for each of them.
+    if let Some(next) = explained.iter().find_map(|one| one.page.next_cursor.as_deref()) {
+        env.output.remark(&format!("more with --after {next}"));
     }
     let lines: Vec<String> = explained.iter().flat_map(told).collect();
     Ok(env.output.result(&json!({ "notifications": explained }), Some(key), &lines)?)

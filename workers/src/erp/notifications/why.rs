@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
+use fairlane::cli::{Page, PageEnd};
 use fairlane::db::Conn;
 use fairlane::{Error, Result};
 use serde::Serialize;
@@ -70,15 +71,20 @@ pub struct Explanation {
     pub told_at: Option<DateTime<Utc>>,
     /// Who got it and who did not.
     pub people: Vec<Line>,
+    /// Whether there are more users, whom it was not told: `--after` goes on.
+    pub page: PageEnd,
 }
 
 /// Explains the notification with this key; of one user alone where one is named.
+///
+/// About many users nothing was written. They are looked at in the order of their numbers, `limit` behind `after`; what was
+/// written is in the first page.
 pub async fn explain(
     conn: &mut Conn<'_>,
     tenant: i64,
     key: &str,
     only: Option<&User>,
-    limit: i64,
+    (after, limit): (i64, u32),
 ) -> Result<Explanation> {
     let message = notifications::message(conn, tenant, key).await?;
     let mut rows = delivery_lists::of_notification(conn, tenant, key).await?;
@@ -88,21 +94,23 @@ pub async fn explain(
     let kind = message.as_ref().map(|m| m.kind.clone()).or_else(|| rows.first().map(|row| row.kind.clone()));
     rows.retain(|row| only.is_none_or(|user| row.user_id == Some(user.id)));
     let mut people = Vec::new();
-    for row in &rows {
+    for row in rows.iter().filter(|_| after == 0) {
         people.push(stored(conn, tenant, row).await?);
     }
-    if let (Some(message), Some(user)) = (&message, only.filter(|_| !rows.is_empty())) {
+    if let (Some(message), Some(user)) = (&message, only.filter(|_| after == 0 && !rows.is_empty())) {
         people.extend(silent(conn, tenant, message, user, &rows).await?);
     }
     let told: BTreeSet<i64> = rows.iter().filter_map(|row| row.user_id).collect();
+    let mut page = PageEnd::default();
     if let Some(message) = message.as_ref().filter(|message| is_for_users(message)) {
         let others = match only {
-            Some(user) => vec![user.clone()],
-            None => people::list(conn, tenant, 0, limit).await?,
+            Some(user) => Page::from(vec![user.clone()]),
+            None => users_behind(conn, tenant, after, limit).await?,
         };
-        for user in others.iter().filter(|user| !told.contains(&user.id)) {
+        for user in others.rows.iter().filter(|user| !told.contains(&user.id)) {
             people.push(present(conn, tenant, message, user).await?);
         }
+        page = others.end();
     }
     let location = match message.as_ref().and_then(|message| message.location) {
         Some(id) => people::location_code(conn, tenant, id).await?,
@@ -118,7 +126,14 @@ pub async fn explain(
         location,
         told_at: message.map(|message| message.told_at),
         people,
+        page,
     })
+}
+
+async fn users_behind(conn: &mut Conn<'_>, tenant: i64, after: i64, limit: u32) -> Result<Page<User>> {
+    let users = people::list(conn, tenant, after, i64::from(limit) + 1).await?;
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    Ok(Page::up_to(users, limit).going_on_after_the(|last| last.id.to_string()))
 }
 
 /// The keys of what a person means: a key and all that begin with it (`inv:12` tells the customer, `inv:12:generated`

@@ -40,8 +40,8 @@ pub async fn create(tx: &mut Transaction, tenant: &Tenant, new: NewVendor) -> Re
     })
 }
 
-/// Changes a vendor, which is called by its code or its name. With `seen`, the version somebody looked at, a change of somebody else meanwhile is not lost: this
-/// one is refused.
+/// Changes a vendor, which is called by its code or its name. With `seen`, the version somebody looked at, a change of
+/// somebody else meanwhile is not lost: this one is refused.
 pub async fn update(
     tx: &mut Transaction,
     tenant: &Tenant,

@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 use fairlane::Tenant;
-use fairlane::cli::{CommandEnv, Record, printable, rfc3339};
+use fairlane::cli::{CommandEnv, PageEnd, Record, printable, rfc3339};
 use serde::Serialize;
 
 use crate::erp::cli::{Limit, reading};
@@ -21,6 +21,9 @@ pub(in super::super) enum LogVerb {
         id: i64,
         #[command(flatten)]
         limit: Limit,
+        /// Go on behind the record of this id there
+        #[arg(long, value_name = "ID", allow_hyphen_values = true)]
+        after: Option<String>,
     },
 }
 
@@ -70,6 +73,7 @@ struct Shown<'a> {
     #[serde(flatten)]
     log: &'a SyncLog,
     failures: &'a [RecordFailure],
+    page: PageEnd,
 }
 
 pub(super) async fn run(verb: &LogVerb, tenant: &Tenant, env: &CommandEnv) -> anyhow::Result<()> {
@@ -84,21 +88,21 @@ pub(super) async fn run(verb: &LogVerb, tenant: &Tenant, env: &CommandEnv) -> an
                 "nothing was exchanged yet; fairlane erp sync run CONNECTION starts it",
             )?;
         }
-        LogVerb::Show { id: run, limit } => {
+        LogVerb::Show { id: run, limit, after } => {
             let log = logs::find(&mut tx.conn(), id, *run).await?;
-            let failures = logs::failures(&mut tx.conn(), id, *run, limit.and_one()).await?;
-            let page = limit.page(failures);
-            if let Some(way) = &page.more {
+            let failures = logs::failures(&mut tx.conn(), id, *run, after.as_deref(), limit.and_one()).await?;
+            let page = limit.page(failures).going_on_after_the(|last| last.external_id.clone());
+            if let Some(way) = page.how_to_go_on() {
                 env.output.remark(&format!("more with {way}"));
             }
-            let failures = page.rows;
             let mut lines = ending(&log, tenant);
             lines.extend(
-                failures
+                page.rows
                     .iter()
                     .map(|one| printable(&format!("  {}: {} ({})", one.external_id, one.message, one.code))),
             );
-            env.output.result(&Shown { log: &log, failures: &failures }, Some(&run.to_string()), &lines)?;
+            let shown = Shown { log: &log, failures: &page.rows, page: page.end() };
+            env.output.result(&shown, Some(&run.to_string()), &lines)?;
         }
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! What was valued, and what it came to.
 
 use fairlane::Tenant;
-use fairlane::cli::{CommandEnv, Page, Record, ago, printable};
+use fairlane::cli::{CommandEnv, Record, ago, printable};
 use rust_decimal::Decimal;
 use serde::Serialize;
 use serde_json::json;
@@ -69,9 +69,8 @@ pub(super) async fn list(limit: Limit, tenant: &Tenant, env: &CommandEnv) -> any
     let id = tenant.id().await?;
     let mut tx = reading(tenant).await?;
     let listing = runs::list(&mut tx.conn(), id, limit.and_one()).await?;
-    let page = Page { damaged: listing.damaged, ..limit.page(listing.rows) };
     let empty = "Nothing was valued. Do it: fairlane erp valuation run -t TENANT";
-    Ok(env.output.page(&page, empty)?)
+    Ok(env.output.page(&limit.page_of(listing), empty)?)
 }
 
 pub(super) async fn show(
@@ -84,19 +83,17 @@ pub(super) async fn show(
     let run = find(tenant, run).await?;
     let id = tenant.id().await?;
     let mut tx = reading(tenant).await?;
-    let wanted = usize::try_from(limit.limit).unwrap_or(usize::MAX);
-    let most = i64::from(limit.limit) + 1;
-    let mut found = results::list(&mut tx.conn(), id, run.id, refused, after, most).await?;
-    let more = found.len() > wanted;
-    found.truncate(wanted);
-    let next = found.last().filter(|_| more).map(|last| last.product_id);
+    let found = results::list(&mut tx.conn(), id, run.id, refused, after, limit.and_one()).await?;
+    let page = limit.page(found).going_on_after_the(|last| last.product_id.to_string());
     let mut lines = ending(&run, tenant.slug());
-    lines.extend(found.iter().map(told));
-    if let Some(next) = next {
-        env.output.remark(&format!("more with --after {next}"));
+    lines.extend(page.rows.iter().map(told));
+    if let Some(way) = page.how_to_go_on() {
+        env.output.remark(&format!("more with {way}"));
     }
     let lines: Vec<String> = lines.iter().map(|line| printable(line)).collect();
-    let result = json!({ "run": run, "results": found, "next": next });
+    // `next` was there before lists had a `page`.
+    let next = page.rows.last().filter(|_| page.more.is_some()).map(|last| last.product_id);
+    let result = json!({ "run": run, "results": page.rows, "next": next, "page": page.end() });
     Ok(env.output.result(&result, Some(&run.id.to_string()), &lines)?)
 }
 

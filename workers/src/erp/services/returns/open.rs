@@ -51,7 +51,10 @@ impl Went {
             *taken.entry(of).or_default() += whole;
         }
         let left = |movement: &Movement| {
-            (movement.quantity + taken.get(&movement.id).copied().unwrap_or_default()).abs()
+            let left = movement.quantity + taken.get(&movement.id).copied().unwrap_or_default();
+            // What came back in part and was a mistake as a whole has gone back more than once: nothing is left of it.
+            let is_over = left.is_sign_negative() != movement.quantity.is_sign_negative();
+            if is_over { Decimal::ZERO } else { left.abs() }
         };
         let parts = went.into_iter().map(|movement| (left(&movement), movement));
         Ok(Self { parts: parts.map(|(left, movement)| (movement, left)).collect() })

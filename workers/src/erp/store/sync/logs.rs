@@ -313,15 +313,23 @@ pub async fn forgive(conn: &mut Conn<'_>, of: Of, external_ids: &[String]) -> Re
     Ok(())
 }
 
-/// The records of a run that could not be taken over, and were not since.
-pub async fn failures(conn: &mut Conn<'_>, tenant: i64, run: i64, limit: i64) -> Result<Vec<RecordFailure>> {
+/// The records of a run that could not be taken over, and were not since; those behind an id there, where one is named.
+pub async fn failures(
+    conn: &mut Conn<'_>,
+    tenant: i64,
+    run: i64,
+    after: Option<&str>,
+    limit: i64,
+) -> Result<Vec<RecordFailure>> {
     let rows = query(sql!(
         "select external_id, code, message, run from sync_failures where tenant_id = $1 and run = $2
+            and (cast($4 as text) is null or external_id > $4)
          order by external_id limit $3"
     ))
     .bind(tenant)
     .bind(run)
     .bind(limit)
+    .bind(after)
     .fetch_all(conn)
     .await?;
     let read = |row: &Row| {
