@@ -52,7 +52,11 @@ impl Stats {
         let day = |at: Option<DateTime<Utc>>| at.map_or("never".to_owned(), |at| ago(at, Utc::now()));
         [
             format!("Orders       {}, the last {}", self.total_orders, day(self.last_order_at)),
-            format!("Spent        {}, the last payment {}", money(self.total_spent), day(self.last_payment_at)),
+            format!(
+                "Spent        {}, the last payment {}",
+                money(self.total_spent),
+                day(self.last_payment_at)
+            ),
             format!("Outstanding  {}", money(self.outstanding_balance)),
         ]
     }

@@ -90,7 +90,8 @@ pub(super) async fn run(verb: &LogVerb, tenant: &Tenant, env: &CommandEnv) -> an
         }
         LogVerb::Show { id: run, limit, after } => {
             let log = logs::find(&mut tx.conn(), id, *run).await?;
-            let failures = logs::failures(&mut tx.conn(), id, *run, after.as_deref(), limit.and_one()).await?;
+            let failures =
+                logs::failures(&mut tx.conn(), id, *run, after.as_deref(), limit.and_one()).await?;
             let page = limit.page(failures).going_on_after_the(|last| last.external_id.clone());
             if let Some(way) = page.how_to_go_on() {
                 env.output.remark(&format!("more with {way}"));
