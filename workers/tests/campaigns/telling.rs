@@ -249,5 +249,9 @@ backend_test!(migrations: lines;
         let draft = campaigns::create(&mut tx, &acme, keyed()).await.unwrap().id;
         campaigns::cancel(&mut tx, &acme, draft).await.unwrap();
         assert!(campaigns::create(&mut tx, &acme, keyed()).await.is_ok());
+        for window in [std::time::Duration::ZERO, std::time::Duration::from_secs(u64::MAX)] {
+            let odd = NewCampaign { dedupe: Some(("odd".into(), window)), ..news() };
+            assert_eq!(campaigns::create(&mut tx, &acme, odd).await.unwrap_err().code(), "invalid");
+        }
     }
 );

@@ -8,6 +8,7 @@ use fairlane_workers::erp::services::payments::{self, NewPayment};
 use fairlane_workers::erp::services::products::{self, ProductChange};
 use fairlane_workers::erp::services::purchase_orders::{self, NewOrder, NewPurchaseLine};
 use fairlane_workers::erp::services::receipts::{self, Arrival, ArrivedLine};
+use fairlane_workers::erp::services::returns::{self, Back, BackLine};
 use fairlane_workers::erp::services::stock::{MovementKind, NewMovement, Source, record_all, reverse};
 use fairlane_workers::erp::services::vendors::{self, NewVendor};
 use fairlane_workers::erp::services::{locations, orders};
@@ -215,6 +216,40 @@ backend_test!(migrations: lines;
         let until = Utc::now().date_naive() + Days::new(1);
         let books = desk.json(&ReportRequest::new(ReportType::Financial, day("2026-02-01"), until)).await;
         assert_eq!(books["totals"]["cost_of_goods"], "0.00", "both reports say that nothing has left");
+    }
+);
+
+backend_test!(migrations: lines;
+    async fn what_comes_back_takes_away_from_the_sales_of_the_place_it_was_sold_from(t: TestDb) {
+        let desk = Desk::new(t, "UTC").await;
+        desk.customer("C-1", "Ana").await;
+        goods(&desk).await;
+        desk.t.fairlane.clone().with(&fairlane_workers::erp::registry()).announce().await.unwrap();
+        let now = Utc::now().to_rfc3339();
+        let order = desk.sell("C-1", &now, None, &[line(Some("T-1"), "5", "10")]).await;
+        desk.t.execute("update sales_order_lines set location_id = (select min(id) from locations)").await;
+        let mut tx = desk.acme.begin().await.unwrap();
+        orders::fulfil(&mut tx, &desk.acme, order, None).await.unwrap();
+        tx.commit().await.unwrap();
+        desk.work(&["high", "default"]).await;
+        let mut tx = desk.acme.begin().await.unwrap();
+        locations::create(&mut tx, &desk.acme, "BACK", "Returns", "internal", None).await.unwrap();
+        let back = Back {
+            order,
+            lines: vec![BackLine { line_no: 1, quantity: dec("3") }],
+            location: Some("BACK".into()),
+            reason: None,
+            user: None,
+        };
+        returns::take_back(&mut tx, &desk.acme, back).await.unwrap();
+        tx.commit().await.unwrap();
+        let (from, to) = (Utc::now().date_naive() - Days::new(1), Utc::now().date_naive() + Days::new(1));
+        let by = Some(Grouping::Location);
+        let report = desk.json(&ReportRequest { by, ..ReportRequest::new(ReportType::Sales, from, to) }).await;
+        let rows = report["rows"].as_array().unwrap();
+        assert_eq!(rows.len(), 1, "{report}");
+        let found = ["location", "gross", "returns", "net"].map(|name| rows[0][name].clone());
+        assert_eq!(found, ["MAIN", "50.00", "-30.00", "20.00"]);
     }
 );
 

@@ -5,7 +5,9 @@ use fairlane::testing::TestDb;
 use fairlane::{Tenant, backend_test};
 use fairlane_workers::erp::events::InvoiceOverdue;
 use fairlane_workers::erp::jobs::ScanOverdueInvoices;
+use fairlane_workers::erp::services::orders::NewLine;
 use fairlane_workers::erp::services::profiles::{self, ProfileChange};
+use fairlane_workers::erp::services::returns::{self, Returned};
 use fairlane_workers::erp::services::{scanners, users};
 use fairlane_workers::erp::store;
 
@@ -92,6 +94,43 @@ backend_test!(migrations: lines;
         }
     }
 );
+
+backend_test!(migrations: lines;
+    async fn nobody_is_reminded_of_what_came_back(t: TestDb) {
+        let acme = shop(&t).await;
+        let (order, invoice) = billed(&acme).await;
+        let (other, owed) = billed(&acme).await;
+        // Paid, all of it returned, and its money given back: the invoice is open again, and nothing is owed.
+        pay(&acme, &invoice.number, "B-1", "121.69").await.unwrap();
+        give_back(&acme, &order.number, "121.69").await;
+        pay(&acme, &invoice.number, "R-1", "-121.69").await.unwrap();
+        give_back(&acme, &other.number, "121.68").await;
+        set_clock(&t, invoice.due_on + chrono::Days::new(1), 12).await;
+        assert_eq!(scan(&t, &acme).await, [(1, 1)], "a cent is owed");
+        assert_eq!(stored::<InvoiceOverdue>(&t).await[0].number, owed.number);
+    }
+);
+
+/// The paper of a return of this order, over this amount.
+async fn give_back(tenant: &Tenant, order: &str, amount: &str) {
+    let goods = NewLine {
+        sku: None,
+        description: "Tiles".into(),
+        quantity: 1.into(),
+        unit_price: amount.parse().unwrap(),
+        discount: 0.into(),
+        tax_rate: 0.into(),
+    };
+    let back = Returned {
+        customer: "C-1".into(),
+        order: Some(order.into()),
+        lines: vec![goods],
+        ..Returned::default()
+    };
+    let mut tx = tenant.begin().await.unwrap();
+    returns::enter(&mut tx, tenant, back).await.unwrap();
+    tx.commit().await.unwrap();
+}
 
 async fn schedules(tenant: &Tenant) -> Vec<fairlane::store::schedules::ScheduleRow> {
     let mut tx = tenant.begin().await.unwrap();

@@ -12,6 +12,7 @@ use super::user_of;
 use crate::erp::services::orders;
 use crate::erp::services::returns::{self, Back, BackLine, SendBack};
 use crate::erp::services::stock::Recorded;
+use crate::erp::store::invoices::{self, Invoice};
 use crate::erp::store::stock::movements;
 
 /// What goes back, where it is put or taken from, why, and who does it.
@@ -76,21 +77,25 @@ pub(super) async fn take(args: &GoBack, tenant: &Tenant, env: &CommandEnv) -> an
     };
     let taken = returns::take_back(&mut tx, tenant, back).await?;
     let movements = shown(&mut tx, id, &taken.movements).await?;
+    let invoice = invoice_of(&mut tx, id, order.id).await?;
     tx.commit().await?;
     let (number, total) = (&taken.paper.number, format!("{} {}", taken.paper.total, order.currency));
-    let lines = [
-        format!("Return {number} of order {}: {total}; its goods are in stock again.", order.number),
-        format!(
-            "Its money, where it was paid: fairlane erp payment receive INVOICE -{} --reference {number} -t {}",
-            taken.paper.total,
+    let mut lines =
+        vec![format!("Return {number} of order {}: {total}; its goods are in stock again.", order.number)];
+    if let Some(invoice) = invoice.filter(|invoice| invoice.paid > Decimal::ZERO) {
+        lines.push(format!(
+            "Its money was paid; to give it back: fairlane erp payment receive {} -{} --reference {number} -t {}",
+            invoice.number,
+            taken.paper.total.min(invoice.paid),
             tenant.slug()
-        ),
-    ];
+        ));
+    }
+    let lines: Vec<String> = lines.iter().map(|line| printable(line)).collect();
     let result = json!({
         "number": number, "order": order.number, "total": taken.paper.total.to_string(), "currency": order.currency,
         "movements": movements,
     });
-    Ok(env.output.result(&result, Some(number), &lines.map(|line| printable(&line)))?)
+    Ok(env.output.result(&result, Some(number), &lines)?)
 }
 
 /// Sends goods of a receipt back to their vendor.
@@ -111,6 +116,14 @@ pub(super) async fn send(args: &GoBack, tenant: &Tenant, env: &CommandEnv) -> an
         printable(&format!("Return {} of goods receipt {}: its goods have left.", sent.number, args.number));
     let result = json!({ "number": sent.number, "receipt": args.number, "movements": movements });
     Ok(env.output.result(&result, Some(&sent.number), &[line])?)
+}
+
+async fn invoice_of(tx: &mut Transaction, tenant: i64, order: i64) -> anyhow::Result<Option<Invoice>> {
+    let conn = &mut tx.conn();
+    match invoices::of_order(conn, tenant, order).await? {
+        Some(id) => Ok(invoices::find(conn, tenant, id).await?),
+        None => Ok(None),
+    }
 }
 
 /// The movements as they were recorded. Read before the commit: who is told of an error behind it would send the goods back

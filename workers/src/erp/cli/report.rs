@@ -16,7 +16,7 @@ use crate::erp::reports::{FileFormat, Grouping, Period, Relative, ReportRequest,
 use crate::erp::services::reports as service;
 use crate::erp::store::reports as store;
 use crate::erp::store::reports::Report as Row;
-use files::{copy, refuse_existing};
+use files::{copy, refuse_place};
 use schedule::ReportSchedule;
 
 #[derive(Debug, Subcommand)]
@@ -185,7 +185,7 @@ async fn ask(asked: &Run, tenant: &Tenant, env: &CommandEnv) -> anyhow::Result<(
         _ => return Err(Failure::usage("which days? --from and --to, or --period").into()),
     };
     if let Some(out) = &asked.out {
-        refuse_existing(out, asked.force)?;
+        refuse_place(out, asked.force)?;
     }
     let request = asked.asked.request(period);
     let mut tx = tenant.begin().await?;

@@ -58,7 +58,8 @@ pub struct NewCampaign {
 /// Writes a campaign; nobody is told yet.
 ///
 /// # Errors
-/// [`Error::Refused`] when another campaign has the same key, with that one's number.
+/// [`Error::Refused`] when another campaign has the same key, with that one's number; [`Error::Invalid`] when the key is held
+/// for no time, or for more than ten years.
 pub async fn create(tx: &mut Transaction, tenant: &Tenant, new: NewCampaign) -> Result<Campaign> {
     let id = tenant.id().await?;
     if !KINDS.contains(&new.kind.as_str()) {
@@ -93,7 +94,7 @@ pub async fn create(tx: &mut Transaction, tenant: &Tenant, new: NewCampaign) -> 
     let campaign = store::insert(conn, id, &row).await?;
     if let Some((key, window)) = &new.dedupe {
         let key = one_line("the campaign's key", key, 200)?;
-        let window = i64::try_from(window.as_millis()).unwrap_or(i64::MAX / 4096);
+        let window = checked_window(*window)?;
         if let Some((other, until)) = store::take_key(conn, id, campaign, &key, window).await? {
             return Err(Error::Refused {
                 what: format!("a campaign with the key \"{}\"", key.escape_debug()),
@@ -239,5 +240,16 @@ fn expect(campaign: &Campaign, wanted: &[CampaignStatus], what: &str) -> Result<
     Err(Error::Refused {
         what: format!("{what} campaign {}", campaign.id),
         why: format!("it is {}; it would have to be {}", campaign.status.as_str(), words.join(" or ")),
+    })
+}
+
+/// How long a key is held, in milliseconds: a time that no database can add to today's is a slip of the hand.
+fn checked_window(window: Duration) -> Result<i64> {
+    const LONGEST: Duration = Duration::from_secs(10 * 366 * 86_400);
+    i64::try_from(window.as_millis()).ok().filter(|ms| *ms > 0 && window <= LONGEST).ok_or_else(|| {
+        Error::Invalid {
+            what: "the time a campaign's key is held".into(),
+            why: "it must be above 0 and at most ten years".into(),
+        }
     })
 }

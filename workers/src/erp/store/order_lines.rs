@@ -31,7 +31,7 @@ pub(super) async fn insert(conn: &mut Conn<'_>, tenant: i64, order: i64, lines: 
     statement.execute(conn).await.map(drop)
 }
 
-/// Adds the lines of a return.
+/// Adds the lines of a return, each with the place that its order's line names.
 pub(super) async fn insert_returned(
     conn: &mut Conn<'_>,
     tenant: i64,
@@ -40,19 +40,24 @@ pub(super) async fn insert_returned(
 ) -> Result<()> {
     let statement = Sql {
         postgres: "insert into sales_return_lines (tenant_id, return_id, line_no, product_id, sku, description, quantity,
-                unit_price, discount, tax_rate)
-            select $1, $2, l.* from unnest($3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::numeric[], $8::numeric[],
-                $9::numeric[], $10::numeric[]) l",
+                unit_price, discount, tax_rate, sold_from)
+            select $1, $2, l.line_no, l.product_id, l.sku, l.description, l.quantity, l.unit_price, l.discount, l.tax_rate,
+                (select w.code from locations w where w.tenant_id = $1 and w.id = l.location_id)
+            from unnest($3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::numeric[], $8::numeric[], $9::numeric[],
+                $10::numeric[], $11::bigint[]) as l (line_no, product_id, sku, description, quantity, unit_price,
+                discount, tax_rate, location_id)",
         sqlite: "insert into sales_return_lines (tenant_id, return_id, line_no, product_id, sku, description, quantity,
-                unit_price, discount, tax_rate)
+                unit_price, discount, tax_rate, sold_from)
             select $1, $2, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6,
-                value ->> 7
+                value ->> 7, (select w.code from locations w where w.tenant_id = $1 and w.id = value ->> 8)
             from jsonb_each($3)",
     };
     let statement = query(statement).bind(tenant).bind(id);
     let statement = match conn.dialect() {
         Dialect::Sqlite => statement.bind(rows(lines)?),
-        Dialect::Postgres => columns(statement, lines),
+        Dialect::Postgres => {
+            columns(statement, lines).bind(lines.iter().map(|line| line.location_id).collect::<Vec<_>>())
+        }
     };
     statement.execute(conn).await.map(drop)
 }

@@ -43,7 +43,8 @@ impl Overdue {
 }
 
 /// Open invoices that were due on `day` or before and have not been noticed at `stage` or a later one; locked until the
-/// transaction ends, so that none is paid meanwhile.
+/// transaction ends, so that none is paid meanwhile. One of which no more is open than what came back of its order is left
+/// out: nobody owes what was given back, and money that was returned for it opens the invoice again.
 pub async fn overdue(
     conn: &mut Conn<'_>,
     tenant: i64,
@@ -57,6 +58,8 @@ pub async fn overdue(
          where i.tenant_id = $1 and i.status = 'open' and i.kind = 'invoice' and i.due_on <= $2
            and not exists (select 1 from invoice_reminders r
                where r.tenant_id = i.tenant_id and r.invoice_id = i.id and r.stage >= $3)
+           and round(i.total - i.paid - coalesce((select sum(b.total) from sales_returns b
+               where b.tenant_id = i.tenant_id and b.order_id = i.order_id), 0), 4) > 0
          order by i.id limit $4 {lock}"
     ))
     .bind(tenant)

@@ -53,19 +53,33 @@ pub(super) async fn open(
     let report = follow::find(tenant, id).await?;
     let name = PathBuf::from(report.file_name.as_deref().unwrap_or("report"));
     let out = out.unwrap_or(&name);
-    refuse_existing(out, force)?;
+    refuse_place(out, force)?;
     copy(&report, out, tenant, env).await?;
     let line = printable(&format!("{} is written.", out.display()));
     Ok(env.output.result(&report, Some(&id.to_string()), &[line])?)
 }
 
-pub(super) fn refuse_existing(out: &Path, force: bool) -> anyhow::Result<()> {
+/// Refuses a place for a file before anything is made for it: one that is taken, or in a folder that is not there.
+pub(super) fn refuse_place(out: &Path, force: bool) -> anyhow::Result<()> {
+    let folder = folder_of(out);
+    if !folder.is_dir() {
+        return Err(Failure::new(
+            Exit::Refused,
+            format!("{}: there is no folder {}", out.display(), folder.display()),
+        )
+        .hint("make it, or name another place")
+        .into());
+    }
     if out.exists() && !force {
         return Err(Failure::new(Exit::Refused, format!("{} exists", out.display()))
             .hint("--force overwrites it")
             .into());
     }
     Ok(())
+}
+
+fn folder_of(out: &Path) -> &Path {
+    out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// The file of a report, if it has one.
@@ -89,8 +103,7 @@ pub(super) async fn copy(report: &Row, out: &Path, tenant: &Tenant, env: &Comman
     let settings = ReportSettings::read(&env.config)?;
     let file = stored(report)?;
     let unwritable = |why: std::io::Error| Failure::new(Exit::Failed, format!("{}: {why}", out.display()));
-    let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut part = tempfile::NamedTempFile::new_in(folder).map_err(unwritable)?;
+    let mut part = tempfile::NamedTempFile::new_in(folder_of(out)).map_err(unwritable)?;
     let files = ReportFiles::open(&settings).map_err(failure)?;
     files.copy(tenant.slug(), &file, part.as_file_mut()).await.map_err(failure)?;
     part.persist(out).map_err(|why| unwritable(why.error))?;

@@ -166,7 +166,7 @@ pub async fn return_lines<E: From<Error>>(
     let mut rows = query(sql!(
         "select r.id as document_id, r.number as document, r.returned_at as at, r.customer_id, c.code as customer,
              c.name as customer_name, coalesce(r.country, c.address->>'country') as country, l.line_no, l.product_id, l.sku,
-             coalesce(p.name, l.description) as product, p.category, cast(null as text) as location, l.quantity,
+             coalesce(p.name, l.description) as product, p.category, l.sold_from as location, l.quantity,
              l.unit_price, l.discount, l.tax_rate
          from sales_return_lines l
          join sales_returns r on r.tenant_id = l.tenant_id and r.id = l.return_id
