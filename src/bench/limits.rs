@@ -37,7 +37,7 @@ pub(crate) struct LimitsArgs {
     #[arg(long, value_delimiter = ',', default_value = "1,4,64", value_parser = clap::value_parser!(u32).range(1..=1000))]
     caps: Vec<u32>,
     /// Limits of starts, as COUNT/SECONDS, with commas
-    #[arg(long, value_delimiter = ',', default_value = "100/1,5/60", value_parser = rate)]
+    #[arg(long, value_delimiter = ',', default_value = "100/1,5/10", value_parser = rate)]
     rates: Vec<Rate>,
     /// How long each is watched
     #[arg(long, default_value_t = 30.0, value_parser = super::args::above_zero)]
@@ -268,8 +268,9 @@ async fn cost(args: &LimitsArgs, bench: &Bench) -> anyhow::Result<Cost> {
 async fn rate_holds(args: &LimitsArgs, bench: &Bench, rate: Rate) -> anyhow::Result<RateFound> {
     let tenant = bench.site.add_tenants(1).await?;
     limit_starts(bench, tenant, rate).await?;
-    // At least three periods, or the share that is used says little.
-    let seconds = args.seconds.max(3.0 * f64::from(rate.seconds));
+    // Whole starts are counted: one of fewer than fifty is more than the two hundredths that a share is read to.
+    let periods = (50.0 / f64::from(rate.count)).max(3.0);
+    let seconds = args.seconds.max(periods * f64::from(rate.seconds));
     let jobs = (seconds / f64::from(rate.seconds) * f64::from(rate.count) * 2.0) as u64 + 1000;
     let (mut busiest, mut used) = (0, Vec::new());
     for round in 1..=bench.rounds {

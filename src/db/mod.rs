@@ -135,7 +135,14 @@ impl Db {
     /// A connection for one writing statement, which is its own transaction. On SQLite several writers share one
     /// commit, hence one flush to disk (group commit); nothing counts before [`Tx::commit`] returned.
     pub async fn single(&self) -> Result<Tx> {
-        Tx::single(self).await
+        Tx::single(self, Synchronous::Full).await
+    }
+
+    /// As [`Db::single`], for a statement that a power cut may undo: on SQLite its commit waits for no flush to disk. It
+    /// survives the end of the process, and whatever is committed after it never outlives it. On PostgreSQL it is flushed
+    /// like any other: there the server can die while those live on who rely on it.
+    pub async fn single_without_flush(&self) -> Result<Tx> {
+        Tx::single(self, Synchronous::Normal).await
     }
 
     /// A connection for reading.

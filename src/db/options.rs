@@ -34,14 +34,14 @@ pub enum Pooler {
     Transaction,
 }
 
-/// How far an SQLite commit goes before it is acknowledged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// How far an SQLite commit goes before it is acknowledged; the less first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Synchronous {
+    /// To the operating system: survives a crash of the process, not always one of the machine.
+    Normal,
     /// To the disk: what was acknowledged survives a power cut.
     #[default]
     Full,
-    /// To the operating system: survives a crash of the process, not always one of the machine.
-    Normal,
 }
 
 impl DbOptions {

@@ -43,6 +43,10 @@ pub(crate) struct Writer {
     conn: SqliteConnection,
     closed: bool,
     open: bool,
+    /// What commits survive, unless one may be undone.
+    configured: Synchronous,
+    /// What they survive now; unknown after a call whose caller has gone.
+    level: Option<Synchronous>,
     turn: Arc<Turn>,
     /// Held as long as a transaction is open.
     turn_held: Option<Taken>,
@@ -79,6 +83,8 @@ impl SqliteDb {
             conn,
             closed: false,
             open: false,
+            configured: options.synchronous,
+            level: Some(options.synchronous),
             turn: turn.clone(),
             turn_held: None,
             in_doubt: false,
@@ -97,13 +103,18 @@ impl SqliteDb {
     }
 
     /// The writer for one statement, in a savepoint of a transaction that others share.
-    pub(super) async fn join_group(&self) -> Result<Seat> {
+    pub(super) async fn join_group(&self, least: Synchronous) -> Result<Seat> {
         let mut writer = self.lock().await?;
-        if !writer.open {
-            writer.begin().await?;
+        let least = writer.configured.min(least);
+        if writer.open && writer.level < Some(least) {
+            writer = commit_apart(writer).await?;
         }
-        writer.run("savepoint member").await?;
-        writer.savepoint = true;
+        if writer.open {
+            writer.run("savepoint member").await?;
+            writer.savepoint = true;
+        } else {
+            writer.begin(least).await?;
+        }
         Ok(writer)
     }
 
@@ -113,9 +124,8 @@ impl SqliteDb {
         if writer.open {
             writer = commit_apart(writer).await?;
         }
-        writer.begin().await?;
-        writer.run("savepoint member").await?;
-        writer.savepoint = true;
+        let level = writer.configured;
+        writer.begin(level).await?;
         Ok(writer)
     }
 
@@ -146,7 +156,7 @@ impl SqliteDb {
         }
         let mut writer = self.writer.lock().await;
         let _ = writer.abandon_savepoint().await;
-        writer.commit_group().await;
+        let _ = writer.commit_group().await;
         writer.closed = true;
         drop(writer);
         self.committer.notify_one();
@@ -208,7 +218,8 @@ async fn commit_groups(writer: std::sync::Weak<Mutex<Writer>>, wake: Arc<Notify>
             return;
         }
         if (writer.open || writer.in_doubt) && writer.abandon_savepoint().await.is_ok() {
-            writer.commit_group().await;
+            // Who waits for it is told; nobody asks here.
+            let _ = writer.commit_group().await;
         }
     }
 }
@@ -216,7 +227,7 @@ async fn commit_groups(writer: std::sync::Weak<Mutex<Writer>>, wake: Arc<Notify>
 /// Commits in a task of its own: a caller that gives up half-way must not leave the others of the group in doubt.
 pub(super) async fn commit_apart(mut writer: Seat) -> Result<Seat> {
     let commit = async move {
-        writer.commit_group().await;
+        let _ = writer.commit_group().await;
         writer
     };
     tokio::spawn(commit).await.map_err(|why| Error::Unreachable(why.to_string()))
@@ -229,29 +240,44 @@ impl Writer {
 
     async fn run(&mut self, statement: &'static str) -> Result<()> {
         self.in_doubt = true;
-        let result = sqlx::query(statement).execute(&mut self.conn).await;
+        // Never kept: a pragma takes effect when it is prepared, not when it runs.
+        let result = sqlx::raw_sql(statement).execute(&mut self.conn).await;
         self.in_doubt = false;
         result?;
         Ok(())
     }
 
-    /// Takes the write lock of the file at once: a transaction that reads first and writes later can fail half-way.
-    async fn begin(&mut self) -> Result<()> {
+    /// Takes the write lock of the file at once: a transaction that reads first and writes later can fail half-way. What
+    /// its commit is to survive can't be changed later. All in one call, because each costs two hand-overs between threads.
+    async fn begin(&mut self, level: Synchronous) -> Result<()> {
+        let statement = match level {
+            _ if self.level == Some(level) => "begin immediate; savepoint member",
+            Synchronous::Full => "pragma synchronous = full; begin immediate; savepoint member",
+            Synchronous::Normal => "pragma synchronous = normal; begin immediate; savepoint member",
+        };
         let mut tries = 0;
         self.turn_held = Some(self.turn.take().await);
+        self.level = None;
         loop {
-            match self.run("begin immediate").await {
+            match self.run(statement).await {
                 Ok(()) => break,
                 Err(error) if error.is_transient() && tries < BEGIN_TRIES => tries += 1,
                 Err(error) => {
-                    self.turn_held = None;
+                    self.start_over().await;
                     return Err(error);
                 }
             }
             tokio::time::sleep(Duration::from_millis(5 + fastrand::u64(..20))).await;
         }
+        self.level = Some(level);
         self.open = true;
+        self.savepoint = true;
         Ok(())
+    }
+
+    /// Whether others may join this transaction and be committed with it.
+    pub(super) fn can_be_shared(&self) -> bool {
+        self.level == Some(self.configured)
     }
 
     /// Keeps what the member wrote; it is committed with the group.
@@ -295,21 +321,23 @@ impl Writer {
         receiver
     }
 
-    /// Commits the open transaction and tells everybody in it.
-    pub(super) async fn commit_group(&mut self) {
+    /// Commits the open transaction, with a savepoint that is still open, and tells everybody in it.
+    pub(super) async fn commit_group(&mut self) -> Result<(), String> {
         if !self.open {
-            return;
+            return Ok(());
         }
         let result = self.run("commit").await;
         if result.is_err() {
             let _ = self.run("rollback").await;
         }
         self.open = false;
+        self.savepoint = false;
         self.turn_held = None;
         let outcome = result.map_err(|error| error.to_string());
         for member in self.group.drain(..) {
             let _ = member.send(outcome.clone());
         }
+        outcome
     }
 }
 

@@ -5,7 +5,7 @@ use sqlx::{AssertSqlSafe, Postgres, SqlSafeStr, Sqlite, Transaction};
 
 use super::sqlite::{Seat, SqliteDb};
 use super::warm::{WarmConnection, WarmPool};
-use super::{Conn, Db, DbKind, Link, Pooler};
+use super::{Conn, Db, DbKind, Link, Pooler, Synchronous};
 use crate::error::{Error, Result};
 
 const BEGIN: &str = "begin";
@@ -42,18 +42,18 @@ struct SqliteWrite {
 
 impl SqliteWrite {
     async fn commit(mut self) -> Result<()> {
-        self.writer.keep_savepoint().await?;
-        let told = self.writer.join();
-        if !self.group || !self.db.somebody_waits() {
-            // In a task of its own: whoever gives up half-way must not leave the others of the group in doubt.
-            let commit = tokio::spawn(async move { self.writer.commit_group().await });
-            commit.await.map_err(|why| Error::Unreachable(why.to_string()))?;
-        } else {
+        let outcome = if self.group && self.writer.can_be_shared() && self.db.somebody_waits() {
+            self.writer.keep_savepoint().await?;
+            let told = self.writer.join();
             drop(self);
-        }
-        told.await
-            .map_err(|_| Error::Unreachable("the database was closed before the commit".into()))?
-            .map_err(Error::Unreachable)
+            told.await.map_err(|_| Error::Unreachable("the database was closed before the commit".into()))?
+        } else {
+            // In a task of its own: whoever gives up half-way must not leave the others of the group in doubt. The commit
+            // ends the savepoint too; releasing it first was one more call.
+            let commit = tokio::spawn(async move { self.writer.commit_group().await });
+            commit.await.map_err(|why| Error::Unreachable(why.to_string()))?
+        };
+        outcome.map_err(Error::Unreachable)
     }
 }
 
@@ -77,7 +77,7 @@ impl Tx {
         Ok(Self::new(db, session, tenant))
     }
 
-    pub(super) async fn single(db: &Db) -> Result<Self> {
+    pub(super) async fn single(db: &Db, least: Synchronous) -> Result<Self> {
         crate::context::refuse_second_writer(db)?;
         let session = match &db.kind {
             // Unnamed statements need parse and execute on one server connection: a transaction pins it.
@@ -86,7 +86,7 @@ impl Tx {
             }
             DbKind::Postgres { pool, .. } => Session::PostgresSingle(pool.single().await?),
             DbKind::Sqlite(sqlite) => Session::Sqlite(SqliteWrite {
-                writer: sqlite.join_group().await?,
+                writer: sqlite.join_group(least).await?,
                 db: sqlite.clone(),
                 group: true,
             }),
@@ -95,8 +95,8 @@ impl Tx {
     }
 
     pub(super) async fn read(db: &Db) -> Result<Self> {
-        let DbKind::Sqlite(sqlite) = &db.kind else { return Self::single(db).await };
-        let Some(readers) = sqlite.readers() else { return Self::single(db).await };
+        let DbKind::Sqlite(sqlite) = &db.kind else { return Self::single(db, Synchronous::Full).await };
+        let Some(readers) = sqlite.readers() else { return Self::single(db, Synchronous::Full).await };
         let session = Session::SqliteRead(readers.acquire().await?);
         Ok(Self::new(db, session, None))
     }
@@ -176,7 +176,8 @@ impl Tx {
             Session::Sqlite(mut write) => {
                 write.writer.abandon_savepoint().await?;
                 if !write.group {
-                    write.writer.commit_group().await;
+                    // Nothing is left in it that could be lost.
+                    let _ = write.writer.commit_group().await;
                 }
             }
             Session::SqliteSnapshot(tx) => tx.rollback().await?,

@@ -39,7 +39,9 @@ pub(super) struct Catch {
 pub(super) async fn claim_lanes(process: &Process, takes: &mut Vec<Take>) -> Result<Catch> {
     let rates = rates_of(process, takes);
     if rates.is_empty() && !takes.iter().any(|take| take.keyed) {
-        let mut tx = process.db.single().await?;
+        // A claim that a power cut undoes leaves a job that is free at once: its worker is gone too, and no other claim can
+        // have its fence. What is lost is the count of that attempt.
+        let mut tx = process.db.single_without_flush().await?;
         let jobs = claim_now(&mut tx.conn(), process, takes).await?;
         tx.commit().await?;
         return Ok(Catch { jobs, ..Catch::default() });

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use fairlane::db::{Db, DbOptions, query};
+use fairlane::db::{Db, DbOptions, Tx, query};
 use fairlane::testing::{Sandbox, TestDb};
 use fairlane::{ClientSettings, Error, Fairlane, Registry, sql, store};
 
@@ -64,6 +64,58 @@ async fn writers_that_queue_together_share_commits() {
     assert_eq!(count(&t, "select count(*) as n from fairlane_jobs").await, 60);
     let commits = wal_commits(&t).await - before;
     assert!(commits < 50, "{commits} commits for 60 writers and one transaction");
+}
+
+/// How far the commit of a transaction goes: 2 is to the disk, 1 to the operating system.
+async fn commits_to(tx: &mut Tx) -> i64 {
+    let level = sqlx::query_scalar("pragma synchronous").persistent(false);
+    level.fetch_one(tx.as_sqlite().unwrap()).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_what_a_power_cut_may_undo_is_committed_without_a_flush() {
+    let t = TestDb::sqlite(Vec::new).await.unwrap();
+    let (db, _) = another_process(&t).await;
+    for _ in 0..2 {
+        let mut claim = db.single_without_flush().await.unwrap();
+        assert_eq!(commits_to(&mut claim).await, 1);
+        claim.commit().await.unwrap();
+        let mut settlement = db.single().await.unwrap();
+        assert_eq!(commits_to(&mut settlement).await, 2);
+        settlement.commit().await.unwrap();
+        drop(db.single_without_flush().await.unwrap());
+        let mut after_one_that_was_given_up = db.single().await.unwrap();
+        assert_eq!(commits_to(&mut after_one_that_was_given_up).await, 2);
+        after_one_that_was_given_up.commit().await.unwrap();
+        drop(db.single_without_flush().await.unwrap());
+        let mut transaction = db.begin().await.unwrap();
+        assert_eq!(commits_to(&mut transaction).await, 2);
+        transaction.commit().await.unwrap();
+    }
+}
+
+/// On one thread the first of two futures waits for the writer before the second gives it up.
+#[tokio::test]
+async fn what_shares_a_commit_with_others_is_flushed_with_them() {
+    let t = TestDb::sqlite(Vec::new).await.unwrap();
+    let (db, _) = another_process(&t).await;
+    let settlement = db.single().await.unwrap();
+    let claim = async {
+        let mut claim = db.single_without_flush().await.unwrap();
+        assert_eq!(commits_to(&mut claim).await, 2, "joins");
+        claim.commit().await.unwrap();
+    };
+    let ((), settled) = tokio::join!(claim, settlement.commit());
+    settled.unwrap();
+
+    let claim = db.single_without_flush().await.unwrap();
+    let settlement = async {
+        let mut settlement = db.single().await.unwrap();
+        assert_eq!(commits_to(&mut settlement).await, 2, "begins anew");
+        settlement.commit().await.unwrap();
+    };
+    let ((), claimed) = tokio::join!(settlement, claim.commit());
+    claimed.unwrap();
 }
 
 /// Commit frames in the file's write-ahead log, read by hand: their header holds the size of the database, others zero.
