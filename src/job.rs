@@ -4,7 +4,7 @@ use std::future::Future;
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{Context, JobResult, Policy};
+use crate::{Context, Failure, JobResult, Policy};
 
 /// A piece of work: its fields are the payload, [`Job::run`] does it.
 ///
@@ -43,9 +43,10 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// Does the work.
     fn run(self, ctx: Context<Self::State>) -> impl Future<Output = JobResult> + Send;
 
-    /// Runs once after the job has failed for good, for clearing up or telling somebody; its errors are logged.
-    fn failed(self, error: String, ctx: Context<Self::State>) -> impl Future<Output = ()> + Send {
-        let _ = (error, ctx);
+    /// Runs once after the job has failed for good, for clearing up or telling somebody; its errors are logged. What its
+    /// last attempt ended with has the code that `fairlane failed` shows.
+    fn failed(self, failure: Failure, ctx: Context<Self::State>) -> impl Future<Output = ()> + Send {
+        let _ = (failure, ctx);
         async {}
     }
 

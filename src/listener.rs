@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use crate::{Context, Event, JobResult, Policy};
+use crate::{Context, Event, Failure, JobResult, Policy};
 
 /// Reacts to an event, in a job of its own: one listener's failure never touches another's delivery.
 ///
@@ -21,9 +21,9 @@ pub trait Listener<E: Event>: Send + Sync + 'static {
     /// Handles one event.
     fn handle(event: E, ctx: Context<Self::State>) -> impl Future<Output = JobResult> + Send;
 
-    /// Runs once after the listener's job has failed for good; its errors are logged.
-    fn failed(event: E, error: String, ctx: Context<Self::State>) -> impl Future<Output = ()> + Send {
-        let _ = (event, error, ctx);
+    /// Runs once after the listener's job has failed for good, with what its last attempt ended with; its errors are logged.
+    fn failed(event: E, failure: Failure, ctx: Context<Self::State>) -> impl Future<Output = ()> + Send {
+        let _ = (event, failure, ctx);
         async {}
     }
 }

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use crate::context::{Context, Run};
 use crate::listener::listener_job_kind;
-use crate::outcome::{AttemptResult, JobResult};
+use crate::outcome::{AttemptResult, Failure, JobResult};
 use crate::{Event, Job, Listener, Policy};
 
 /// A domain on one page: its jobs and who listens to what.
@@ -40,7 +40,7 @@ pub struct Subscription {
 }
 
 type RunFn<S> = fn(String, S, Arc<Run>) -> BoxFuture<'static, AttemptResult>;
-type FailedFn<S> = fn(String, String, S, Arc<Run>) -> BoxFuture<'static, ()>;
+type FailedFn<S> = fn(String, Failure, S, Arc<Run>) -> BoxFuture<'static, ()>;
 
 struct Handler<S> {
     policy: Policy,
@@ -120,8 +120,8 @@ impl<S: Clone + Send + Sync + 'static> Registry<S> {
             let kind_handler = KindHandler {
                 policy: handler.policy,
                 run: Arc::new(move |payload, run| (handler.run)(payload, run_state.clone(), run)),
-                failed: Arc::new(move |payload, error, run| {
-                    (handler.failed)(payload, error, failed_state.clone(), run)
+                failed: Arc::new(move |payload, failure, run| {
+                    (handler.failed)(payload, failure, failed_state.clone(), run)
                 }),
             };
             (kind, kind_handler)
@@ -145,7 +145,7 @@ pub(crate) struct Served {
 }
 
 type BoundRun = Arc<dyn Fn(String, Arc<Run>) -> BoxFuture<'static, AttemptResult> + Send + Sync>;
-type BoundFailed = Arc<dyn Fn(String, String, Arc<Run>) -> BoxFuture<'static, ()> + Send + Sync>;
+type BoundFailed = Arc<dyn Fn(String, Failure, Arc<Run>) -> BoxFuture<'static, ()> + Send + Sync>;
 
 #[derive(Clone)]
 pub(crate) struct KindHandler {
@@ -186,13 +186,13 @@ fn run_job<J: Job>(payload: String, state: J::State, run: Arc<Run>) -> BoxFuture
 
 fn failed_job<J: Job>(
     payload: String,
-    error: String,
+    failure: Failure,
     state: J::State,
     run: Arc<Run>,
 ) -> BoxFuture<'static, ()> {
     Box::pin(async move {
         if let Ok(job) = decode::<J>(&payload) {
-            job.failed(error, Context::new(state, run)).await;
+            job.failed(failure, Context::new(state, run)).await;
         }
     })
 }
@@ -213,13 +213,13 @@ fn run_listener<E: Event, L: Listener<E>>(
 
 fn failed_listener<E: Event, L: Listener<E>>(
     payload: String,
-    error: String,
+    failure: Failure,
     state: L::State,
     run: Arc<Run>,
 ) -> BoxFuture<'static, ()> {
     Box::pin(async move {
         if let Ok(event) = decode::<E>(&payload) {
-            L::failed(event, error, Context::new(state, run)).await;
+            L::failed(event, failure, Context::new(state, run)).await;
         }
     })
 }

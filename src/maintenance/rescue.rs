@@ -76,7 +76,7 @@ fn run_failed_hook(process: &Arc<Process>, pill: PoisonPill) {
 }
 
 async fn call_failed(process: Arc<Process>, handler: KindHandler, pill: PoisonPill) {
-    let PoisonPill { job, payload, error, checkpoint } = pill;
+    let PoisonPill { job, payload, failure, checkpoint } = pill;
     let payload = match job.event_id {
         None => payload,
         Some(event) => match event_payload(&process, event).await {
@@ -89,7 +89,7 @@ async fn call_failed(process: Arc<Process>, handler: KindHandler, pill: PoisonPi
     };
     // No claim has this token: whatever a hook writes under the fence is refused, as after every failure.
     let run = run_of(&process.fairlane, job, Uuid::nil(), checkpoint, process.options.lease);
-    hooks::run_failed(&process, &handler, payload, error, Arc::new(run));
+    hooks::run_failed(&process, &handler, payload, failure, Arc::new(run));
 }
 
 async fn event_payload(process: &Process, event: Uuid) -> Result<Option<String>> {

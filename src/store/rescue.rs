@@ -8,6 +8,7 @@ use crate::context::JobInfo;
 use crate::db::{Conn, Dialect, Row, Sql, query};
 use crate::error::{Error, Result};
 use crate::fingerprint::fingerprint;
+use crate::outcome::Failure;
 use crate::sql;
 use crate::store::attempts::{ERRORS_KEPT, forget_middle_attempts};
 
@@ -169,7 +170,7 @@ pub(crate) struct PoisonPill {
     pub(crate) job: JobInfo,
     /// Its own payload; a listener's is its event's.
     pub(crate) payload: String,
-    pub(crate) error: String,
+    pub(crate) failure: Failure,
     pub(crate) checkpoint: Option<serde_json::Value>,
 }
 
@@ -177,7 +178,7 @@ pub(crate) struct PoisonPill {
 pub(crate) async fn poison_pills(conn: &mut Conn<'_>, ids: &[Uuid]) -> Result<Vec<Result<PoisonPill>>> {
     let rows = query(sql!(
         "select j.id, t.slug, j.tenant_id, j.kind, j.queue, j.attempt, j.runs, j.event_id, j.correlation_id, j.trace,
-            j.created_at, j.payload, j.error, j.checkpoint
+            j.created_at, j.payload, j.code, j.error, j.checkpoint
          from fairlane_failed_jobs j join fairlane_tenants t on t.id = j.tenant_id
          where j.id {in:$1}"
     ))
@@ -208,7 +209,7 @@ fn poison_pill(row: &Row) -> Result<PoisonPill> {
     Ok(PoisonPill {
         job,
         payload: row.get::<serde_json::Value>("payload")?.to_string(),
-        error: row.get("error")?,
+        failure: Failure { code: row.get("code")?, message: row.get("error")? },
         checkpoint: row.get("checkpoint")?,
     })
 }

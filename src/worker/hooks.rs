@@ -7,6 +7,7 @@ use tracing::warn;
 
 use super::process::Process;
 use crate::context::Run;
+use crate::outcome::Failure;
 use crate::registry::KindHandler;
 
 /// How long a `failed` hook may take.
@@ -17,13 +18,13 @@ pub(crate) fn run_failed(
     process: &Process,
     handler: &KindHandler,
     payload: String,
-    error: String,
+    failure: Failure,
     run: Arc<Run>,
 ) {
     let failed = handler.failed.clone();
     let hook = async move {
         let job = run.job.id;
-        if tokio::time::timeout(HOOK_TIMEOUT, failed(payload, error, run)).await.is_err() {
+        if tokio::time::timeout(HOOK_TIMEOUT, failed(payload, failure, run)).await.is_err() {
             warn!(%job, "the failed() hook did not end in time");
         }
     };

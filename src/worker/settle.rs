@@ -216,6 +216,6 @@ fn run_failed_hook(process: &Process, settlement: Settlement) {
     if let (Next::Fail { failure }, Some(handler), Some(run)) =
         (settlement.next, settlement.handler, settlement.run)
     {
-        hooks::run_failed(process, &handler, settlement.payload, failure.message, run);
+        hooks::run_failed(process, &handler, settlement.payload, failure, run);
     }
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fairlane::db::query;
-use fairlane::{Context, Event, Job, JobError, JobResult, Listener, Policy, Registry, sql};
+use fairlane::{Context, Event, Failure, Job, JobError, JobResult, Listener, Policy, Registry, sql};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -140,11 +140,11 @@ impl Job for Act {
         Ok(())
     }
 
-    async fn failed(self, error: String, ctx: Context<Log>) {
+    async fn failed(self, failure: Failure, ctx: Context<Log>) {
         if let What::DiscardSlowly(ms) = self.what {
             tokio::time::sleep(Duration::from_millis(ms)).await;
         }
-        ctx.state.note(format!("{} gave up: {error}", self.name));
+        ctx.state.note(format!("{} gave up: {}", self.name, failure.message));
     }
 }
 
@@ -281,8 +281,8 @@ impl Listener<OrderApproved> for TellSales {
         Ok(())
     }
 
-    async fn failed(event: OrderApproved, error: String, ctx: Context<Log>) {
-        ctx.state.note(format!("sales {} gave up: {error}", event.order));
+    async fn failed(event: OrderApproved, failure: Failure, ctx: Context<Log>) {
+        ctx.state.note(format!("sales {} gave up: {}", event.order, failure.message));
     }
 }
 

@@ -117,7 +117,7 @@ backend_test!(migrations: lines;
         let job = hand_in(&site);
         poison(&site.t).await;
         let log = show(&site, "1");
-        assert_eq!((&log["result"], &log["failure_code"]), (&"failed".into(), &"job_failed".into()), "{log}");
+        assert_eq!((&log["result"], &log["failure_code"]), (&"failed".into(), &"poisoned".into()), "{log}");
         assert_eq!(log["failure"], "its worker died three times");
         site.run(&["retry", &job]);
         site.run(&["work", "--stop-when-empty"]);

@@ -121,7 +121,7 @@ backend_test!(migrations: lines;
         std::fs::write(desk.settings().folder, "in the way").unwrap();
         desk.work(&["low"]).await;
         let report = desk.report(asked.id).await;
-        assert_eq!((report.status.as_str(), report.failure_code.as_deref()), ("failed", Some("job_failed")));
+        assert_eq!((report.status.as_str(), report.failure_code.as_deref()), ("failed", Some("file_unwritable")));
         assert!(report.error_message.as_deref().is_some_and(|why| why.contains("cannot be written")), "{report:?}");
         assert_eq!(desk.count("select count(*) as n from notifications where type = 'AlertNotification'").await, 1);
         std::fs::remove_file(desk.settings().folder).unwrap();
@@ -166,7 +166,7 @@ backend_test!(migrations: lines;
         let asked = ask(&desk, &request(), None).await;
         desk.t.execute("update reports set zone = 'Nowhere/Land'").await;
         desk.work(&["low"]).await;
-        assert_eq!(desk.report(asked.id).await.failure_code.as_deref(), Some("job_failed"));
+        assert_eq!(desk.report(asked.id).await.failure_code.as_deref(), Some("invalid_request"));
         // As it is between the job's end and its hook, where somebody follows it.
         desk.t.execute("update reports set status = 'processing', result = null, failure_code = null, error_message = null").await;
         let id = desk.acme.id().await.unwrap();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::Utc;
-use fairlane::{Context, Error, Job, JobError, JobResult, Policy, Tenant, Transaction};
+use fairlane::{Context, Error, Failure, Job, JobError, JobResult, Policy, Tenant, Transaction};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tracing::{info, warn};
@@ -47,8 +47,8 @@ impl Job for GenerateReport {
         }
     }
 
-    async fn failed(self, error: String, ctx: Context<Erp>) {
-        if let Err(why) = tell_failure(&self, &error, &ctx).await {
+    async fn failed(self, failure: Failure, ctx: Context<Erp>) {
+        if let Err(why) = tell_failure(&self, &failure, &ctx).await {
             warn!(error = %why, "a report that has failed could not be marked");
         }
     }
@@ -224,7 +224,7 @@ async fn cancelled_in_queue(ctx: &Context<Erp>) -> Result<bool, Error> {
 }
 
 /// Marks the report, and tells who asked that there is none.
-async fn tell_failure(job: &GenerateReport, error: &str, ctx: &Context<Erp>) -> Result<(), Error> {
+async fn tell_failure(job: &GenerateReport, failure: &Failure, ctx: &Context<Erp>) -> Result<(), Error> {
     let tenant: Tenant = ctx.tenant();
     let id = tenant.id().await?;
     let mut tx = tenant.begin().await?;
@@ -233,12 +233,12 @@ async fn tell_failure(job: &GenerateReport, error: &str, ctx: &Context<Erp>) -> 
         None => store::of_job(&mut tx.conn(), id, ctx.job().id).await?,
     };
     let Some(report) = found else { return Ok(()) };
-    if !store::end(&mut tx.conn(), id, report.id, "failed", ("job_failed", error)).await? {
+    if !store::end(&mut tx.conn(), id, report.id, "failed", (&failure.code, &failure.message)).await? {
         return Ok(());
     }
     let alert = AlertNotification::warning(
         format!("The {} report could not be made", report.report_type),
-        format!("{error}. Once that is repaired: fairlane retry {}", ctx.job().id),
+        format!("{}. Once that is repaired: fairlane retry {}", failure.message, ctx.job().id),
         json!({ "report_id": report.id, "report_type": report.report_type, "job_id": ctx.job().id }),
     );
     // A retry that fails again is told again.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fairlane::{Context, Job, JobError, JobResult, Policy, Transaction};
+use fairlane::{Context, Failure, Job, JobError, JobResult, Policy, Transaction};
 use serde::{Deserialize, Serialize};
 
 use super::send_bulk_notifications::missing;
@@ -77,8 +77,8 @@ impl Job for SendCampaignChunk {
         }
     }
 
-    async fn failed(self, error: String, ctx: Context<Erp>) {
-        if let Err(why) = self.give_up(&error, &ctx).await {
+    async fn failed(self, failure: Failure, ctx: Context<Erp>) {
+        if let Err(why) = self.give_up(&failure.message, &ctx).await {
             tracing::error!(error = %why, campaign = self.campaign_id, chunk = self.number,
                 "the chunk could not be marked as failed");
         }

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use fairlane::db::query;
-use fairlane::{Context, Dispatched, Error, Job, JobResult, Policy, Result, Tenant, Transaction, sql};
+use fairlane::{
+    Context, Dispatched, Error, Failure, Job, JobResult, Policy, Result, Tenant, Transaction, sql,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use uuid::Uuid;
@@ -47,8 +49,8 @@ impl Job for SyncExternalData {
         Box::pin(pull::run(&self, &ctx)).await
     }
 
-    async fn failed(self, error: String, ctx: Context<Erp>) {
-        if let Err(why) = give_up(&self, &error, &ctx.tenant()).await {
+    async fn failed(self, failure: Failure, ctx: Context<Erp>) {
+        if let Err(why) = give_up(&self, &failure, &ctx.tenant()).await {
             tracing::error!(error = %why, run = self.run, "the log of this exchange could not be brought up to date");
         }
     }
@@ -65,17 +67,22 @@ impl Job for SyncExternalData {
 }
 
 /// Says in the log that a run has failed, and tells those who can do something about it.
-async fn give_up(job: &SyncExternalData, error: &str, tenant: &Tenant) -> Result<()> {
+async fn give_up(job: &SyncExternalData, failure: &Failure, tenant: &Tenant) -> Result<()> {
     let id = tenant.id().await?;
     let mut tx = tenant.begin().await?;
-    logs::fail(&mut tx.conn(), id, job.run, "job_failed", error).await?;
+    logs::fail(&mut tx.conn(), id, job.run, &failure.code, &failure.message).await?;
     let name = match connections::by_id(&mut tx.conn(), id, job.connection_id).await? {
         Some(connection) => connection.name,
         None => format!("connection {}", job.connection_id),
     };
     let alert = AlertNotification::warning(
         format!("The exchange of {} with {name} has failed", job.entity),
-        format!("{error}. Look at it: fairlane erp sync log show {} -t {}", job.run, tenant.slug()),
+        format!(
+            "{}. Look at it: fairlane erp sync log show {} -t {}",
+            failure.message,
+            job.run,
+            tenant.slug()
+        ),
         json!({ "run": job.run, "connection": name, "entity": job.entity, "direction": job.direction }),
     );
     let audience = Audience::holders(SYNC_ALERTS).and(job.asked_by);

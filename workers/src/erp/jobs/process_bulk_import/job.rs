@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fairlane::db::query;
-use fairlane::{Context, Error, JobError, JobResult, Tenant, Transaction, sql};
+use fairlane::{Context, Error, Failure, JobError, JobResult, Tenant, Transaction, sql};
 use tracing::{info, warn};
 
 use super::counts::Checkpoint;
@@ -268,13 +268,13 @@ async fn finish<S>(
 }
 
 /// Marks the import of a job that has failed for good, and tells it.
-pub(super) async fn mark_failed(tenant: &Tenant, import_id: i64, error: &str) -> Result<(), Error> {
+pub(super) async fn mark_failed(tenant: &Tenant, import_id: i64, failure: &Failure) -> Result<(), Error> {
     let tenant_id = tenant.id().await?;
     let mut tx: Transaction = tenant.begin().await?;
     let scope = Scope { tenant_id, import_id, user_id: None };
-    if log::mark_failed(&mut tx.conn(), scope, "job_failed", error).await? {
+    if log::mark_failed(&mut tx.conn(), scope, &failure.code, &failure.message).await? {
         let user_id = log::find(&mut tx.conn(), tenant_id, import_id).await?.and_then(|log| log.user_id);
-        telling::failed(&mut tx, tenant, Scope { user_id, ..scope }, error).await?;
+        telling::failed(&mut tx, tenant, Scope { user_id, ..scope }, &failure.message).await?;
     }
     tx.commit().await
 }

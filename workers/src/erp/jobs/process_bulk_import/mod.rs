@@ -43,7 +43,7 @@ pub mod workbook;
 
 use std::time::Duration;
 
-use fairlane::{Context, Job, JobResult, Policy};
+use fairlane::{Context, Failure, Job, JobResult, Policy};
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
@@ -72,8 +72,8 @@ impl Job for ProcessBulkImport {
         (!self.import_type.is_empty()).then(|| format!("import:{}", self.import_type))
     }
 
-    async fn failed(self, error: String, ctx: Context<Erp>) {
-        if let Err(error) = job::mark_failed(&ctx.tenant(), self.import_id, &error).await {
+    async fn failed(self, failure: Failure, ctx: Context<Erp>) {
+        if let Err(error) = job::mark_failed(&ctx.tenant(), self.import_id, &failure).await {
             warn!(%error, import_id = self.import_id, "the log of this import could not be brought up to date");
         }
     }

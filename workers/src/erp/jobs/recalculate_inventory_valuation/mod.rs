@@ -17,7 +17,7 @@ mod telling;
 use std::time::Duration;
 
 use chrono::NaiveDate;
-use fairlane::{Context, Job, JobResult, Policy};
+use fairlane::{Context, Failure, Job, JobResult, Policy};
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
@@ -102,8 +102,8 @@ impl Job for RecalculateInventoryValuation {
         Some("valuation".into())
     }
 
-    async fn failed(self, error: String, ctx: Context<Erp>) {
-        if let Err(why) = job::mark_failed(&self, &ctx, &error).await {
+    async fn failed(self, failure: Failure, ctx: Context<Erp>) {
+        if let Err(why) = job::mark_failed(&self, &ctx, &failure.message).await {
             warn!(error = %why, "the log of this valuation could not be brought up to date");
         }
     }

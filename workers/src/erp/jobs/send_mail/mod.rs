@@ -16,7 +16,7 @@ mod letter;
 
 use std::time::Duration;
 
-use fairlane::{Context, Error, Job, JobError, JobResult, Policy, Transaction};
+use fairlane::{Context, Error, Failure, Job, JobError, JobResult, Policy, Transaction};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -65,8 +65,8 @@ impl Job for SendMail {
         }
     }
 
-    async fn failed(self, error: String, ctx: Context<Erp>) {
-        if let Err(why) = give_up(&self, &error, &ctx).await {
+    async fn failed(self, failure: Failure, ctx: Context<Erp>) {
+        if let Err(why) = give_up(&self, &failure.message, &ctx).await {
             tracing::error!(error = %why, delivery = self.delivery_id, "the delivery could not be marked as failed");
         }
     }

@@ -19,7 +19,7 @@ mod webhook;
 use std::time::Duration;
 
 use fairlane::db::Conn;
-use fairlane::{Context, Error, Job, JobError, JobResult, Policy, Transaction};
+use fairlane::{Context, Error, Failure, Job, JobError, JobResult, Policy, Transaction};
 use serde::{Deserialize, Serialize};
 
 use crate::erp::Erp;
@@ -75,8 +75,8 @@ impl Job for SendMessage {
         }
     }
 
-    async fn failed(self, error: String, ctx: Context<Erp>) {
-        if let Err(why) = give_up(&self, &error, &ctx).await {
+    async fn failed(self, failure: Failure, ctx: Context<Erp>) {
+        if let Err(why) = give_up(&self, &failure.message, &ctx).await {
             tracing::error!(error = %why, delivery = self.delivery_id, "the delivery could not be marked as failed");
         }
     }

@@ -25,7 +25,7 @@ pub async fn settle_orphans(conn: &mut Conn<'_>, tenant: i64) -> Result<u64> {
         "update reports set status = 'failed', failed_at = {now}, updated_at = {now},
             result = case when exists (select 1 from fairlane_job_history h
                 where h.id = reports.job_id and h.state = 'cancelled') then 'cancelled' else 'failed' end,
-            failure_code = 'job_gone',
+            failure_code = coalesce((select f.code from fairlane_failed_jobs f where f.id = reports.job_id), 'job_gone'),
             error_message = coalesce(
                 (select f.error from fairlane_failed_jobs f where f.id = reports.job_id), 'its job is gone from the queue')
          where tenant_id = $1 and status in ('pending', 'processing') and job_id is not null

@@ -236,8 +236,8 @@ pub async fn has_orphans(conn: &mut Conn<'_>, tenant: i64) -> Result<bool> {
 pub async fn settle_orphans(conn: &mut Conn<'_>, tenant: i64) -> Result<u64> {
     query(sql!(
         "update sync_logs set status = 'failed', failed_at = {now},
-            error_code = case when exists (select 1 from fairlane_failed_jobs f where f.tenant_id = $1
-                and f.id = sync_logs.job_id) then 'job_failed' else 'cancelled' end,
+            error_code = coalesce(
+                (select f.code from fairlane_failed_jobs f where f.tenant_id = $1 and f.id = sync_logs.job_id), 'cancelled'),
             error_message = coalesce(
                 (select f.error from fairlane_failed_jobs f where f.tenant_id = $1 and f.id = sync_logs.job_id),
                 'its job is not in the queue any more: it was cancelled'), updated_at = {now}

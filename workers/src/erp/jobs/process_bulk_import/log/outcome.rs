@@ -126,11 +126,10 @@ pub async fn settle_orphans(conn: &mut Conn<'_>, tenant_id: i64) -> Result<u64> 
         "update import_logs set status = 'failed', failed_at = {now}, updated_at = {now},
             result = case when exists (select 1 from fairlane_job_history h
                 where h.id = import_logs.job_id and h.state = 'cancelled') then 'cancelled' else 'failed' end,
-            failure_code = case
-                when exists (select 1 from fairlane_failed_jobs f where f.id = import_logs.job_id) then 'job_failed'
-                when exists (select 1 from fairlane_job_history h
+            failure_code = coalesce((select f.code from fairlane_failed_jobs f where f.id = import_logs.job_id),
+                case when exists (select 1 from fairlane_job_history h
                     where h.id = import_logs.job_id and h.state = 'cancelled') then 'job_cancelled'
-                else 'job_gone' end,
+                else 'job_gone' end),
             failure = coalesce(
                 (select f.error from fairlane_failed_jobs f where f.id = import_logs.job_id),
                 (select 'its job was cancelled in the queue: ' || coalesce(h.reason, 'no reason was given')

@@ -16,7 +16,7 @@ mod try_out;
 
 use std::time::Duration;
 
-use fairlane::{Context, Job, JobResult, Policy};
+use fairlane::{Context, Failure, Job, JobResult, Policy};
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
@@ -49,8 +49,8 @@ impl Job for UndoBulkImport {
         Some(format!("import:{}", self.import_type))
     }
 
-    async fn failed(self, error: String, ctx: Context<Erp>) {
-        if let Err(error) = store::mark_failed(&ctx.tenant(), self.import_id, &error).await {
+    async fn failed(self, failure: Failure, ctx: Context<Erp>) {
+        if let Err(error) = store::mark_failed(&ctx.tenant(), self.import_id, &failure.message).await {
             warn!(%error, import_id = self.import_id, "the log of this undoing could not be brought up to date");
         }
     }
