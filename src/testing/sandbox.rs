@@ -210,14 +210,13 @@ impl Sandbox {
         let handlers_run_on = &tokio::runtime::Handle::current();
         let place = Place { db: self.fairlane.db(), handlers_run_on, gate: Gate::default() };
         let next = attempt(place, handler, &job, run.clone(), &limits, stop).await;
-        let failed =
-            if let crate::Next::Fail { failure } = &next { Some(failure.message.clone()) } else { None };
+        let failed = if let crate::Next::Fail { failure } = &next { Some(failure.clone()) } else { None };
         let end = RunEnd { fence, worked: run.worked() };
         let settlement =
             Settlement { end, next, run: Some(run.clone()), handler: None, payload: String::new() };
         settle_all(self.fairlane.db(), &[settlement]).await?;
-        if let Some(error) = failed {
-            (handler.failed)(job.payload, error, run).await;
+        if let Some(failure) = failed {
+            (handler.failed)(job.payload, failure, run).await;
         }
         Ok(())
     }
