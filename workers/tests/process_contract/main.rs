@@ -61,8 +61,9 @@ fn silent_mail_server(site: &Site) -> TcpListener {
 async fn worker_in_a_mail(site: &Site, args: &[&str]) -> Worker {
     approve_orders(site, 1).await;
     let worker = site.worker(args);
+    // Not the listener before it, `erp.send_invoice_to_customer`: a worker that stops then never begins the mail.
     let mailing = "select count(*) as n from fairlane_jobs
-        where state = 'executing' and kind like 'erp.send%' and (select count(*) from fairlane_jobs) = 1";
+        where state = 'executing' and kind = 'erp.send_mail' and (select count(*) from fairlane_jobs) = 1";
     site.until("the mail to be under way", mailing, |n| n == 1).await;
     worker
 }

@@ -166,7 +166,7 @@ backend_test!(migrations: lines;
         let asked = ask(&desk, &request(), None).await;
         desk.t.execute("update reports set zone = 'Nowhere/Land'").await;
         desk.work(&["low"]).await;
-        assert_eq!(desk.report(asked.id).await.failure_code.as_deref(), Some("invalid_request"));
+        assert_eq!(desk.report(asked.id).await.failure_code.as_deref(), Some("damaged_row"));
         // As it is between the job's end and its hook, where somebody follows it.
         desk.t.execute("update reports set status = 'processing', result = null, failure_code = null, error_message = null").await;
         let id = desk.acme.id().await.unwrap();
