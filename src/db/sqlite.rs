@@ -2,7 +2,7 @@
 //!
 //! SQLite allows one writer at a time. Writers of a handle queue at a fair mutex, handles and processes take turns
 //! (`turn.rs`), other programs wait in `busy_timeout`. With `synchronous=FULL` a commit costs a flush to disk, so writers
-//! that queue together share one: each runs in a savepoint of the open transaction. Whoever finds nobody behind it commits
+//! that queue together share one: each runs in a savepoint of the open transaction. Claims alone need no flush. Whoever finds nobody behind it commits
 //! at once; else a committer task, which queues at the same mutex, commits when its turn comes, for all that arrived
 //! before it.
 
@@ -217,7 +217,9 @@ async fn commit_groups(writer: std::sync::Weak<Mutex<Writer>>, wake: Arc<Notify>
         if writer.closed {
             return;
         }
-        if (writer.open || writer.in_doubt) && writer.abandon_savepoint().await.is_ok() {
+        if (writer.open || writer.in_doubt || writer.turn_held.is_some())
+            && writer.abandon_savepoint().await.is_ok()
+        {
             // Who waits for it is told; nobody asks here.
             let _ = writer.commit_group().await;
         }
@@ -291,6 +293,10 @@ impl Writer {
     pub(super) async fn abandon_savepoint(&mut self) -> Result<()> {
         if self.in_doubt {
             self.start_over().await;
+        }
+        if !self.open {
+            // A begin that was given up in its pause for another try still had the turn: the next one waited for itself.
+            self.turn_held = None;
         }
         if !self.savepoint {
             return Ok(());

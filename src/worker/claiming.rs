@@ -40,7 +40,7 @@ pub(super) async fn claim_lanes(process: &Process, takes: &mut Vec<Take>) -> Res
     let rates = rates_of(process, takes);
     if rates.is_empty() && !takes.iter().any(|take| take.keyed) {
         // A claim that a power cut undoes leaves a job that is free at once: its worker is gone too, and no other claim can
-        // have its fence. What is lost is the count of that attempt.
+        // have its fence. What is lost is that it ran, so nobody suspects it of the power cut; a suspect's claim is flushed.
         let mut tx = process.db.single_without_flush().await?;
         let jobs = claim_now(&mut tx.conn(), process, takes).await?;
         tx.commit().await?;

@@ -72,7 +72,8 @@ async fn commits_to(tx: &mut Tx) -> i64 {
     level.fetch_one(tx.as_sqlite().unwrap()).await.unwrap()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+/// On one thread whoever comes next is before the task that ends what was given up.
+#[tokio::test]
 async fn only_what_a_power_cut_may_undo_is_committed_without_a_flush() {
     let t = TestDb::sqlite(Vec::new).await.unwrap();
     let (db, _) = another_process(&t).await;
