@@ -2,9 +2,9 @@
 //!
 //! SQLite allows one writer at a time. Writers of a handle queue at a fair mutex, handles and processes take turns
 //! (`turn.rs`), other programs wait in `busy_timeout`. With `synchronous=FULL` a commit costs a flush to disk, so writers
-//! that queue together share one: each runs in a savepoint of the open transaction. Claims alone need no flush. Whoever finds nobody behind it commits
+//! that queue together share one: each runs in a savepoint of the open transaction. Whoever finds nobody behind it commits
 //! at once; else a committer task, which queues at the same mutex, commits when its turn comes, for all that arrived
-//! before it.
+//! before it. What a power cut may undo (claims) waits for no flush, unless it joins a transaction that does.
 
 use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
